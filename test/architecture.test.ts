@@ -183,7 +183,7 @@ t.test('SQL is written in the store alone', async (t) => {
   t.same(strays, [doctor])
 })
 
-t.test('the laws of the ring know no store, no network and no library', async (t) => {
+t.test('ring.ts is pure: it imports only types and has no asynchronous code', async (t) => {
   for (const { to, typeOnly } of imports.filter(({ from }) => from === 'src/keys/ring.ts')) t.ok(typeOnly, to)
   t.notMatch(code('src/keys/ring.ts'), /\basync\b|\bawait\b|Promise/)
 })
@@ -209,11 +209,11 @@ const FROM_THE_MACHINE: readonly {
     pattern: /\bperformance\b|\bhrtime\b/,
     home: ['src/system.ts'],
     except: {
-      'src/store/sqlite/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
-      'src/store/sqlite/file.ts': 'nor how often files are looked at',
-      'src/metrics/time-store.ts': 'nor how long the store took',
+      'src/store/sqlite/sqlite.ts': 'the timeout of a lock',
+      'src/store/sqlite/file.ts': 'the interval between checks of the files',
+      'src/metrics/time-store.ts': 'the duration of store calls',
       'src/cli/demo-steps.ts': 'a deadline for a server in another process, which has the real time',
-      'src/cli/doctor-server.ts': 'the same',
+      'src/cli/doctor-server.ts': 'a deadline for a server in another process, which has the real time',
     },
   },
   {
@@ -227,9 +227,9 @@ const FROM_THE_MACHINE: readonly {
     pattern: /\bprocess\s*[.[]|\bfrom 'node:process'/,
     home: ['src/main.ts'],
     except: {
-      'src/cli/doctor-checks.ts': 'whose the master key is',
-      'src/store/sqlite/integrity-check.ts': 'which Node.js runs',
-      'src/store/sqlite/integrity-check-process.ts': 'is one of its own',
+      'src/cli/doctor-checks.ts': 'the owner of the master key file',
+      'src/store/sqlite/integrity-check.ts': 'the path of Node.js',
+      'src/store/sqlite/integrity-check-process.ts': 'it runs as a separate process',
     },
   },
   {
@@ -273,7 +273,7 @@ t.test('the process is ended in one place', async (t) => {
   )
 })
 
-t.test('no token’s lifetime is given to jose in words', async (t) => {
+t.test('no token lifetime is passed to jose as text', async (t) => {
   for (const path of sourceFiles)
     t.notMatch(code(path), /setExpirationTime|setIssuedAt|maxTokenAge:\s*'/, path)
 })
@@ -301,12 +301,12 @@ t.test('errors have one base class, and are told apart by class or code', async 
     /\bclass [^{]*?extends (Type|Range|Syntax|Aggregate)?Error\b/.test(code(path)),
   )
   t.same(bases, ['src/errors.ts'])
-  // DOMExceptions: of `AbortSignal.timeout()`, and of passkeys in the browser. Only their names tell them apart.
+  // The DOMExceptions of `AbortSignal.timeout()` and of passkeys in the browser can be told apart only by name.
   const byName = server.filter((path) => /[eE]rror\)?\.name\b *[!=]==|constructor\.name/.test(code(path)))
   t.same(byName, ['src/cli/doctor-server.ts', 'src/views/assets/passkeys.ts'])
 })
 
-t.test('what is exported has a name', async (t) => {
+t.test('there are no default exports', async (t) => {
   t.same(
     sourceFiles.filter((path) => /^export default\b/m.test(code(path))),
     [],

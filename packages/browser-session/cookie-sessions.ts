@@ -16,10 +16,10 @@ interface Parts {
   readonly lifetimes: Lifetimes
 }
 
-/** How long a cookie from before a refresh stands for its successor: requests may be on their way during a refresh. */
+/** Seconds for which a cookie from before a refresh is accepted, because requests may be in flight during a refresh. */
 const SUCCESSOR_SECONDS = 60
 const MAX_REMEMBERED = 10_000
-/** No race leaves behind more generations. Further ones are not decrypted. */
+/** The maximum number of generations that are decrypted. No race leaves more behind. */
 const MAX_GENERATIONS = 8
 /** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
 const LAST_USE_PRECISION = 1 / 20

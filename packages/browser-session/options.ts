@@ -31,7 +31,7 @@ export interface BrowserSessionOptions {
   readonly clientSecret?: string
   /** Used with `private_key_jwt` (OpenID Connect Core §9). */
   readonly privateKey?: webcrypto.CryptoKey | { readonly key: webcrypto.CryptoKey; readonly kid: string }
-  /** 32 bytes, or their base64url. With several secrets, the first one encrypts and each one decrypts. */
+  /** 32 bytes, or their base64url. With several secrets, the first one encrypts and all of them decrypt. */
   readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
   /** The origin of this app as browsers see it. */
   readonly baseUrl: string

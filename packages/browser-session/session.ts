@@ -16,7 +16,7 @@ export interface Session {
   readonly accessToken: string
   /** When the access token expires. */
   readonly expiresAt: number
-  /** From when on the access token is refreshed before it is used. */
+  /** From this time on, the access token is refreshed before it is used. */
   readonly refreshAt: number
   readonly scope?: string | undefined
   readonly refreshToken?: string | undefined

@@ -32,7 +32,7 @@ export function parseCompact(token: string, maxLength: number): CompactJws {
 }
 
 /**
- * Returns what `verify` says of the signature. The buffers that `verify` gets are reused, so it must not keep them.
+ * Returns the result of `verify` for the signature. The buffers that `verify` gets are reused, so it must not keep them.
  * @throws {VerifyError} malformed
  */
 export function hasValidSignature(

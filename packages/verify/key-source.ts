@@ -63,7 +63,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   let refreshAt = Number.NEGATIVE_INFINITY
   let expiresAt = Number.NEGATIVE_INFINITY
   let lastFetchAt = Number.NEGATIVE_INFINITY
-  /** Fetches are numbered, to know whether a fetch began before or after a question. */
+  /** Fetches are numbered, to know whether a fetch began before or after a call. */
   let lastStarted = 0
   let lastSucceeded = 0
   /** The last fetch timed out, so no request is made to wait for the next ones. */
@@ -136,7 +136,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     }
   }
 
-  /** `lastBefore` is the number of the last fetch that began before this kid was asked for. */
+  /** `lastBefore` is the number of the last fetch that began before this kid was requested. */
   async function findUncached(kid: string, lastBefore: number): Promise<VerificationKey> {
     if (lastSucceeded <= lastBefore) await fetchFor(kid)
     const key = keys.get(kid)

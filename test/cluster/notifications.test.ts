@@ -133,7 +133,7 @@ t.test('changes made while no node was listening are found once it listens again
 t.test('a change whose notification was lost is still found by polling', async (t) => {
   const { two, url } = await twoNodes(t, { poll: NEVER, listeningPoll: 20 })
   await two.deps.registry.client('app')
-  // As if the change was not notified.
+  // Suppresses the notification of the change.
   await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)
   await until(() => cachedClient(two, 'app') === null)
   t.equal(two.store.db.pool?.().listening, true)

@@ -36,7 +36,9 @@ const cluster = await startCluster(t, {
   async fill(store) {
     await fill(store)
     for (const username of ['erin', 'grace']) await store.users.insert(await user({ username }))
-    await store.clients.insert(codeClient({ id: 'house', firstParty: true, redirectUris: [OWN_REDIRECT] }))
+    await store.clients.insert(
+      codeClient({ id: 'first-party', firstParty: true, redirectUris: [OWN_REDIRECT] }),
+    )
     await store.clients.insert(
       client({
         id: 'listening',
@@ -110,13 +112,13 @@ t.test(
   'a request pushed to one node is used at another, and only once (RFC 9126 §2.2, §4; docs/security.md K121)',
   async (t) => {
     const browser = openBrowser(cluster.at(2).served)
-    await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
-    const params = authorizeParams({ client_id: 'house', redirect_uri: OWN_REDIRECT })
+    await signIn(browser, { client_id: 'first-party', redirect_uri: OWN_REDIRECT })
+    const params = authorizeParams({ client_id: 'first-party', redirect_uri: OWN_REDIRECT })
     const pushed = await post(cluster.at(0), '/oauth2/par', Object.fromEntries(params), {
-      authorization: basic('house'),
+      authorization: basic('first-party'),
     })
     t.equal(pushed.statusCode, 201)
-    const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'house', request_uri: pushed.json().request_uri })}`
+    const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'first-party', request_uri: pushed.json().request_uri })}`
     const pages = await spread(cluster, 6, async (node) => {
       const own = openBrowser(node.served)
       for (const [name, cookie] of browser.jar) own.jar.set(name, cookie)
@@ -126,7 +128,7 @@ t.test(
     t.equal(answered.length, 1, 'of six concurrent uses on three nodes')
     const code = codeOf(answered[0] as Page)
     const form = { redirect_uri: OWN_REDIRECT }
-    t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
+    t.equal((await redeem(cluster.at(1), code, { as: 'first-party', form })).statusCode, 200)
   },
 )
 

@@ -34,11 +34,11 @@ t.test(
     const ring = await cluster.withOpened(({ store }) => store.ring.read())
     t.same([ring?.version, ring?.keys.map(({ state }) => state).sort()], [1, ['active', 'next']])
     const kids = (JSON.parse(served[0] ?? '') as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)
-    t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the key ring')
+    t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'the served keys are those of the key ring')
     const firsts = cluster.nodes.filter(({ stdout }) => JSON.parse(stdout()).first_start)
     t.ok(firsts.length >= 1)
     const created = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
-    t.equal(created.length, 1, 'and was created once')
+    t.equal(created.length, 1, 'the key ring was created once')
     const listed = await cluster.json<{ state: string; ring_version: number }[]>(['nodes'])
     t.same(
       listed.map(({ state, ring_version }) => [state, ring_version]),
@@ -118,7 +118,7 @@ t.test(
 
     const done = results.flatMap(({ rotated }) => rotated)
     t.equal(done.length, rotations, 'each version was made by one process')
-    t.equal(new Set(done).size, rotations, 'and no key was activated twice')
+    t.equal(new Set(done).size, rotations, 'no key was activated twice')
     const known = new Set(ring.keys.map(({ kid }) => kid))
     const answered = results.flatMap(({ answered }) => answered)
     t.equal(answered.length, ROTATORS * ROUNDS)

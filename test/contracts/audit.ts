@@ -83,7 +83,7 @@ export const auditContract: Contract = {
     t.same(
       (await auditRows.page(0, 9)).map(({ actor }) => actor),
       [head?.mac],
-      'and head and rows are the same one’s',
+      'the head and the rows come from the same append',
     )
   },
 

@@ -46,7 +46,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   const invalid = (reason: string) => `Bearer ${REALM}, error="invalid_token", error_description="${reason}"`
 
   await t.test(
-    'a valid token passes on the routes that it is for, and the handler sees its claims',
+    'a valid token passes on the routes whose requirements it meets, and the handler sees its claims',
     async (t) => {
       for (const path of ['/any', '/read']) {
         const { status, body } = await call(path, bearer(good))

@@ -28,7 +28,7 @@ export function session(overrides: Partial<ClientSession> = {}): ClientSession {
   }
 }
 
-/** Two clients and two people for sessions to belong to. */
+/** Inserts the two clients and two users that the sessions belong to. */
 export async function insertOwners(store: Store): Promise<void> {
   for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
   for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
@@ -87,7 +87,11 @@ export const sessionsContract: Contract = {
         )
         t.same(outcome, { won: 1, lost: 49 })
       }
-      t.equal((await store.clientSessions.find('session'))?.generation, 4, 'one step a round: no fork')
+      t.equal(
+        (await store.clientSessions.find('session'))?.generation,
+        4,
+        'each round advances one generation, so there is no fork',
+      )
     },
 
   'rotate returns false and changes nothing for any generation except the current one': async (t, store) => {
@@ -118,7 +122,11 @@ export const sessionsContract: Contract = {
         lost: 49,
       })
       const ended = await store.clientSessions.find('session')
-      t.equal(ended?.revokedReason, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
+      t.equal(
+        ended?.revokedReason,
+        `r${(ended?.revokedAt ?? 0) - 1100}`,
+        'the stored time and reason are those of the winner',
+      )
       t.equal(await store.clientSessions.revoke('nobody', 1100, 'x'), false)
     },
 
@@ -158,9 +166,9 @@ export const sessionsContract: Contract = {
       ),
     ])
     const returnedIds = [...(single ? ['s0'] : []), ...lists.flat()]
-    t.equal(new Set(returnedIds).size, returnedIds.length, 'none twice')
+    t.equal(new Set(returnedIds).size, returnedIds.length, 'no id is returned twice')
     const revoked = (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt !== null)
-    t.same(new Set(returnedIds), new Set(revoked.map((one) => one.id)), 'and none that ended unnamed')
+    t.same(new Set(returnedIds), new Set(revoked.map((one) => one.id)), 'every revoked session was returned')
     for (const id of ids) t.ok(returnedIds.includes(id))
   },
 
@@ -192,7 +200,11 @@ export const sessionsContract: Contract = {
     await store.logoutOutbox.delete('one')
     t.equal(await store.clientSessions.revoke('one', 1300, 'x'), false)
     t.same(await store.clientSessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
-    t.same(await store.logoutOutbox.due(9999, 10), [second], 'what had ended is not told of again')
+    t.same(
+      await store.logoutOutbox.due(9999, 10),
+      [second],
+      'a session that had ended causes no further notification',
+    )
   },
 
   'sessions can be listed and revoked by user session': async (t, store) => {
@@ -240,7 +252,7 @@ export const sessionsContract: Contract = {
       t.same(
         (await store.clientSessions.list({}, 10)).map((one) => one.id).sort(),
         ['s4', 's5'],
-        'one that ends at that very moment has not ended before it',
+        'a session that ends exactly at the limit is kept',
       )
     },
 }

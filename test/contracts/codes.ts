@@ -28,7 +28,7 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
   }
 }
 
-/** With nothing that may be missing. */
+/** A code without optional members. */
 const bare = code({
   clientSessionId: 'bare',
   redirectUriSent: false,
@@ -88,7 +88,7 @@ export const codesContract: Contract = {
       t.same(outcome, { won: 1, lost: 49 })
       t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1010 }))
       const codes = await Promise.all(Array.from({ length: 50 }, (_, i) => store.codes.find(`h${i}`)))
-      t.equal(codes.filter((found) => found !== null).length, 1, 'one code, and no more')
+      t.equal(codes.filter((found) => found !== null).length, 1, 'there is one code')
     },
 
   'a code that is not inserted does not consume the pushed request, and a consumed request yields no code':
@@ -127,7 +127,7 @@ export const codesContract: Contract = {
       const other = await database.connect()
       for (const hash of ['h1', 'h2', 'h3']) {
         await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
-        // Each with a session of its own: it is the code that may be spent once.
+        // Each redemption has its own session, so that only the code makes it single-use.
         const outcome = await winners(50, (i) =>
           (i % 2 ? store : other).codes.redeem(
             hash,
@@ -138,7 +138,7 @@ export const codesContract: Contract = {
         )
         t.same(outcome, { won: 1, lost: 49 })
       }
-      t.equal((await store.clientSessions.list({}, 200)).length, 3, 'one session a code')
+      t.equal((await store.clientSessions.list({}, 200)).length, 3, 'one session per code')
     },
 
   'redeem returns false and changes nothing if the code has expired (RFC 6749 §4.1.2; docs/security.md C47)':
@@ -166,7 +166,7 @@ export const codesContract: Contract = {
       t.equal(
         await store.codes.redeem('h2', { ...newSession, id: 'second' }, 1010, MAX_PKCE_FAILURES),
         true,
-        'one fewer is fine',
+        'with one wrong verifier fewer the code can be redeemed',
       )
     },
 
@@ -216,7 +216,7 @@ export const codesContract: Contract = {
       }),
     ])
     const startedIds = hashes.filter((_, i) => redeemed[i])
-    t.same(ended?.sort(), startedIds.sort(), 'it ended those that began')
+    t.same(ended?.sort(), startedIds.sort(), 'the sign-out ended the sessions that had begun')
     t.same(
       (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt === null),
       [],

@@ -90,8 +90,8 @@ export const consentsContract: Contract = {
     const outcome = await winners(50, (i) => (i % 2 ? store : other).consents.delete('alice', 'machine'))
     t.same(outcome, { won: 1, lost: 49 })
     t.equal(await store.consents.find('alice', 'machine', ORDERS), null)
-    t.not(await store.consents.find('alice', 'phone', ORDERS), null, 'another client’s stays')
-    t.not(await store.consents.find('bob', 'machine', ORDERS), null, 'and another person’s')
+    t.not(await store.consents.find('alice', 'phone', ORDERS), null, 'the consent for another client remains')
+    t.not(await store.consents.find('bob', 'machine', ORDERS), null, 'the consent of another user remains')
     t.equal(await store.consents.delete('alice', 'nobody'), false)
   },
 }

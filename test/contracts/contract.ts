@@ -1,17 +1,17 @@
 /**
- * A contract is the sentences of a store interface's doc comments, each with what shows it to be true. The same
- * sentences are asked of every engine; a new aggregate is a file beside this one and a line in index.ts.
+ * A contract checks what the doc comments of a store interface promise, one check for each sentence, on every engine. A
+ * new aggregate is a file beside this one and a line in index.ts.
  */
 import type { Test } from 'tap'
 import type { Store } from '../../src/store/index.ts'
 
 /** A database with the schema and nothing in it. */
 export interface Database {
-  /** A connection of its own, as another process would have; closed when the test ends. */
+  /** Opens another connection, as another process would have; it is closed when the test ends. */
   connect(): Promise<Store>
 }
 
-/** `store` is the first connection, and enough for most. */
+/** `store` is the first connection; most checks need no other. */
 type Check = (t: Test, store: Store, database: Database) => Promise<void>
 
 export type Contract = Readonly<Record<string, Check>>
@@ -28,7 +28,7 @@ export function runContract(t: Test, contract: Contract, newDatabase: NewDatabas
   }
 }
 
-/** `count` calls at the same moment; how many answered true. */
+/** Makes `count` calls at the same moment, and counts those that returned true. */
 export async function winners(
   count: number,
   call: (index: number) => Promise<boolean>,

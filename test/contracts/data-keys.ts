@@ -34,14 +34,18 @@ async function filledStore(store: Store): Promise<MasterKeyRotation> {
 const newDataKey = { number: 2, encrypted: 'v1.other.2', createdAt: 200, currentFrom: 320 }
 
 export const dataKeysContract: Contract = {
-  'the first data key is stored by exactly one of fifty, ever': async (t, store, database) => {
+  'of fifty concurrent creations of the first data key exactly one succeeds, and no later one': async (
+    t,
+    store,
+    database,
+  ) => {
     t.same(await store.dataKeys.list(), [])
     const other = await database.connect()
     const create = (i: number) => (i % 2 ? store : other).dataKeys.create(dataKey({ encrypted: `v1.${i}` }))
     t.same(await winners(50, create), { won: 1, lost: 49 })
     const [only] = await store.dataKeys.list()
     t.match(only, { number: 1, createdAt: 100, currentFrom: 100, firstStatusList: 0, invalidated: false })
-    t.equal(await store.dataKeys.create(dataKey({ number: 7 })), false, 'nor is another first one')
+    t.equal(await store.dataKeys.create(dataKey({ number: 7 })), false, 'another first data key is refused')
     t.same(await other.dataKeys.list(), [only])
   },
 
@@ -60,7 +64,7 @@ export const dataKeysContract: Contract = {
     t.equal(now?.version, 2)
     t.same(await store.dataKeys.list(), [dataKey({ encrypted: 'v1.other.1' })])
     const after = await store.revisions.read()
-    t.ok(after.dataKeys > before.dataKeys, 'running nodes read it again')
+    t.ok(after.dataKeys > before.dataKeys, 'running nodes see a new version')
     t.equal(
       await store.dataKeys.rotateMasterKey(change),
       false,
@@ -97,7 +101,7 @@ export const dataKeysContract: Contract = {
     t.equal((await store.ring.read())?.version, 1)
   },
 
-  'of fifty concurrent rotations exactly one is done, completely': async (t, store, database) => {
+  'of fifty concurrent rotations exactly one succeeds, completely': async (t, store, database) => {
     const change = await filledStore(store)
     const other = await database.connect()
     const to = (i: number): MasterKeyRotation => ({
@@ -138,7 +142,7 @@ export const dataKeysContract: Contract = {
       t.equal(start, 0)
     }
     t.ok(old.list < firstStatusList)
-    t.ok(firstStatusList > 2, 'not a list that is in use')
+    t.ok(firstStatusList > 2, 'the list was not in use')
   },
 
   'old data keys are invalidated with a rotation or afterwards; the new one is not': async (t, store) => {
@@ -170,7 +174,7 @@ export const dataKeysContract: Contract = {
       [2],
     )
     t.ok((await store.revisions.read()).dataKeys > before.dataKeys)
-    t.equal(await store.dataKeys.create(dataKey()), false, 'and there is no other first one')
+    t.equal(await store.dataKeys.create(dataKey()), false, 'no other first data key can be created')
   },
 
   'what depends on an older data key is counted: sessions, second factors, codes, status indices': async (

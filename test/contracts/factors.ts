@@ -42,10 +42,10 @@ export const factorsContract: Contract = {
     t.same(await winners(50, (i) => store.factors.addTotp(totp(alice, `s${i}`))), { won: 1, lost: 49 })
     t.match(await store.factors.findTotp(alice), { userId: alice, lastStep: 10, createdAt: 5 })
     t.equal(await store.factors.findTotp(bob), null)
-    t.equal(await store.factors.addTotp(totp('u_x')), false, 'a user who is gone')
+    t.equal(await store.factors.addTotp(totp('u_x')), false, 'a deleted user')
   },
 
-  'a time step is spent by exactly one of fifty, on two connections (RFC 6238 §5.2; docs/security.md P6)':
+  'of fifty concurrent uses of a time step on two connections exactly one succeeds (RFC 6238 §5.2; docs/security.md P6)':
     async (t, store, database) => {
       const { alice } = await insertUsers(store)
       await store.factors.addTotp(totp(alice))
@@ -54,33 +54,26 @@ export const factorsContract: Contract = {
         (i % 2 ? store : other).factors.consumeTotpStep(alice, 'v1.1.secret', step)
       t.same(await winners(50, consumeStep(11)), { won: 1, lost: 49 })
       t.same(await winners(2, consumeStep(13)), { won: 1, lost: 1 })
-      t.same(
-        await winners(2, consumeStep(12)),
-        { won: 0, lost: 2 },
-        'an older step is spent with the newer one',
-      )
+      t.same(await winners(2, consumeStep(12)), { won: 0, lost: 2 }, 'using a step uses up all older ones')
       t.equal((await store.factors.findTotp(alice))?.lastStep, 13)
     },
 
-  'secrets under older data keys are listed, and encrypted again by exactly one of fifty': async (
-    t,
-    store,
-    database,
-  ) => {
-    const { alice, bob } = await insertUsers(store)
-    await store.factors.addTotp(totp(alice, 'old a'))
-    await store.factors.addTotp({ ...totp(bob, 'old b'), dataKey: 2 })
-    t.same(await store.factors.listTotpBefore(1, 9), [])
-    t.same(await store.factors.listTotpBefore(3, 1), [{ userId: alice, encryptedSecret: 'old a' }])
-    t.equal((await store.factors.listTotpBefore(3, 9)).length, 2)
-    const other = await database.connect()
-    const reencrypt = (i: number) =>
-      (i % 2 ? store : other).factors.reencryptTotp(alice, 'old a', `new ${i}`, 3)
-    t.same(await winners(50, reencrypt), { won: 1, lost: 49 })
-    t.match(await store.factors.findTotp(alice), { encryptedSecret: /^new /, dataKey: 3, lastStep: 10 })
-    t.match(await store.factors.findTotp(bob), { encryptedSecret: 'old b', dataKey: 2 })
-    t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, encryptedSecret: 'old b' }])
-  },
+  'secrets under older data keys are listed, and exactly one of fifty concurrent calls re-encrypts one':
+    async (t, store, database) => {
+      const { alice, bob } = await insertUsers(store)
+      await store.factors.addTotp(totp(alice, 'old a'))
+      await store.factors.addTotp({ ...totp(bob, 'old b'), dataKey: 2 })
+      t.same(await store.factors.listTotpBefore(1, 9), [])
+      t.same(await store.factors.listTotpBefore(3, 1), [{ userId: alice, encryptedSecret: 'old a' }])
+      t.equal((await store.factors.listTotpBefore(3, 9)).length, 2)
+      const other = await database.connect()
+      const reencrypt = (i: number) =>
+        (i % 2 ? store : other).factors.reencryptTotp(alice, 'old a', `new ${i}`, 3)
+      t.same(await winners(50, reencrypt), { won: 1, lost: 49 })
+      t.match(await store.factors.findTotp(alice), { encryptedSecret: /^new /, dataKey: 3, lastStep: 10 })
+      t.match(await store.factors.findTotp(bob), { encryptedSecret: 'old b', dataKey: 2 })
+      t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, encryptedSecret: 'old b' }])
+    },
 
   'a time step of a replaced secret is not consumed': async (t, store) => {
     const { alice, bob } = await insertUsers(store)
@@ -125,7 +118,11 @@ export const factorsContract: Contract = {
       const [first, , third] = await store.factors.listPasskeys(alice)
       await store.factors.removePasskey(alice, first?.id ?? '')
       await store.factors.removePasskey(alice, third?.id ?? '')
-      t.equal(await store.factors.addPasskey(passkey(alice, { id: 'again' })), true, 'a place that was left')
+      t.equal(
+        await store.factors.addPasskey(passkey(alice, { id: 'again' })),
+        true,
+        'the place of a removed passkey is free',
+      )
       t.equal(await store.factors.addPasskey(passkey(alice, { id: 'once more' })), true)
       t.equal(await store.factors.addPasskey(passkey(alice, { id: 'too many' })), false)
     },
@@ -152,7 +149,7 @@ export const factorsContract: Contract = {
       store.factors.recordPasskeyUse({ id: 'credential', userId: alice, counter, backedUp: true }, 99)
     t.same(await winners(5, () => use(0)), { won: 5, lost: 0 })
     t.equal(await use(1), true)
-    t.equal(await use(0), false, 'once it counts, it counts')
+    t.equal(await use(0), false, 'a counter that has started must grow')
   },
 
   'only its owner can remove a passkey, once': async (t, store) => {
@@ -192,7 +189,7 @@ export const factorsContract: Contract = {
     const left = await winners(500, (i) =>
       store.factors.consumeRecoveryCode(alice, `n${Math.floor(i / 10)}-${i % 10}`),
     )
-    t.equal(left.won, 10, 'of one set')
+    t.equal(left.won, 10, 'all codes are of one set')
     t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a'), 1), false)
   },
 
@@ -223,7 +220,7 @@ export const factorsContract: Contract = {
     await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     await store.factors.removeTotp(alice)
     t.same(await store.factors.summary(alice), NOTHING)
-    t.equal((await store.factors.summary(bob)).recoveryCodes, 10, 'nobody else’s')
+    t.equal((await store.factors.summary(bob)).recoveryCodes, 10, 'no other user is affected')
 
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))

@@ -2,7 +2,7 @@ import type { Store } from '../../src/store/index.ts'
 import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
-/** A session of a client that wants to be told, ended at this time. */
+/** Inserts a session of a client with back-channel logout, and ends it at this time. */
 async function ended(store: Store, id: string, at: number): Promise<void> {
   await store.clientSessions.insert(session({ id, backchannelLogout: true }))
   await store.clientSessions.revoke(id, at, 'signed out')
@@ -33,7 +33,11 @@ export const logoutOutboxContract: Contract = {
     t.same(await store.logoutOutbox.due(1300, 2), due.slice(0, 2))
     t.same(await store.logoutOutbox.due(1099, 10), [])
     t.same(await store.logoutOutbox.due(1300, 10, ['phone']), due)
-    t.same(await store.logoutOutbox.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
+    t.same(
+      await store.logoutOutbox.due(1300, 10, ['phone', 'machine']),
+      [],
+      'clients named in the call are left out',
+    )
   },
 
   'of fifty concurrent claims on two connections, one succeeds and delays the next attempt': async (

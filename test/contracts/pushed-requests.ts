@@ -50,8 +50,8 @@ export const pushedRequestsContract: Contract = {
       const usedAt = (await store.pushedRequests.find('h'))?.usedAt ?? 0
       t.ok(usedAt >= 1000)
       t.equal(await store.pushedRequests.consume('h', 2000), false)
-      t.equal((await store.pushedRequests.find('h'))?.usedAt, usedAt, 'the first time stays')
-      t.same(await store.pushedRequests.find('h2'), pushed(), 'another is not touched')
+      t.equal((await store.pushedRequests.find('h'))?.usedAt, usedAt, 'the time of the first use is kept')
+      t.same(await store.pushedRequests.find('h2'), pushed(), 'other requests are unchanged')
       t.equal(await store.pushedRequests.consume('nothing', 1000), false)
     },
 

@@ -12,7 +12,7 @@ export const rateLimitsContract: Contract = {
     for (let i = 0; i < 3; i += 1) t.equal(await rateLimits.take([bucket('a')], NOW), 0)
     t.equal(await rateLimits.take([bucket('a')], NOW), 10)
     t.equal(await rateLimits.take([bucket('a')], NOW + 9), 1)
-    t.equal(await rateLimits.take([bucket('b')], NOW), 0, 'another bucket is another matter')
+    t.equal(await rateLimits.take([bucket('b')], NOW), 0, 'other buckets are not affected')
   },
 
   'after the returned wait, one attempt is admitted': async (t, { rateLimits }) => {
@@ -95,7 +95,7 @@ export const rateLimitsContract: Contract = {
     t.equal(await (await database.connect()).rateLimits.take([bucket('a')], NOW), 10)
   },
 
-  'attempts counted while the clock was far ahead block no one for good (docs/security.md Q7)': async (
+  'attempts counted while the clock was far ahead block no one permanently (docs/security.md Q7)': async (
     t,
     { rateLimits },
   ) => {

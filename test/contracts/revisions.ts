@@ -6,7 +6,7 @@ import { ring } from './ring.ts'
 
 const updated = async (outcome: Promise<UpdateOutcome<unknown>>) => (await outcome).updated
 
-/** Everything that changes what the registry holds. */
+/** Every change of what the registry holds. */
 const REGISTRY: readonly (readonly [string, (store: Store) => Promise<boolean>])[] = [
   ['apis.insert', (store) => store.apis.insert(api())],
   [
@@ -35,7 +35,7 @@ export const revisionsContract: Contract = {
       t.equal(await change(store), true, `${name} changes something`)
       const after = await store.revisions.read()
       t.ok(after.registry > before.registry, name)
-      t.equal(after.ring, before.ring, `${name} leaves the ring alone`)
+      t.equal(after.ring, before.ring, `${name} does not change the ring revision`)
     }
   },
 

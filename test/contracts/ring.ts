@@ -19,7 +19,7 @@ export function ringKey(overrides: Partial<RingKey> = {}): RingKey {
   }
 }
 
-/** As the store gives it back: by publication, then by kid. */
+/** Keys in the order in which the store returns them: by publication, then by kid. */
 export function ring(overrides: Partial<Ring> = {}): Ring {
   return {
     version: 1,
@@ -80,7 +80,7 @@ export const ringContract: Contract = {
           keys: [ringKey({ kid: `a${i}` }), ringKey({ kid: `n${i}`, state: 'next', signsFrom: null })],
         })
       t.same(await winners(50, (i) => (i % 2 ? store : other).ring.create(make(i))), { won: 1, lost: 49 })
-      t.equal((await store.ring.read())?.keys.length, 2, 'of one ring only')
+      t.equal((await store.ring.read())?.keys.length, 2, 'all keys are of one ring')
       t.equal(await other.ring.create(make(50)), false)
     },
 
@@ -128,7 +128,7 @@ export const ringContract: Contract = {
     t.same(outcome, { won: 1, lost: 49 })
     const now = await store.ring.read()
     t.equal(now?.version, 2)
-    t.equal(now?.keys.length, 3, 'one fresh key, not fifty')
+    t.equal(now?.keys.length, 3, 'one new key, not fifty')
   },
 
   'replace fails during fifty concurrent extensions and succeeds afterwards, and no extension is lost':
@@ -142,7 +142,11 @@ export const ringContract: Contract = {
       const seen = (await store.ring.read()) as Ring
       t.equal(seen.keys[0]?.tokensUntil, 1049)
       t.equal(await store.ring.replace(seen, rotated()), true)
-      t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 1049, 'and the successor keeps it')
+      t.equal(
+        (await store.ring.read())?.keys[0]?.tokensUntil,
+        1049,
+        'the successor keeps the extended lifetime',
+      )
     },
 
   'the database refuses a second active or next key': async (t, store) => {
@@ -163,7 +167,7 @@ export const ringContract: Contract = {
     t.equal(await noted(500), 500)
     t.equal(await noted(400), 500)
     t.equal(await noted(501), 501)
-    t.equal((await store.revisions.read()).ring, 1, 'a note is no new version')
+    t.equal((await store.revisions.read()).ring, 1, 'recording a lifetime does not change the version')
   },
 
   'extendTokensUntil accepts a retiring key, because another node may still sign with it': async (

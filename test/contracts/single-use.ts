@@ -4,7 +4,7 @@ export const singleUseContract: Contract = {
   'claim returns true the first time and false for every replay': async (t, { singleUse }) => {
     t.equal(await singleUse.claim('jti', 100), true)
     t.equal(await singleUse.claim('jti', 100), false)
-    t.equal(await singleUse.claim('jti', 999), false, 'whatever the time it is asked for')
+    t.equal(await singleUse.claim('jti', 999), false, 'for any expiry')
     t.equal(await singleUse.claim('other', 100), true)
   },
 
@@ -27,7 +27,7 @@ export const singleUseContract: Contract = {
       t.equal(await singleUse.prune(4, 2), 2)
       t.equal(await singleUse.prune(4, 2), 1)
       t.equal(await singleUse.prune(4, 2), 0)
-      t.equal(await singleUse.claim('jti4', 4), false, 'what is remembered until then still is')
+      t.equal(await singleUse.claim('jti4', 4), false, 'a claim that expires exactly then is kept')
       t.equal(await singleUse.claim('jti3', 3), true)
     },
 }

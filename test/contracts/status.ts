@@ -45,7 +45,10 @@ export const statusContract: Contract = {
     t.equal(new Set(lists).size, 4)
     for (const { start } of after) t.equal(start, 0)
     await status.startNewLists()
-    t.notOk(lists.includes((await status.lease('token', 64, 100, 'machine')).list), 'and again')
+    t.notOk(
+      lists.includes((await status.lease('token', 64, 100, 'machine')).list),
+      'the second call starts new lists again',
+    )
   },
 
   'a list lives as long as its longest block': async (t, { status }) => {

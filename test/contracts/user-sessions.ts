@@ -21,7 +21,7 @@ export function signIn(overrides: Partial<UserSession> = {}): UserSession {
 
 const proof = { authTime: 1500, amr: ['pwd', 'otp', 'mfa'], idleExpiresAt: 2500 }
 
-/** The same database, with something that happens whenever the connection has read. */
+/** The same database, with an action that runs after every read. */
 function afterReading(store: Store, action: () => Promise<unknown>): Store {
   const { db } = store
   return createStore({
@@ -116,7 +116,7 @@ export const userSessionsContract: Contract = {
     t.same(await store.userSessions.find('browser'), signIn({ idleExpiresAt: 2100 }))
     await store.userSessions.touch('browser', 2050)
     t.same(await store.userSessions.find('browser'), signIn({ idleExpiresAt: 2100 }))
-    t.same(await store.userSessions.find('other'), signIn({ id: 'other' }), 'of this one alone')
+    t.same(await store.userSessions.find('other'), signIn({ id: 'other' }), 'only this session is extended')
   },
 
   'end revokes the client sessions that are not offline and returns their ids (OpenID Connect Back-Channel Logout §2.7; docs/security.md N150)':
@@ -174,7 +174,11 @@ export const userSessionsContract: Contract = {
   'end returns null and changes nothing if the session has ended or does not exist': async (t, store) => {
     await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
-    t.same(await store.userSessions.end('browser', 1200, 'first'), [], 'one without sessions ends as well')
+    t.same(
+      await store.userSessions.end('browser', 1200, 'first'),
+      [],
+      'a user session without client sessions ends as well',
+    )
     await store.clientSessions.insert(
       session({ id: 'late', userSessionId: 'browser', backchannelLogout: true }),
     )

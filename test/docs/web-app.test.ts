@@ -50,7 +50,7 @@ interface Both {
 
 const open = (): Both => ({ app: openBrowser(overHttp(APP)), issuer: openBrowser(overHttp(ISSUER)) })
 const away = ({ away, status, body }: Page): string => {
-  if (!away) throw new Error(`nobody was sent on: ${status} ${body}`)
+  if (!away) throw new Error(`the browser was not redirected: ${status} ${body}`)
   return away.url
 }
 

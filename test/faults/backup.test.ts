@@ -90,7 +90,7 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
     const [first = 0, second = 0] = sessions.map((session) => session?.generation)
     t.ok(first - second === 0 || first - second === 1, `${first} and ${second} existed at one moment`)
     t.ok(first >= (before[i]?.[0] ?? 0) + 1, 'everything acknowledged before the backup is in it')
-    t.ok(first <= (after[i]?.[0] ?? 0) + 2, 'and nothing from after its end')
+    t.ok(first <= (after[i]?.[0] ?? 0) + 2, 'nothing from after its end is in it')
   }
 
   const second = await startServer(t, other)

@@ -52,7 +52,7 @@ async function twoClocks(
 function alternating(nodes: readonly ClusterNode[]): Served {
   let turn = 0
   const [first] = nodes
-  if (!first) throw new Error('nobody serves')
+  if (!first) throw new Error('no node serves')
   return {
     ...first.served,
     inject(options) {
@@ -104,7 +104,7 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     const present = (node: ServerProcess) =>
       post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
     t.equal((await present(one)).statusCode, 200, 'a fresh assertion')
-    t.equal((await present(other)).statusCode, 401, 'is consumed on every node')
+    t.equal((await present(other)).statusCode, 401, 'an assertion is consumed on every node')
   }
 
   const replay = await signIn(openBrowser(alternating([ahead, behind])))
@@ -116,7 +116,7 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     t.same(
       nodes.map(({ state }) => state),
       ['serving', 'serving'],
-      'no node is taken for gone',
+      'no node is considered gone',
     )
   }
   for (const [wrongBy, words] of [
@@ -126,7 +126,7 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     const { stdout } = await cluster.run(['doctor', '--json'], { wrongBy: join(t.testdirName, wrongBy) })
     const findings = JSON.parse(stdout) as { check: string; ok: boolean; message: string }[]
     t.match(findings.find(({ check }) => check === 'store clock')?.message, words)
-    t.ok(findings.find(({ check }) => check === 'ring')?.ok, 'no key is taken for a future one')
+    t.ok(findings.find(({ check }) => check === 'ring')?.ok, 'no key is considered to be from the future')
   }
   await json(['keys', 'rotate'])
   await cluster.everywhere(async (node) => {

@@ -18,7 +18,7 @@ const FLOODS: Record<string, (server: TestServer) => Promise<unknown>> = {
       { grant_type: 'client_credentials' },
       { authorization: basic(noise(), noise()) },
     ),
-  'secrets of a client that there is': (server) =>
+  'secrets of an existing client': (server) =>
     post(
       server,
       '/oauth2/token',

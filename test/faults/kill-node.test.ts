@@ -37,7 +37,7 @@ function retrying(cluster: Cluster, seen: Seen) {
       if (answer?.statusCode === 200) return answer
       if (answer) seen.wrong.push(`${answer.statusCode} ${answer.body}`)
       else seen.broken += 1
-      if (seen.wrong.length > 20 || seen.broken > 10_000) throw new Error('nobody answers')
+      if (seen.wrong.length > 20 || seen.broken > 10_000) throw new Error('no node answers')
     }
   }
 }
@@ -106,7 +106,7 @@ t.test(
     const [first = ''] = firsts
     const newest = (await refresh(other, last[0] ?? '')).json().refresh_token
     t.equal((await refresh(other, first)).statusCode, 400, 'a replay is detected')
-    t.equal((await refresh(other, newest)).statusCode, 400, 'and revokes the only chain')
+    t.equal((await refresh(other, newest)).statusCode, 400, 'the replay revokes its session')
 
     const machines = seen.accessTokens.filter((token) => claimsOf(token).sub === 'machine').map(statusOf)
     t.equal(

@@ -177,7 +177,7 @@ t.test(
   },
 )
 
-/** The rest is applied without an error, which would occur if half of it were there already. */
+/** Applies the rest. A migration of which half was already applied would fail here. */
 async function finish(t: Test, url: string, done: number): Promise<void> {
   const db = openDb(url)
   t.same(await migrate(db, testClock(), ALL), NAMES.slice(done))

@@ -71,7 +71,7 @@ const masterKeys: Case[] = [
     message: /master\.key is missing, and only it decrypts the keys in the database/,
   },
   {
-    what: 'that of another installation',
+    what: 'from another installation',
     damage: ({ masterKey }) => writeFileSync(masterKey, OTHER_KEY),
     message: /it is encrypted under the master key/,
   },
@@ -82,7 +82,7 @@ const masterKeys: Case[] = [
   },
   { what: 'empty', damage: ({ masterKey }) => truncateSync(masterKey, 0), message: /master\.key is damaged/ },
   {
-    what: 'no base64url',
+    what: 'not base64url',
     damage: ({ masterKey }) => writeFileSync(masterKey, '\0'.repeat(43)),
     message: /master\.key is damaged/,
   },
@@ -124,7 +124,7 @@ const databases: Case[] = [
     message: /keyturn\.db (cannot be opened|is damaged): .*malformed/,
   },
   {
-    what: 'no database',
+    what: 'not a database',
     damage: ({ database }) => writeFileSync(database, 'x'.repeat(8192)),
     message: /keyturn\.db cannot be opened: file is not a database/,
   },
@@ -195,7 +195,7 @@ const root = process.getuid?.() === 0
 const asNobody: ProcessOptions = root ? { uid: NOBODY } : {}
 const skip = nobodyCanRun()
   ? false
-  : 'nobody else can run the program from here: unreadable files were NOT tried'
+  : 'no other user can run the program from here: unreadable files were NOT tested'
 if (skip) t.comment(`WARNING: ${skip}`)
 
 function nobodyCanRun(): boolean {

@@ -88,7 +88,7 @@ t.test(
     await restart()
 
     const consent = await at.open(new URL(accepted.location ?? '', login.url).href)
-    t.equal(consent.path, '/consent', 'and is not asked for again')
+    t.equal(consent.path, '/consent', 'the login is not requested again')
     await restart()
     t.equal((await at.open(consent.url)).path, '/consent', 'reloading the page works too')
     const answer = await at.submit(consent, ALLOW)

@@ -118,7 +118,7 @@ const losses: [string, (folder: Folder) => void][] = [
       renameSync(`${database}.backup`, database)
     },
   ],
-  ['robbed of its log', ({ database }) => rmSync(`${database}-wal`)],
+  ['separated from its write-ahead log', ({ database }) => rmSync(`${database}-wal`)],
 ]
 
 for (const [what, removeFile] of losses) {
@@ -157,7 +157,7 @@ t.test(
     unavailable(t as Test, await refresh(server, token))
     t.equal(await readiness(server), 503)
     t.equal((await clientCredentials(server)).statusCode, 200, 'what needs no damaged page works')
-    t.equal(await readiness(server), 503, 'and does not repair it')
+    t.equal(await readiness(server), 503, 'serving does not repair the page')
     await stillServed(t as Test, server)
     await server.kill()
     const { code, stderr } = await keyturn(folder, ['serve'])

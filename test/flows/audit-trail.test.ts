@@ -45,7 +45,7 @@ const WRONG: Record<
   malformed: () => ({ text: `${MARK}=%zz` }),
   repeated: () => ({ text: `${MARK}=1&${MARK}=2` }),
   empty: () => ({ text: '' }),
-  'a scheme that is none of ours': (form) => ({ form, headers: { authorization: `Bearer ${MARK}` } }),
+  'an unknown scheme': (form) => ({ form, headers: { authorization: `Bearer ${MARK}` } }),
   'malformed Basic': (form) => ({ form, headers: { authorization: `Basic ${MARK}%` } }),
   'an unknown client': (form) => ({ form, headers: { authorization: basic(MARK, MARK) } }),
   'a secret as the name': (form) => ({ form, headers: { authorization: basic(`ktcs_${MARK}`, '') } }),

@@ -44,7 +44,7 @@ async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
   const stranger = openBrowser(server)
   return {
     'a stranger': await stranger.request(authorizeUrl(overrides)),
-    'somebody signed in': await known.request(authorizeUrl(overrides)),
+    'a signed-in user': await known.request(authorizeUrl(overrides)),
     'by POST': await known.open(AUTHORIZE, {
       method: 'POST',
       body: authorizeParams(overrides).toString(),
@@ -211,7 +211,7 @@ t.test(
       'scope with two spaces': ['invalid_scope', { scope: 'openid  orders:read' }],
       'scope with a tab': ['invalid_scope', { scope: 'openid\torders:read' }],
       'scope beyond ASCII': ['invalid_scope', { scope: 'openid é' }],
-      'scope with nothing to be had': ['invalid_scope', { scope: 'admin root' }],
+      'scope of which nothing can be granted': ['invalid_scope', { scope: 'admin root' }],
       'scope of two APIs (RFC 9068 §3)': ['invalid_scope', { scope: 'orders:read stock:read' }],
       'resource relative (RFC 8707 §2)': ['invalid_target', { resource: '/orders' }],
       'resource with a fragment': ['invalid_target', { resource: `${ORDERS}#x` }],
@@ -224,7 +224,7 @@ t.test(
         { code_challenge: undefined, code_challenge_method: undefined },
       ],
       'code_challenge empty': [INVALID, { code_challenge: '', code_challenge_method: undefined }],
-      'code_challenge missing with its method there': [INVALID, { code_challenge: undefined }],
+      'code_challenge missing, with its method present': [INVALID, { code_challenge: undefined }],
       'code_challenge twice': [INVALID, { code_challenge: [CHALLENGE, CHALLENGE] }],
       'code_challenge of 42 letters': [INVALID, { code_challenge: CHALLENGE.slice(1) }],
       'code_challenge of 44 letters': [INVALID, { code_challenge: `${CHALLENGE}A` }],
@@ -267,7 +267,7 @@ t.test(
         'request_uri_not_supported',
         { request_uri: 'https://app.test/request.jwt' },
       ],
-      'request_uri that nobody was given': [
+      'request_uri that was never issued': [
         'invalid_request_uri',
         { request_uri: 'urn:ietf:params:oauth:request_uri:x' },
       ],
@@ -303,7 +303,7 @@ t.test(
         t.equal(away?.params.get('state'), state)
       }
       const slowly = await signIn(openBrowser(server), { state })
-      t.equal(slowly.params.get('state'), state, 'and after all these pages')
+      t.equal(slowly.params.get('state'), state, 'and after login and consent')
     }
     for (const state of [undefined, '']) {
       const { away } = await known.request(authorizeUrl({ state }))
@@ -357,7 +357,7 @@ t.test(
     for (const overrides of cases) {
       const page = await known.request(authorizeUrl(overrides))
       t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
-      t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all these pages')
+      t.ok((await signIn(openBrowser(server), overrides)).code, 'and after login and consent')
     }
   },
 )

@@ -136,7 +136,7 @@ t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/sec
   await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
   t.same(notified(server).sort(), sids.sort())
   t.equal(await waiting(server), 6, 'the others are retried')
-  await until('nothing is read on', () => endless.open() === 0)
+  await until('the rest of the response is not read', () => endless.open() === 0)
 })
 
 t.test(
@@ -165,19 +165,19 @@ t.test(
     await register(server, 'stuck', unresponsive.uri)
     await register(server, 'good', good.uri)
     for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
-    // It came first, and more often; no other notification waits for it.
+    // The unresponsive client has the first notifications and the most; no other notification waits for them.
     await server.poll()
     await until('it hangs', () => unresponsive.received.length === 2)
     const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
     await server.poll()
-    await until('the others are told', () => notified(server).length === 3)
+    await until('the other clients are notified', () => notified(server).length === 3)
     t.same(notified(server).sort(), sids.sort())
     t.equal(unresponsive.received.length, 2, 'at most two at once for one client')
 
     const before = unresponsive.open()
     await server.deps.jobs.stop()
     t.equal(before, 2)
-    await until('let go', () => unresponsive.open() === 0)
+    await until('calls aborted', () => unresponsive.open() === 0)
     t.same([failed(server), tried(server)], [[], 0], 'a stop counts as no failure')
     t.equal(await waiting(server), 5, 'and loses no notification')
   },
@@ -276,7 +276,7 @@ t.test(
     await register(first, 'web', rp.uri)
     await signOut(first, 'away')
     await first.poll()
-    await until('nobody there', () => tried(first) === 1)
+    await until('no server there', () => tried(first) === 1)
     const sids: string[] = []
     for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
     // Stopped before it could send anything.
@@ -287,7 +287,7 @@ t.test(
     clock.tick(10)
     await Promise.all(nodes.flatMap((node) => [node.poll(), node.poll()]))
     const all = () => nodes.flatMap(notified)
-    await until('all are told', () => all().length === 7)
+    await until('all clients are notified', () => all().length === 7)
     await Promise.all(nodes.map((node) => node.poll()))
     t.equal(rp.received.length, 7, 'each one once')
     t.same(new Set(all()).size, 7)

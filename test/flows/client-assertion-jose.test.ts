@@ -161,9 +161,9 @@ t.test(
     const userTokens = (await login(server)).json()
     await allRefused(t, {
       ...Object.fromEntries(kinds.map((typ) => [`typ ${JSON.stringify(typ)}`, make({ header: { typ } })])),
-      'an access token of ours': machine,
-      'an access token of a person': userTokens.access_token,
-      'a refresh token of ours': userTokens.refresh_token,
+      'an access token of this server': machine,
+      'an access token of a user': userTokens.access_token,
+      'a refresh token of this server': userTokens.refresh_token,
     })
   },
 )

@@ -82,7 +82,7 @@ t.test(
     await accepted(t, sign(), 'the old key')
     const next = clientKey('ES256', 'second')
     web.publish(next)
-    refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago, so not again yet')
+    refused(t, await present(sign(next)), UNKNOWN, 'not fetched again within the cool-down')
     server.clock.tick(30)
     await accepted(t, sign(next), 'after the cool-down')
     t.equal(web.requestCount(), 2)

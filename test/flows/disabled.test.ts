@@ -49,7 +49,7 @@ t.test(
 
     await store.users.setDisabled(owner.id, false)
     await refreshed(server, pair.refresh_token, {}, id)
-    t.pass('a mistake that is undone has logged nobody out')
+    t.pass('disabling and enabling a user has ended no session')
   },
 )
 

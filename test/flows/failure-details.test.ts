@@ -382,7 +382,7 @@ async function afterSql(sql: string) {
   return refresh(server, second)
 }
 
-/** Everything that a client sees; a browser that comes for the first time gets a random cookie besides. */
+/** Everything that a client sees, except the random cookie that a new browser gets. */
 function seen({ statusCode, body, headers }: Answer) {
   const { date, 'x-request-id': id, 'set-cookie': cookie, ...rest } = headers
   return { statusCode, body, headers: rest }
@@ -404,7 +404,7 @@ for (const [heading, cases] of Object.entries(CASES)) {
   })
 }
 
-t.test('there is no detail that nothing produces', async (t) => {
+t.test('every detail is produced by a case', async (t) => {
   const produced = new Set<string>(Object.values(CASES).flatMap((cases) => cases.map(([detail]) => detail)))
   t.same(
     Object.keys(failureDetails).filter((detail) => !produced.has(detail)),
@@ -443,7 +443,7 @@ t.test(
   },
 )
 
-t.test('no way of answering tells a client a detail', async (t) => {
+t.test('no kind of response reveals a detail to a client', async (t) => {
   const ways = (detail?: FailureDetail) => {
     const error = new OAuthError('invalid_grant', 'refused', { detail })
     const sent: unknown[] = []

@@ -147,7 +147,7 @@ t.test(
         }
       }
     })
-    t.ok(await isActive(server, token), 'and the genuine token is active all the while')
+    t.ok(await isActive(server, token), 'the genuine token stays active')
     t.ok(await isActive(server, pair.refresh_token))
   },
 )

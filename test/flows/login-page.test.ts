@@ -76,7 +76,7 @@ t.test(
       const nothing = await browser.send(page, { form: '/login', fill: { ...fill().fill, [name]: '' } })
       t.equal(nothing.status, 400, `no ${name}`)
     }
-    // And then on, from that page.
+    // The login continues from that page.
     t.equal(await subOf(await browser.submit(answers[0] ?? page, fill())), alice.id)
   },
 )

@@ -45,7 +45,7 @@ const at = async (server: TestServer, browser: Browser, scope = 'openid') =>
 
 const url = (form: Record<string, string>) => `${LOGOUT}?${encodeForm(form)}`
 
-/** As the application’s page sends the browser here. */
+/** Opens the endpoint as a link on the application’s page does. */
 const openLogout = (browser: Browser, form: Record<string, string>) =>
   browser.open(url(form), { from: 'cross-site' })
 
@@ -60,7 +60,7 @@ const refreshes = async ({ server, tokens }: World) =>
 
 async function stillSignedIn(t: Test, w: World, page: Page, what: string) {
   t.equal(page.away, null, `${what}: not redirected`)
-  t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: not by other means either`)
+  t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: not redirected by the page’s content either`)
   t.ok(await isSignedIn(w.browser), `${what}: still signed in`)
 }
 
@@ -242,8 +242,8 @@ t.test(
     const login = await own.open('/account')
     await own.submit(login, { form: '/login', fill: { username: 'alice', password: PASSWORD } })
     for (const [what, browser, hint] of [
-      ["somebody else's", w.browser, bobs.id_token],
-      ['of a browser that is not this one', own, w.tokens.id_token],
+      ["another user's", w.browser, bobs.id_token],
+      ['of another browser', own, w.tokens.id_token],
     ] as const) {
       const page = await openLogout(browser, {
         id_token_hint: hint,

@@ -191,7 +191,11 @@ t.test(
     await w.poll()
     one.clock.tick(CURRENT_AFTER)
     t.equal(await secondFactors(one).checkCode(alice, recovery[1] ?? '', CONTEXT), 'recovery')
-    t.equal(await secondFactors(one).checkCode(alice, recovery[1] ?? '', CONTEXT), null, 'and once')
+    t.equal(
+      await secondFactors(one).checkCode(alice, recovery[1] ?? '', CONTEXT),
+      null,
+      'a recovery code works once',
+    )
   },
 )
 
@@ -354,7 +358,11 @@ t.test(
     t.equal(await secondFactors(one).checkCode(alice, recovery[0] ?? '', CONTEXT), null)
     t.equal(await secondFactors(one).checkCode(alice, again.recovery[0] ?? '', CONTEXT), null)
     one.clock.tick(30)
-    t.equal(await secondFactors(two).checkCode(alice, again.code(), CONTEXT), 'totp', 'an app goes on')
+    t.equal(
+      await secondFactors(two).checkCode(alice, again.code(), CONTEXT),
+      'totp',
+      'an authenticator app keeps working',
+    )
     t.ok(code)
     const [dataKey] = await oldDataKeys(one.deps.base)
     t.match(dataKey, { invalidated: true, sessions: 0, recoveryCodes: 0 })

@@ -229,7 +229,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
 })
 
 t.test('store operations are timed by verb, and failures are counted', async (t) => {
-  const server = await started(t, { skipAuditCheck: 'SQLite stays as it was made here: read-only' })
+  const server = await started(t, { skipAuditCheck: 'SQLite stays read-only' })
   const count = async (verb: string) =>
     (await scrape(server)).value('keyturn_store_duration_seconds_count', { verb }) ?? 0
   const [queries, batches] = [await count('query'), await count('batch')]

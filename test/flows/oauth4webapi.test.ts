@@ -40,7 +40,7 @@ async function request(client: oauth.Client, more: Record<string, string> = {}):
 async function callback(at: Browser, as: oauth.AuthorizationServer, parameters: Record<string, string>) {
   const url = `${as.authorization_endpoint}?${new URLSearchParams(parameters)}`
   const { away, status, body } = await completePages(at, await at.open(url))
-  if (!away) throw new Error(`nobody was sent anywhere: ${status} ${body}`)
+  if (!away) throw new Error(`the browser was not redirected: ${status} ${body}`)
   return new URL(away.url)
 }
 
@@ -136,7 +136,7 @@ t.test(
 )
 
 t.test(
-  'a public client and a private_key_jwt client work, and resource gives a token for the API (Q173)',
+  'a public client and a private_key_jwt client work, and resource gives a token for the API (RFC 8707 §2)',
   async (t) => {
     const as = await discover('oauth2')
     for (const [client_id, redirect_uri, authentication] of [
@@ -161,7 +161,7 @@ t.test(
 )
 
 t.test(
-  'signed requests work, and invalid ones are refused (RFC 9101) (RFC 9101 §4, §6; docs/security.md K126)',
+  'signed requests work, and invalid ones are refused (RFC 9101 §4, §6; docs/security.md K126)',
   async (t) => {
     const as = await discover('oidc')
     const client = { client_id: 'jar' }

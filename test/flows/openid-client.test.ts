@@ -34,13 +34,13 @@ async function startRequest(more: Record<string, string> = {}) {
   return { parameters, checks }
 }
 
-/** The user’s part: returns where the browser is redirected in the end. */
+/** Completes the pages as the user does, and returns the URL to which the browser is redirected in the end. */
 async function openAndSignIn(at: Browser, url: URL, user?: SignInOptions): Promise<URL> {
   return redirectOf(await completePages(at, await at.open(url.href), user))
 }
 
 function redirectOf({ away, status, body }: Page): URL {
-  if (!away) throw new Error(`nobody was sent anywhere: ${status} ${body}`)
+  if (!away) throw new Error(`the browser was not redirected: ${status} ${body}`)
   return new URL(away.url)
 }
 

@@ -152,7 +152,7 @@ t.test(
       plain: ['invalid_request', { code_challenge_method: 'plain' }],
       fragment: ['invalid_request', { response_mode: 'fragment' }],
       'none with login': ['invalid_request', { prompt: 'none login' }],
-      'a scope that is not to be had': ['invalid_scope', { scope: 'admin' }],
+      'a scope that cannot be granted': ['invalid_scope', { scope: 'admin' }],
       'a resource that is not known': ['invalid_target', { resource: 'https://evil.test' }],
       'claims that are no JSON': ['invalid_request', { claims: 'x' }],
       'a NUL': ['invalid_request', { state: '\0' }],
@@ -323,7 +323,7 @@ t.test(
 )
 
 t.test(
-  'a client that must push requests is refused by GET, POST and signed request (FAPI §5.3.2.2-3; docs/security.md K123)',
+  'a client that must push requests is refused by GET, POST and signed request (FAPI 2.0 §5.3.2.2; docs/security.md K123)',
   async (t) => {
     const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
     const expected = { error: 'invalid_request', to: OWN_REDIRECT }
@@ -376,7 +376,7 @@ t.test(
     }
     for (const [label, url] of Object.entries({
       'by value': `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object() })}`,
-      'by value, other things beside it': authorizeUrl({ ...outside, request: object() }),
+      'by value, with other parameters beside it': authorizeUrl({ ...outside, request: object() }),
       pushed: reference(await pushed({ ...outside, request: object() }, 'signing'), 'signing'),
       'pushed, must be signed': reference(
         await pushed({ request: object({}, 'signed-only') }, 'signed-only'),
@@ -450,7 +450,7 @@ t.test(
       expired: object({ exp: now - 61 }),
       'of the future': object({ nbf: now + 61 }),
       'for another server': object({ aud: 'https://evil.test' }),
-      'for nobody': object({ aud: undefined }),
+      'without an audience': object({ aud: undefined }),
       'of another client': object({ iss: 'web' }),
       'with another client_id': object({ client_id: 'web' }),
       'with a request in it': object({ request: object() }),

@@ -366,7 +366,7 @@ const uris = fc.oneof(
 const anyPort = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?\/callback$/
 
 t.test(
-  'no request redirects the user to an unregistered URI (P13–#20, RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
+  'no request redirects the user to an unregistered URI (RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
   async (t) => {
     let redirected = 0
     const property = fc.asyncProperty(

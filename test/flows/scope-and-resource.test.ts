@@ -114,7 +114,7 @@ t.test('scopes of two APIs require a resource parameter (RFC 9068 §3; docs/secu
   const both = 'orders:read stock:read'
   await notGranted(
     t,
-    { both: [{ scope: both }, 'invalid_scope'], 'all it has': [{}, 'invalid_scope'] },
+    { both: [{ scope: both }, 'invalid_scope'], 'all scopes of the client': [{}, 'invalid_scope'] },
     'broker',
   )
   const from = (resource: string, scope = both) => clientCredentials(server, { scope, resource }, 'broker')

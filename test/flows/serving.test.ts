@@ -185,9 +185,9 @@ t.test(
     const revoked = await keyturn(folder, ['keys', 'revoke', second, '--json'])
     t.equal(revoked.code, 0, revoked.stderr)
     await until(t, 'the revoked key has left', async () => !(await publishedAt(server)).includes(second))
-    await until(t, 'and it signs with the one after', () => lastKid() === third)
+    await until(t, 'the server signs with the key after it', () => lastKid() === third)
     const since = watched.tokens.length
-    await until(t, 'tokens go on', () => watched.tokens.length > since + 5)
+    await until(t, 'tokens are still issued', () => watched.tokens.length > since + 5)
     await watched.stop()
 
     for (const { token, publishedBefore } of watched.tokens) {

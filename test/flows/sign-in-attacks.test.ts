@@ -1,4 +1,4 @@
-/** Attacks by Mallory with a page, a link, a cookie, a client or an issuer of his own. */
+/** Attacks by Mallory with a page, a link, a cookie, a client or an issuer that Mallory controls. */
 import * as oauth from 'oauth4webapi'
 import * as oidc from 'openid-client'
 import { Secret, TOTP } from 'otpauth'

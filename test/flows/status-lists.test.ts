@@ -63,32 +63,35 @@ t.test('status list indices do not reveal the order of issue', async (t) => {
   t.ok(rising > 8 && rising < 31, `as often up as down, ${rising} of 39`)
 })
 
-t.test('the status list is a signed, compressed and cacheable Status List Token (P161–P164)', async (t) => {
-  const server = await started(t as Test)
-  const { uri } = statusOf((await clientCredentials(server)).json().access_token)
-  const path = new URL(uri).pathname
-  const answer = await server.inject({ url: path })
-  t.equal(answer.statusCode, 200)
-  t.equal(answer.headers['content-type'], 'application/statuslist+jwt')
-  t.equal(answer.headers['cache-control'], `public, max-age=${TTL}`)
-  t.equal(answer.headers['access-control-allow-origin'], '*')
-  const claims = claimsOf(answer.body)
-  const header = JSON.parse(Buffer.from(answer.body.split('.')[0] ?? '', 'base64url').toString())
-  t.equal(header.typ, 'statuslist+jwt')
-  t.match(claims, { iss: ISSUER, sub: uri, iat: server.clock.now(), ttl: TTL, status_list: { bits: 1 } })
-  t.ok((claims.exp as number) > server.clock.now() + TTL)
-  const { lst } = claims.status_list as { lst: string }
-  t.equal(inflateSync(Buffer.from(lst, 'base64url')).length, LIST_SIZE / 8)
+t.test(
+  'the status list is a signed, compressed and cacheable Status List Token (draft-ietf-oauth-status-list §5.1, §8.2)',
+  async (t) => {
+    const server = await started(t as Test)
+    const { uri } = statusOf((await clientCredentials(server)).json().access_token)
+    const path = new URL(uri).pathname
+    const answer = await server.inject({ url: path })
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.headers['content-type'], 'application/statuslist+jwt')
+    t.equal(answer.headers['cache-control'], `public, max-age=${TTL}`)
+    t.equal(answer.headers['access-control-allow-origin'], '*')
+    const claims = claimsOf(answer.body)
+    const header = JSON.parse(Buffer.from(answer.body.split('.')[0] ?? '', 'base64url').toString())
+    t.equal(header.typ, 'statuslist+jwt')
+    t.match(claims, { iss: ISSUER, sub: uri, iat: server.clock.now(), ttl: TTL, status_list: { bits: 1 } })
+    t.ok((claims.exp as number) > server.clock.now() + TTL)
+    const { lst } = claims.status_list as { lst: string }
+    t.equal(inflateSync(Buffer.from(lst, 'base64url')).length, LIST_SIZE / 8)
 
-  const etag = answer.headers.etag as string
-  const again = await server.inject({ url: path, headers: { 'if-none-match': etag } })
-  t.equal(again.statusCode, 304)
-  const zipped = await server.inject({ url: path, headers: { 'accept-encoding': 'br, gzip' } })
-  t.equal(zipped.headers['content-encoding'], 'gzip')
-  t.equal(zipped.headers.vary, 'accept-encoding')
-  server.clock.tick(400)
-  t.not((await server.inject({ url: path })).headers.etag, etag, 'reissued before it expires')
-})
+    const etag = answer.headers.etag as string
+    const again = await server.inject({ url: path, headers: { 'if-none-match': etag } })
+    t.equal(again.statusCode, 304)
+    const zipped = await server.inject({ url: path, headers: { 'accept-encoding': 'br, gzip' } })
+    t.equal(zipped.headers['content-encoding'], 'gzip')
+    t.equal(zipped.headers.vary, 'accept-encoding')
+    server.clock.tick(400)
+    t.not((await server.inject({ url: path })).headers.etag, etag, 'reissued before it expires')
+  },
+)
 
 t.test('an unknown status list gets 404, whatever the request headers', async (t) => {
   const server = await started(t as Test)

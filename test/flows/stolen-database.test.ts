@@ -50,9 +50,9 @@ async function copiedDatabase(t: Pick<Test, 'testdir' | 'teardown'>) {
   if (!stored) throw new Error('there is no data key')
   const dataKey = decryptDataKey(server.deps.keys.masterKeys, stored)
   const secrets: Record<string, string | Buffer> = {
-    'the made secret': SECRET,
-    'the made secret, without its prefix': SECRET.slice(5, 48),
-    'the chosen secret': USER_SUPPLIED,
+    'the generated secret': SECRET,
+    'the generated secret, without its prefix': SECRET.slice(5, 48),
+    'the user-supplied secret': USER_SUPPLIED,
     'the password': PASSWORD,
     'the master key': masterKey,
     'the key of private keys': deriveKey(masterKey, 'keyturn/private-keys/v1').export(),

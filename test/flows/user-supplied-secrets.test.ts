@@ -10,7 +10,7 @@ import { basic } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
-const USER_SUPPLIED = 'a secret that somebody chose'
+const USER_SUPPLIED = 'a secret that a user chose'
 const hash = hashPassword(USER_SUPPLIED)
 const HOME = '203.0.113.7'
 const AWAY = '198.51.100.9'
@@ -71,7 +71,7 @@ t.test(
     )
     const answers = await Promise.all(guesses)
     const full = answers.find(({ statusCode }) => statusCode === 503)
-    if (!full) throw new Error('the gate was never full, so this test shows nothing')
+    if (!full) throw new Error('the concurrency limiter was never full, so this test shows nothing')
     refused(t, full, { status: 503, error: 'temporarily_unavailable' })
     t.match(full.headers['retry-after'], /^\d+$/)
   },

@@ -155,7 +155,7 @@ t.test(
         expired: await withScope('openid', { exp: server.clock.now() - 1 }),
         'of an unknown session': await withScope('openid', { sid: 'gone' }),
         'of an unknown client': await withScope('openid', { client_id: 'gone' }),
-        'of another person': await withScope('openid', { sub: 'u_other' }),
+        'of another user': await withScope('openid', { sub: 'u_other' }),
       })) {
         t.same(seen(await ask(text)), [401, 'invalid_token', true], label)
       }
@@ -169,8 +169,8 @@ t.test(
     const machine = (await clientCredentials(server)).json().access_token as string
     for (const [label, text] of Object.entries({
       'API scopes': await withScope(''),
-      'a scope like it': await withScope('openid2 OPENID profile'),
-      'a client’s own': machine,
+      'a similar scope': await withScope('openid2 OPENID profile'),
+      'a token of the client itself': machine,
     })) {
       const answer = await ask(text)
       t.same(seen(answer), [403, 'insufficient_scope', true], label)
@@ -196,7 +196,7 @@ t.test(
         const fresh = { list: session.status.list, idx: session.status.idx ^ 1 }
         t.ok(await w.server.store.clientSessions.replaceStatus(session.id, session.status, fresh))
       },
-      person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
+      user: (w) => w.server.store.users.setDisabled(w.alice.id, true),
       client: (w) => w.server.store.clients.update('portal', (one) => ({ ...one, disabled: true })),
       key: (w) => revokeKey(w.server.deps.keys, kidOf(w.plain), { actor: 'test' }),
     }

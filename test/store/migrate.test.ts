@@ -57,7 +57,7 @@ t.test('a migration that was changed after it was applied is refused (docs/secur
   }
   await t.rejects(migrate(db, clock, changed), refusal)
   await t.rejects(migrationStatus(db, changed), refusal)
-  t.same(await tables(db), ['a', 'schema_migrations'], 'and nothing after it is applied')
+  t.same(await tables(db), ['a', 'schema_migrations'], 'nothing after it is applied')
 })
 
 t.test('a database that is newer than the program is refused (docs/security.md Q11)', async (t) => {
@@ -85,7 +85,7 @@ t.test(
     t.same(
       await tables(db),
       ['a', 'schema_migrations'],
-      'the step before it stays, of itself there is nothing',
+      'the migration before it is kept, and nothing of the failed one',
     )
     t.same(await migrationStatus(db, BOTH), [
       { name: '0001_first', applied_at: 1_000 },
@@ -171,7 +171,7 @@ t.test('the checksum depends on the text of a migration, not on its line endings
   const checksum = () => readMigrations(pathToFileURL(`${folder}/`))[0]?.checksum
   const before = checksum()
   writeFileSync(join(folder, '0001_a.sql'), 'CREATE TABLE a (id TEXT);\r\n')
-  t.equal(checksum(), before, 'a checkout on another system is no change')
+  t.equal(checksum(), before, 'a checkout with other line ends is no change')
   writeFileSync(join(folder, '0001_a.sql'), 'CREATE TABLE a (ie TEXT);\n')
   t.not(checksum(), before)
 })
@@ -221,6 +221,6 @@ t.test(
     await store.db.batch([{ sql: newer }])
     await store.db.close()
     await t.rejects(base(), { name: 'StoreUnusable', message: /newer than this program/ })
-    t.notOk(existsSync(`${file}-wal`), 'the last connection has taken its log with it')
+    t.notOk(existsSync(`${file}-wal`), 'closing the last connection has removed the write-ahead log')
   },
 )

@@ -1,10 +1,10 @@
-/** Stands before a PostgreSQL and keeps notifications to itself, as a pooler does that gives each transaction another connection. */
+/** A proxy that drops notifications, like a pooler that gives each transaction another connection. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import type { Owner } from '../support/processes/data-folder.ts'
 
-/** NotificationResponse, among the server's messages: a letter, four bytes of length that count themselves, the rest. */
+/** The type byte of NotificationResponse. A message is a type byte, a four-byte length that counts itself, and the content. */
 const NOTIFICATION = 'A'.charCodeAt(0)
 
 function withoutNotifications(): Transform {
@@ -23,7 +23,7 @@ function withoutNotifications(): Transform {
   })
 }
 
-/** The same database by way of it. Without TLS, and the server must not offer any. */
+/** Returns a URL of the same database through the proxy. The connection has no TLS, and the server must not offer it. */
 export async function withoutNotificationDelivery(owner: Owner, url: string): Promise<string> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()

@@ -22,9 +22,9 @@ interface TestListener {
   changeCount: number
   readonly states: ListenState[]
   stop(): Promise<void>
-  /** Until it has turned so often. */
+  /** Resolves when there have been this many changes of state. */
   untilStates(times: number): Promise<void>
-  /** Until it has heard so often. */
+  /** Resolves when this many changes have been reported. */
   untilChanges(count: number): Promise<void>
 }
 
@@ -64,7 +64,11 @@ t.test(
     for (const listener of listeners) {
       await listener.untilStates(1)
       t.same(listener.states, ['listening'])
-      t.equal(listener.changeCount, 1, 'what came before')
+      t.equal(
+        listener.changeCount,
+        1,
+        'listening reports one change, because earlier ones may have been missed',
+      )
     }
     t.same([one.pool?.().listening, two.pool?.().listening], [false, true])
     t.equal(await one.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
@@ -72,9 +76,9 @@ t.test(
     t.equal(await one.batch([quiet]), true)
     t.equal(await one.batch([registryChanged, registryChanged]), true)
     const committed = performance.now()
-    // Notifications come in the order of their commits: had there been others, they would be here before this one.
+    // Notifications arrive in the order of commits, so any other one would have arrived before this one.
     for (const listener of listeners) await listener.untilChanges(2)
-    t.ok(performance.now() - committed < 500, 'by itself, without looking')
+    t.ok(performance.now() - committed < 500, 'the notification arrives without polling')
     await sleep(20)
     for (const listener of listeners) t.equal(listener.changeCount, 2)
 
@@ -82,7 +86,7 @@ t.test(
     t.equal(two.pool?.().listening, false)
     await one.batch([registryChanged])
     await listeners[1]?.untilChanges(3)
-    t.equal(listeners[0]?.changeCount, 2, 'who has stopped hears nothing')
+    t.equal(listeners[0]?.changeCount, 2, 'a stopped listener gets no notification')
   },
 )
 
@@ -101,7 +105,7 @@ t.test('no notification is sent for a batch that failed at its commit', async (t
 })
 
 t.test(
-  'a listening connection that is cut is made again, and then a change is reported (docs/security.md Q6)',
+  'a listening connection that is cut is opened again, and then a change is reported (docs/security.md Q6)',
   async (t) => {
     const url = await postgres.database(t)
     const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
@@ -113,7 +117,7 @@ t.test(
       await one.batch([registryChanged])
       await listener.untilStates(1 + 2 * round)
       await listener.untilChanges(before + 1)
-      t.same(listener.states.slice(-2), ['lost', 'listening'], 'said once each')
+      t.same(listener.states.slice(-2), ['lost', 'listening'], 'each state is reported once')
     }
     const before = listener.changeCount
     await one.batch([registryChanged])
@@ -129,16 +133,16 @@ t.test('a server that does not answer does not delay the stop of a node', async 
   postgres.freeze()
   try {
     await listener.stop()
-    // One that is just connecting.
+    // This listener is still connecting.
     await listen(db).stop()
   } finally {
     postgres.thaw()
   }
-  t.same(listener.states, ['listening'], 'a stop is no loss')
+  t.same(listener.states, ['listening'], 'a stop is not reported as a loss')
 })
 
 t.test('without support for notifications, batches run once, and the state is reported once', async (t) => {
-  // As on CockroachDB: an unknown function. Here one that this user may not call.
+  // On CockroachDB the function does not exist; here the user may not call it.
   const url = new URL(await postgres.emptyDatabase())
   const admin = url.href
   await run(
@@ -165,7 +169,7 @@ t.test('without support for notifications, batches run once, and the state is re
   await again.untilStates(1)
   await db.batch([registryChanged])
   await again.untilChanges(2)
-  t.same(again.states, ['listening'], 'once it has them, it uses them')
+  t.same(again.states, ['listening'], 'notifications are used once they are available')
 })
 
 t.test('a pooler that accepts LISTEN and drops notifications is detected', async (t) => {
@@ -189,7 +193,7 @@ t.test('with a full notification queue, the batch runs once without a notificati
   await forgetCommits(url)
 })
 
-// The last: who hands out databases does not come through it.
+// The last test, because the connection that hands out databases does not survive the crash.
 t.test('listening resumes when the server is back, and its absence is reported once', async (t) => {
   const url = await postgres.emptyDatabase()
   const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
@@ -209,7 +213,7 @@ t.test('listening resumes when the server is back, and its absence is reported o
   await listener.untilChanges(before + 1)
 })
 
-/** Lets every COMMIT that changes a revision run `body` first; `n` counts them, whatever is undone. */
+/** Makes every COMMIT that changes a revision run `body` first. `n` counts them, including those rolled back. */
 async function atCommit(url: string, body: string): Promise<void> {
   await run(
     url,
@@ -221,6 +225,6 @@ async function atCommit(url: string, body: string): Promise<void> {
   )
 }
 
-/** Databases are used again. */
+/** Removes the trigger, because databases are reused. */
 const forgetCommits = (url: string) =>
   run(url, 'DROP TRIGGER at_commit ON revisions; DROP FUNCTION at_commit; DROP SEQUENCE tries')

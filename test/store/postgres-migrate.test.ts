@@ -101,7 +101,7 @@ t.test('a migration that waits for a table lock does not block other statements'
   const url = await postgres.emptyDatabase()
   const [node, migrating] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
   await migrate(node, clock, [FIRST])
-  // As pg_dump does, for as long as it runs.
+  // pg_dump holds such a lock for as long as it runs.
   const dump = new pg.Client({ connectionString: url })
   await dump.connect()
   t.teardown(() => dump.end())
@@ -111,7 +111,7 @@ t.test('a migration that waits for a table lock does not block other statements'
   const migrated = migrate(migrating, clock, [FIRST, column]).finally(() => {
     done = true
   })
-  // Longer than a statement may take: had it waited in line all that time, these would have been given up.
+  // This takes longer than the statement timeout: statements that had to queue behind the migration would have failed.
   const until = performance.now() + 2500
   for (let i = 0; performance.now() < until; i += 1) {
     await node.query('SELECT id FROM a')
@@ -165,7 +165,7 @@ t.test(
     const code = MIGRATE.replace('const done', killer)
     const { signal } = await script(code, [url, '-1', JSON.stringify([FIRST, slow])])
     t.equal(signal, 'SIGKILL')
-    // The server notices at its next word to the client that nobody is there; a sleep has none, so it is told.
+    // PostgreSQL notices a lost client only when it writes to it, which a sleep does not, so the backend is terminated.
     await run(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)
     const db = connect(t as Test, url)
     t.same(await tables(db), ['a', 'schema_migrations'])

@@ -19,7 +19,7 @@ async function open(t: Test, options: OpenOptions = {}): Promise<{ db: Db; url: 
   return { db, url }
 }
 
-/** Somebody else's connection, as an administrator's. */
+/** A separate connection, such as an administrator’s. */
 async function connection(t: Test, url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => {})
@@ -42,7 +42,7 @@ const value = async (db: Db, id: string) =>
 
 const UNAVAILABLE = { name: 'StoreUnavailable', message: 'the store is not available' }
 
-/** Until somebody in this database waits for a lock, or sleeps. Not asked in a transaction: there the answer stays. */
+/** Resolves when a backend of this database waits for `event`. Outside a transaction, where the statistics would not change. */
 async function untilWaiting(url: string, event: string): Promise<void> {
   const seen = `SELECT 1 FROM pg_stat_activity
                  WHERE datname = current_database() AND (wait_event_type = '${event}' OR wait_event = '${event}')`
@@ -57,7 +57,7 @@ t.test(
     await insertOwners(store)
     await store.userSessions.insert(signIn(), 'secret')
     await store.codes.insert('h', code(), 1000)
-    // The code is spent and its session about to begin: it waits for its client's row.
+    // The code is consumed, and the insert of its session waits for the row of its client.
     const blocker = await connection(t as Test, url)
     await blocker.query(`BEGIN; SELECT 1 FROM clients WHERE id = 'machine' FOR UPDATE`)
     const redeemed = store.codes.redeem('h', session({ id: 's', userSessionId: 'browser' }), 1010, 5)
@@ -79,7 +79,7 @@ t.test(
     await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id = 'a' FOR UPDATE`)
     const waiting = db.batch([insert('b'), touch('a')])
     await untilWaiting(url, 'Lock')
-    // Not the one that holds the lock.
+    // Every connection except the one that holds the lock.
     await run(
       url,
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -92,7 +92,7 @@ t.test(
   },
 )
 
-/** Lets every COMMIT that inserts into single_use run `body` first; `tries` counts, whatever is undone. */
+/** Makes every COMMIT that inserts into single_use run `body` first. `tries` counts them, including those rolled back. */
 async function atCommit(url: string, body: string): Promise<void> {
   await run(
     url,
@@ -123,7 +123,7 @@ t.test(
     t.equal(await tries(url), 1)
     t.equal(await value(db, 'a'), undefined)
     await forgetCommits(url)
-    t.equal(await db.batch([insert('a')]), true, 'and the next one has a new connection')
+    t.equal(await db.batch([insert('a')]), true, 'the next batch has a new connection')
   },
 )
 
@@ -144,7 +144,7 @@ t.test('batches that lock the same rows in opposite order all succeed', async (t
   const other = openDb(url)
   t.teardown(() => other.close())
   await db.batch([insert('a'), insert('b')])
-  // A few at once: a batch that is the victim eight times in a row is given up, as the page says.
+  // A few at a time: a batch that is the victim of eight deadlocks in a row fails (docs/faults.md).
   const [rounds, pairs] = [5, 3]
   for (let round = 0; round < rounds; round += 1) {
     const done = await Promise.all(
@@ -176,7 +176,7 @@ t.test(
     await slow
     const outcomes = new Set(await Promise.all(waiting))
     t.ok(outcomes.has('StoreUnavailable') || outcomes.has('answered'), 'all have ended')
-    t.same(await db.query('SELECT 1 AS one'), [{ one: 1 }], 'and it is there again')
+    t.same(await db.query('SELECT 1 AS one'), [{ one: 1 }], 'the pool works again')
   },
 )
 
@@ -189,8 +189,8 @@ t.test(
     await t.rejects(db.batch([insert('a')]), UNAVAILABLE)
     t.equal(await value(db, 'a'), undefined, 'it can be read')
     await run(postgres.admin, `ALTER DATABASE ${name} RESET ALL`)
-    await t.rejects(db.batch([insert('a')]), UNAVAILABLE, 'of the connection that could read')
-    t.equal(await db.batch([insert('a')]), true, 'nobody has to restart the node')
+    await t.rejects(db.batch([insert('a')]), UNAVAILABLE, 'the connection that could read still fails once')
+    t.equal(await db.batch([insert('a')]), true, 'the node needs no restart')
   },
 )
 
@@ -237,7 +237,7 @@ t.test('a refused connection reveals neither host nor user nor database', async 
     const error = await db.query('SELECT 1').catch((error) => error)
     t.match(error, UNAVAILABLE)
     t.ok(error.cause.message.length > 10, `the log says: ${error.cause.message}`)
-    t.notMatch(error.cause.message, /s3cret/, 'and no password')
+    t.notMatch(error.cause.message, /s3cret/, 'the log has no password')
     await db.close()
   }
 })

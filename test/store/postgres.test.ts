@@ -25,7 +25,7 @@ for (const [name, contract] of Object.entries(contracts)) {
 }
 
 t.test('no statement of the contracts scans a large table on PostgreSQL', async (t) => {
-  // Small tables are read as a whole because that is quicker; without that way out, only what has no index is.
+  // PostgreSQL scans small tables because that is quicker. With sequential scans disabled it does so only without an index.
   const url = `${await postgres.database(t)}?options=-c%20enable_seqscan%3Doff`
   const explain = async (sql: string) => {
     const { rows } = await run(url, `EXPLAIN (GENERIC_PLAN) ${sql}`)

@@ -1,4 +1,4 @@
-/** Who can go on working with a store that a newer program has changed, and what a newer program may change (docs/upgrades.md). */
+/** Which programs can use a store that a newer program has changed, and what a newer program may change (docs/upgrades.md). */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'

@@ -15,7 +15,7 @@ t.test('the connection flushes every commit and enforces foreign keys (docs/secu
   t.equal(await pragma('journal_mode'), 'wal')
   t.equal(await pragma('synchronous'), 2, 'FULL')
   t.equal(await pragma('foreign_keys'), 1)
-  t.equal(await pragma('secure_delete'), 1, 'what is erased is overwritten')
+  t.equal(await pragma('secure_delete'), 1, 'deleted content is overwritten')
   t.equal(await pragma('trusted_schema'), 0)
   t.ok(Number(await pragma('busy_timeout')) <= 200, 'no lock blocks the event loop for long')
 })
@@ -23,11 +23,10 @@ t.test('the connection flushes every commit and enforces foreign keys (docs/secu
 const COMMITS = 20
 
 /**
- * A process that commits one by one, says after each that it is done, and is killed in the middle. Its system
- * calls tell how much of the log had reached the disk when the last flush returned; the rest is what a power
- * cut takes.
+ * Runs a process that commits batches one by one, reports each, and kills itself. Its system calls show how much of
+ * the write-ahead log was on disk when the last flush returned; the rest is removed, as a power failure would.
  */
-async function afterPowerCut(t: Test, { before = '', work = '' }) {
+async function afterPowerFailure(t: Test, { before = '', work = '' }) {
   const folder = t.testdir()
   const file = join(folder, 'keyturn.db')
   const db = openDb(`sqlite:${file}`)
@@ -72,11 +71,11 @@ async function afterPowerCut(t: Test, { before = '', work = '' }) {
   return { answered: stdout.trim().split('\n').length, stored: row?.n, flushes }
 }
 
-const skip = straceWorks() ? false : 'strace is not here: what a power cut leaves was NOT tested'
+const skip = straceWorks() ? false : 'there is no strace: power failures were NOT tested'
 if (skip) t.comment(`WARNING: ${skip}`)
 
-t.test('a power failure loses nothing that was answered (docs/security.md Q2)', { skip }, async (t) => {
-  const { answered, stored, flushes } = await afterPowerCut(t as Test, {})
+t.test('a power failure loses no acknowledged write (docs/security.md Q2)', { skip }, async (t) => {
+  const { answered, stored, flushes } = await afterPowerFailure(t as Test, {})
   t.equal(answered, COMMITS)
   t.equal(stored, COMMITS)
   t.ok(flushes >= COMMITS, `${flushes} flushes`)
@@ -89,7 +88,7 @@ t.test('the power failure test detects a store that does not flush', { skip }, a
     Database.prototype.pragma = function (text) {
       return pragma.call(this, text.replace('synchronous = FULL', 'synchronous = NORMAL'))
     }`
-  const { answered, stored } = await afterPowerCut(t as Test, { before })
+  const { answered, stored } = await afterPowerFailure(t as Test, { before })
   t.equal(answered, COMMITS)
   t.ok(Number(stored) < COMMITS, `${stored} kept of ${answered}`)
 })
@@ -97,7 +96,7 @@ t.test('the power failure test detects a store that does not flush', { skip }, a
 t.test('commits that arrive together share one flush', { skip }, async (t) => {
   const together = `
     await Promise.all(Array.from({ length: 200 }, (_, i) => store.singleUse.claim('with' + i, 1)))`
-  const { stored, flushes } = await afterPowerCut(t as Test, { work: together })
+  const { stored, flushes } = await afterPowerFailure(t as Test, { work: together })
   t.equal(stored, COMMITS + 200)
   t.ok(flushes < COMMITS + 20, `${flushes} flushes for ${COMMITS + 200} batches`)
 })

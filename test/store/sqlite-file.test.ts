@@ -1,4 +1,4 @@
-/** The embedded database as a file: who may read it, how it comes into being, and what is refused. */
+/** The embedded database as a file: its permissions, its creation, and the files that are refused. */
 import {
   copyFileSync,
   existsSync,
@@ -25,7 +25,7 @@ import { testConfig } from '../support/server/server.ts'
 
 const fileIn = (t: Test) => join(t.testdir(), 'data', 'keyturn.db')
 
-/** What `serve` does with a database. */
+/** Opens a database as `serve` does. */
 const open = (file: string) =>
   openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'apply')
 
@@ -47,7 +47,7 @@ t.test('a missing folder is created with mode 0700 and the database with mode 06
   t.same(
     readdirSync(dirname(file)).sort(),
     ['keyturn.db', 'keyturn.db-shm', 'keyturn.db-wal'],
-    'no draft remains',
+    'no temporary file remains',
   )
 })
 
@@ -118,18 +118,22 @@ t.test(
     const bytes = readFileSync(file)
     writeFileSync(file, bytes.fill(0xa5, (page - 1) * 4096, page * 4096))
 
-    t.throws(() => openDb(url, { integrityCheck: true }), StoreUnusable, 'a small one is looked at before')
+    t.throws(
+      () => openDb(url, { integrityCheck: true }),
+      StoreUnusable,
+      'a small database is checked before the start',
+    )
     const damaged = open()
-    t.equal((await damaged.query('SELECT 1 AS one')).length, 1, 'it serves at once')
+    t.equal((await damaged.query('SELECT 1 AS one')).length, 1, 'a large database serves at once')
     await t.rejects(damaged.integrityChecked ?? Promise.resolve(), { name: 'StoreDamaged' })
-    t.equal(await damaged.problem(), 'the store is damaged', 'and is not ready from then on')
+    t.equal(await damaged.problem(), 'the store is damaged', 'the node is unready from then on')
     await damaged.close()
 
     const closed = open()
     await closed.close()
     await t.resolves(
       closed.integrityChecked ?? Promise.reject(),
-      'nobody waits for the look at a store that was closed',
+      'closing the store does not wait for the integrity check',
     )
   },
 )
@@ -169,7 +173,7 @@ t.test('processes that start at the same moment share one database (docs/securit
   t.same(
     await store.db.query('SELECT count(*) AS n FROM single_use'),
     [{ n: 25 }],
-    'nothing of anybody was lost',
+    'no claim of any process was lost',
   )
   t.same(
     readdirSync(dirname(file)).filter((name) => name.includes('new')),

@@ -48,18 +48,18 @@ t.test(
       turns += 1
     }, 5)
     const waiting = Array.from({ length: 50 }, (_, i) => outcome(store.singleUse.claim(`jti${i}`, 1)))
-    t.equal(await store.revokedTokens.has('x'), false, 'who only reads is answered meanwhile')
+    t.equal(await store.revokedTokens.has('x'), false, 'reads are answered meanwhile')
     const outcomes = await Promise.all(waiting)
     clearInterval(timer)
     for (const error of outcomes) {
       t.type(error, StoreUnavailable)
       t.equal((error as StoreUnavailable).retryAfter, 1)
     }
-    t.ok(turns >= 20, `the event loop went round ${turns} times`)
+    t.ok(turns >= 20, `the event loop ran ${turns} times`)
 
     other.exec('ROLLBACK')
     t.same(await store.db.query('SELECT id FROM single_use'), [{ id: 'before' }])
-    t.equal(await store.singleUse.claim('jti0', 1), true, 'and afterwards all is well')
+    t.equal(await store.singleUse.claim('jti0', 1), true, 'afterwards the store works again')
   },
 )
 
@@ -109,7 +109,7 @@ t.test('a long read blocks no other process (docs/security.md Q5)', async (t) =>
   const count = other.prepare('SELECT count(*) FROM single_use').pluck()
   t.equal(count.get(), 1)
   for (let i = 0; i < 50; i += 1) t.equal(await store.singleUse.claim(`jti${i}`, 1), true)
-  t.equal(count.get(), 1, 'and sees what it began with')
+  t.equal(count.get(), 1, 'the reader still sees the state from its start')
 })
 
 t.test(
@@ -117,7 +117,7 @@ t.test(
   async (t) => {
     const { store } = await open(t as Test)
     const [size] = await store.db.query<{ page_count: number }>('PRAGMA page_count')
-    // SQLITE_FULL from the engine itself, as it answers when there is no room for another page.
+    // Makes SQLite itself fail with SQLITE_FULL, as it does when there is no space for another page.
     await store.db.query(`PRAGMA max_page_count = ${size?.page_count}`)
     const large = 'x'.repeat(10_000)
     const outcomes = await Promise.all([
@@ -125,9 +125,9 @@ t.test(
       outcome(store.singleUse.claim(large, 1)),
       outcome(store.singleUse.claim('also small', 1)),
     ])
-    for (const error of outcomes) t.type(error, StoreUnavailable, 'the disk is full for all of one commit')
+    for (const error of outcomes) t.type(error, StoreUnavailable, 'all batches of one commit fail together')
     t.same(await store.db.query('SELECT id FROM single_use'), [])
-    t.equal(await store.singleUse.claim('small', 1), true, 'what needs no room still goes')
+    t.equal(await store.singleUse.claim('small', 1), true, 'a write that needs no new page succeeds')
 
     await store.db.query('PRAGMA max_page_count = 4294967294')
     t.equal(await store.singleUse.claim(large, 1), true)

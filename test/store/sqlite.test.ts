@@ -10,10 +10,10 @@ import { testClock } from '../support/server/clock.ts'
 
 const FILE = 'keyturn.db'
 const plans = recordPlans()
-/** For statements that are explained and not run. */
+/** Values for the parameters of statements that are explained and not run. */
 const NULLS = Array.from({ length: 200 }, () => null)
 
-/** Made once and copied: each check begins with an empty database in a file, on which connections can meet. */
+/** Created once and copied, so that each check has an empty database file that several connections can open. */
 const template = join(t.testdir(), FILE)
 const db = openDb(`sqlite:${template}`)
 await migrate(db, testClock())

@@ -9,7 +9,7 @@ interface Traffic {
   events: number
 }
 
-/** Sends `times` of them; the fields may differ from one to the next. */
+/** Sends `times` events; their fields may differ. */
 function send(
   aggregation: Aggregation,
   event: AuditEvent,

@@ -53,7 +53,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
   return { log, logger, alarms }
 }
 
-/** Of a kind that is never aggregated. */
+/** An event that is never aggregated. */
 function record({ log }: World, from: number, to: number, actor = 'keyturn'): void {
   for (let i = from; i <= to; i += 1) log.record('keys.rotated', { actor, kid: `${i}` })
 }
@@ -238,7 +238,7 @@ const tampered: Record<string, { sql: string; reason: string; finding: RegExp; p
     reason: 'head changed',
     finding: /was not written by Keyturn/,
   },
-  'a signature that was taken away': {
+  'a removed signature': {
     sql: 'UPDATE audit_head SET mac = NULL',
     reason: 'head changed',
     finding: /was not written by Keyturn/,
@@ -248,7 +248,7 @@ const tampered: Record<string, { sql: string; reason: string; finding: RegExp; p
     reason: 'rows after the head',
     finding: /row 4 was changed/,
   },
-  'a head that is gone': {
+  'a missing head': {
     sql: 'DELETE FROM audit_head',
     reason: 'head missing',
     finding: /was not written by Keyturn/,

@@ -84,7 +84,7 @@ t.test('a notification is polled for at once, many notifications by two polls', 
   await untilCount('deliverLogouts', 2)
   await sleep(60)
   t.same(counts, { poll: 2, heartbeat: 2, deliverLogouts: 2, maintainKeys: 0, prune: 0, stop: 0 })
-  t.equal(state.maxRunning, 1, 'one thing at a time')
+  t.equal(state.maxRunning, 1, 'jobs run one at a time')
   listener.onChange()
   await untilCount('deliverLogouts', 3)
 })
@@ -120,7 +120,7 @@ t.test('keys are maintained at once and then once a second, however many notific
   t.equal(counts.prune, 0)
 })
 
-t.test('polling goes on while pruning takes its time, and a stop waits for it', async (t) => {
+t.test('polling continues while pruning runs, and a stop waits for pruning', async (t) => {
   const { poller, counts, state, untilCount } = startedPoller(t, { poll: 5, listeningPoll: NEVER, prune: 10 })
   let open = () => {}
   state.pruneBarrier = new Promise((resolve) => {
@@ -162,7 +162,7 @@ t.test('polling that fails is a problem and logged once, also after a notificati
   t.equal(errors(), 1)
 })
 
-t.test('after a stop no job is begun, whatever the store notifies', async (t) => {
+t.test('after a stop no job starts, whatever the store notifies', async (t) => {
   const { poller, counts, state, listener, subscription, untilCount } = startedPoller(t, {
     poll: 5,
     listeningPoll: 5,

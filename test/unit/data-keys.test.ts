@@ -298,7 +298,7 @@ t.test(
     const text = encryptPrivateKey(masterKeysOf(K2), 'kid', 'pem')
     t.equal(masterKeys.privateKeys.decrypt('kid', text), 'pem')
     masterKeys.refresh()
-    t.same(held(), [masterKeyId(K1), masterKeyId(K2)], 'the current one first')
+    t.same(held(), [masterKeyId(K1), masterKeyId(K2)], 'the current master key comes first')
     chmodSync(join(keysDir, 'master.key.next'), 0o644)
     masterKeys.refresh()
     t.equal(held().length, 2, 'a file that others can read is not used, and no key is lost')
@@ -311,6 +311,6 @@ t.test(
     t.same(held(), [masterKeyId(K2)], 'a deleted file is reported by the next start')
     write('master.key', K3)
     masterKeys.refresh()
-    t.same(held(), [masterKeyId(K3), masterKeyId(K2)], 'and so is a file that was exchanged by hand')
+    t.same(held(), [masterKeyId(K3), masterKeyId(K2)], 'a file that was replaced by hand is reported too')
   },
 )

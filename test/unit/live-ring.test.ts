@@ -192,7 +192,7 @@ t.test('the private key of a rotated key is gone from the store and from memory'
   t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
   const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
   t.equal(old?.encryptedPrivateKey, null)
-  t.ok(await collected(weak), 'nothing holds it')
+  t.ok(await collected(weak), 'nothing references it')
 })
 
 t.test('a retiring key that is needed longer is kept by a node that rotates', async (t) => {

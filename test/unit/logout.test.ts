@@ -77,7 +77,7 @@ const hint = await idToken()
 type Form = Record<string, string>
 const pairs = (form: Form) => Object.entries(form)
 
-/** The outcome in a line: the step, whom the page names, and where the browser is redirected. */
+/** The outcome in a line: the step, the client that the page names, and the redirect URI. */
 async function outcome(form: Form, current: UserSession | null = first): Promise<string> {
   try {
     const step: LogoutStep = await decide(pairs(form), current)
@@ -107,14 +107,14 @@ t.test(
         { id_token_hint: await idToken({ sid: 'ended' }) },
         'sign-out web -',
       ],
-      'of another session of hers, at a client she uses here': [
+      'of another session of the user, at a client used in this browser': [
         { id_token_hint: await idToken({ sid: 'web-there' }) },
         'sign-out web -',
       ],
-      'of a session long forgotten': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'sign-out web -'],
+      'of a session that was deleted long ago': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'sign-out web -'],
       'without sid': [{ id_token_hint: await idToken({ sid: undefined }) }, 'sign-out web -'],
       'with a list of one': [{ id_token_hint: await idToken({ aud: ['web'] }) }, 'sign-out web -'],
-      'with all that may come along': [
+      'with every optional parameter': [
         { id_token_hint: hint, logout_hint: 'alice', ui_locales: 'de', state: 's', extra: 'x' },
         'sign-out web -',
       ],
@@ -131,9 +131,9 @@ t.test(
       'a client’s name alone': [{ client_id: 'web' }, 'confirm web -'],
       'an unknown client': [{ client_id: 'nobody' }, 'confirm - -'],
       'no name at all': [{ client_id: 'a\u0000b' }, 'confirm - -'],
-      'another person is signed in': [{ id_token_hint: hint }, 'confirm web -', bobs],
-      'another person’s token': [{ id_token_hint: await idToken({ sub: 'bob' }) }, 'confirm web -'],
-      'a client she does not use here': [{ id_token_hint: await idToken(other) }, 'confirm other -'],
+      'another user is signed in': [{ id_token_hint: hint }, 'confirm web -', bobs],
+      'another user’s token': [{ id_token_hint: await idToken({ sub: 'bob' }) }, 'confirm web -'],
+      'a client not used in this browser': [{ id_token_hint: await idToken(other) }, 'confirm other -'],
       'a session of no browser': [
         { id_token_hint: await idToken({ ...other, sid: 'offline' }) },
         'confirm other -',
@@ -162,7 +162,7 @@ t.test(
       'a logout token': await idToken({}, 'logout+jwt'),
       'of another issuer': await idToken({ iss: 'https://other.test' }),
       'for two clients': await idToken({ aud: ['web', 'other'] }),
-      'of a client that is gone': await idToken({ aud: 'gone' }),
+      'of a deleted client': await idToken({ aud: 'gone' }),
       'of a disabled client': await idToken({ aud: 'off', sid: 'off-here' }),
       garbage: 'x',
     })) {
@@ -186,7 +186,7 @@ t.test(
       'with state': [to(OUT, { state: 'a b&c=d#e' }), `sign-out web ${OUT}?state=a+b%26c%3Dd%23e`],
       'an address with a query': [to(QUERY, { state: 's' }), `sign-out web ${QUERY}&state=s`],
       'an app’s own scheme': [to(APP, { state: 's' }), `sign-out web ${APP}?state=s`],
-      'nobody signed in': [to(OUT, { state: 's' }), `not-signed-in web ${OUT}?state=s`, null],
+      'no one signed in': [to(OUT, { state: 's' }), `not-signed-in web ${OUT}?state=s`, null],
       'after the question': [to(OUT, { state: 's' }), `confirm web ${OUT}?state=s`, bobs],
       'state alone': [{ id_token_hint: hint, state: 's' }, 'sign-out web -'],
       'an empty address': [to(''), 'sign-out web -'],
@@ -234,7 +234,7 @@ t.test(
       const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
       await all(t, {
         [uri]: [form, 'confirm web -'],
-        [`${uri}, nobody`]: [form, 'not-signed-in web -', null],
+        [`${uri}, signed out`]: [form, 'not-signed-in web -', null],
       })
     }
   },

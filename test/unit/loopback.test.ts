@@ -8,7 +8,7 @@ import {
   loopbackUriWithoutPort,
 } from '../../src/loopback.ts'
 
-/** Host as an URL's parser writes it; may an issuer use http there, may we call it, does it lead to the device? */
+/** A host as the URL parser writes it; whether an issuer may use http there, the server may call it, it is the user’s device. */
 const HOSTS: readonly [host: string, issuer: boolean, callable: boolean, device: boolean][] = [
   ['localhost', true, true, true],
   ['127.0.0.1', true, true, true],
@@ -38,7 +38,7 @@ t.test(
   },
 )
 
-/** Redirect URI; may it be registered with plain http, and what is left without its port, if any port is allowed? */
+/** A redirect URI; whether it may be registered with plain http, and its form without the port if any port is allowed. */
 const REDIRECT_URIS: readonly [uri: string, loopback: boolean, withoutPort: string | null][] = [
   ['http://127.0.0.1/cb', true, 'http://127.0.0.1/cb'],
   ['http://127.0.0.1:8000/cb', true, 'http://127.0.0.1/cb'],

@@ -179,6 +179,7 @@ t.test('an unreadable master key is refused, not replaced (docs/security.md Q8)'
     try { readMasterKey(process.argv[1]); console.log('read') } catch (error) { console.log(error.name, error.message) }`
   // The superuser can read every file, so another user must try.
   const { stdout, stderr } = await script(code, [folder], root ? { uid: 65_534, cwd: '/' } : {})
-  if (stdout === '') t.comment(`WARNING: NOT tested, nobody else can run node here: ${stderr.split('\n')[0]}`)
+  if (stdout === '')
+    t.comment(`WARNING: NOT tested, no other user can run node here: ${stderr.split('\n')[0]}`)
   else t.match(stdout, /^InvalidMasterKey .*master\.key cannot be read \(EACCES\)/)
 })

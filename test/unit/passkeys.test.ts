@@ -29,7 +29,7 @@ async function register(w: FactorsWorld, device: Authenticator, owner = w.alice,
   )
 }
 
-/** Begin and finish; as a second factor if a user is named. */
+/** A whole authentication; as a second factor if a user is named. */
 async function signIn(
   w: FactorsWorld,
   device: Authenticator,
@@ -125,13 +125,13 @@ const elsewhere: Readonly<Record<string, Overrides>> = {
   'another origin': { origin: 'https://login.example.evil.example' },
   'our host on another port': { origin: 'https://login.example:8443' },
   'our host without TLS': { origin: 'http://login.example' },
-  'a host below ours': { origin: 'https://x.login.example' },
+  'a subdomain of our host': { origin: 'https://x.login.example' },
   'another RP id': { rpId: 'evil.example' },
-  'the RP id above ours': { rpId: 'example' },
+  'the parent domain as RP id': { rpId: 'example' },
   'another challenge': { challenge: Buffer.alloc(32, 7).toString('base64url') },
   'no challenge': { challenge: '' },
-  'a frame in somebody’s page': { crossOrigin: true },
-  'nobody at the device': { userPresent: false },
+  'a frame in a page of another site': { crossOrigin: true },
+  'no user at the device': { userPresent: false },
 }
 
 t.test('a registration from another origin is refused and stores nothing (WebAuthn §7.1)', async (t) => {

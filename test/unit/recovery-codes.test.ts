@@ -92,7 +92,7 @@ t.test(
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
     const [code = ''] = await factors.replaceRecoveryCodes(alice, CONTEXT)
-    // As few as the throttle admits would prove nothing: straight through the store as well.
+    // The rate limiter admits too few attempts to prove anything, so the store is called directly as well.
     const digest = codes.digest(alice.id, code, 1)
     const outcome = await winners(50, async (i) =>
       i % 10 === 0

@@ -165,7 +165,7 @@ t.test(
       'an algorithm the key is not for': object({ key: keys.RS256, as: 'PS256', header: { alg: 'PS256' } }),
       'a stranger’s key under our kid': object({ key: stranger }),
       'a stranger’s key': object({ key: clientKey('ES256', 'new') }),
-      'a key that it brings along': object({ key: stranger, header: { kid: undefined, jwk: stranger.jwk } }),
+      'an embedded key': object({ key: stranger, header: { kid: undefined, jwk: stranger.jwk } }),
       'other claims': `${head}.${base64url(JSON.stringify(other))}.${signature}`,
       'no signature': `${head}.${body}.`,
       'a changed signature': `${head}.${body}.${signature.slice(0, -4)}AAAA`,
@@ -190,7 +190,7 @@ t.test(
     await allRefused(t, {
       'claims, encrypted': await encrypt(plain),
       'a signed one, encrypted': await encrypt(Buffer.from(object())),
-      'for nobody': `${base64url('{"alg":"dir","enc":"A256GCM"}')}..${base64url('iv')}.${plain.toString('base64url')}.AA`,
+      'encrypted without a recipient’s key': `${base64url('{"alg":"dir","enc":"A256GCM"}')}..${base64url('iv')}.${plain.toString('base64url')}.AA`,
       'a bomb': `${base64url('{"alg":"dir","enc":"A128CBC-HS256","zip":"DEF"}')}..AA.${bomb}.AA`,
       'a signed header that says zip': object({ header: { zip: 'DEF', crit: ['zip'] } }),
     })

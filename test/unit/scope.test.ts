@@ -70,13 +70,17 @@ const GRANTED: readonly (readonly [
   Partial<ScopeRequest>,
   readonly [string, string, number | null],
 ])[] = [
-  ['what was asked', { requested: ['orders:read'] }, ['orders:read', ORDERS, null]],
+  ['all requested scopes', { requested: ['orders:read'] }, ['orders:read', ORDERS, null]],
   [
-    'in the order it was asked in',
+    'in the requested order',
     { requested: ['orders:write', 'orders:read'] },
     ['orders:write orders:read', ORDERS, null],
   ],
-  ['without what cannot be had', { requested: ['orders:read', 'unknown'] }, ['orders:read', ORDERS, null]],
+  [
+    'without those that cannot be granted',
+    { requested: ['orders:read', 'unknown'] },
+    ['orders:read', ORDERS, null],
+  ],
   [
     'nothing requested: all of the client’s',
     { client: client() },
@@ -99,7 +103,7 @@ const GRANTED: readonly (readonly [
     ['orders:read orders:write openid', ORDERS, null],
   ],
   ['protocol scopes need no role', { requested: ['openid'], roles: [] }, ['openid', DEFAULT, null]],
-  ['nobody’s role grants nothing', { client: client(), roles: ['nobody'] }, ['', DEFAULT, null]],
+  ['an unknown role grants nothing', { client: client(), roles: ['unknown'] }, ['', DEFAULT, null]],
 ]
 
 t.test(
@@ -114,7 +118,7 @@ const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
   ['not the client’s', { requested: ['stock:read'], client: client() }, 'invalid_scope'],
   ['no role grants it', { requested: ['orders:write'], roles: ['reader'] }, 'invalid_scope'],
   ['two APIs', { requested: ['orders:read', 'stock:read'] }, 'invalid_scope'],
-  ['two APIs, nothing asked', {}, 'invalid_scope'],
+  ['two APIs, no scope requested', {}, 'invalid_scope'],
   ['of another API than named', { requested: ['stock:read'], resource: ORDERS }, 'invalid_scope'],
   [
     'an API’s scope at the default audience',
@@ -122,7 +126,7 @@ const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
     'invalid_scope',
   ],
   ['an unknown resource', { resource: 'https://unknown.test' }, 'invalid_target'],
-  ['an API the client has nothing of', { resource: STOCK, client: client() }, 'invalid_target'],
+  ['an API of which the client has no scope', { resource: STOCK, client: client() }, 'invalid_target'],
 ]
 
 t.test('a scope that cannot be granted is refused, not silently replaced', async (t) => {

@@ -8,7 +8,7 @@ import { testClock } from '../support/server/clock.ts'
 import { CONTEXT, type FactorsWorld, factorsWorld } from '../support/server/factors.ts'
 import { dataKeysOf, MASTER_KEY } from '../support/server/keys.ts'
 
-/** An independent implementation would be better, but the vectors below show that this one is right. */
+/** Not an independent implementation, but the vectors below show that it is right. */
 const codeAt = (secret: string, seconds: number) =>
   new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({ timestamp: seconds * 1000 })
 
@@ -144,7 +144,7 @@ t.test(
     t.equal(await factors.confirmTotpSetup(alice, pending, '000000', CONTEXT), 'wrong')
     t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
     t.same(factors.resumeTotpSetup(alice, pending), { secret, pending, uri })
-    t.equal(factors.resumeTotpSetup(bob, pending), null, 'nobody else’s')
+    t.equal(factors.resumeTotpSetup(bob, pending), null, 'no other user can confirm it')
     t.equal(await factors.confirmTotpSetup(bob, pending, codeAt(secret, clock.now()), CONTEXT), 'expired')
 
     t.equal(await factors.confirmTotpSetup(alice, pending, codeAt(secret, clock.now()), CONTEXT), 'confirmed')
@@ -158,7 +158,7 @@ t.test('a setup that expired, was used or was replaced must be started again', a
   const { factors, alice, store, clock } = await factorsWorld()
   t.teardown(() => store.db.close())
   const [old, first, second] = [1, 2, 3].map(() => factors.startTotpSetup(alice))
-  if (!old || !first || !second) throw new Error('three were begun')
+  if (!old || !first || !second) throw new Error('three setups were started')
   const confirm = (setup: { secret: string; pending: string }) =>
     factors.confirmTotpSetup(alice, setup.pending, codeAt(setup.secret, clock.now()), CONTEXT)
   t.equal(await confirm(first), 'confirmed')

@@ -30,7 +30,7 @@ interface ListOptions {
   readonly lst?: string
 }
 
-/** The packing of §4.1, bit by bit, which is another way than that of the code under test. */
+/** Packs entries as §4.1 says, bit by bit, independently of the code under test. */
 function packed(bits: number, size: number, values: Record<number, number>): Buffer {
   const bytes = Buffer.alloc(Math.ceil((size * bits) / 8))
   for (const [index, value] of Object.entries(values)) {
@@ -340,7 +340,11 @@ t.test("the issuer's list of lists is read, except for other origins and garbage
   await publish(issuer, { values: { 9: 1 } })
   const verifier = issuer.verifier({ statusList: true })
   await verifier.ready()
-  t.equal(await verdict(verifier, await issuer.token(entry(issuer, 9))), 'revoked', 'at its very first token')
+  t.equal(
+    await verdict(verifier, await issuer.token(entry(issuer, 9))),
+    'revoked',
+    'with its very first token',
+  )
   t.equal(elsewhere.requests.length, 0)
   for (const body of ['', '{', 'null', '5', '{"status_lists":5}', '{}']) {
     issuer.routes.set('/lists', (_, response) => response.end(body))

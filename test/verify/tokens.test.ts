@@ -474,7 +474,7 @@ t.test('access tokens', async (t) => {
     for (const token of [undefined, null, 5, {}, [good]]) await is(t, token as unknown as string, 'malformed')
   })
 
-  await t.test('the JSON serializations are refused (RFC 8725bis §3.14)', async (t) => {
+  await t.test('the JSON serializations are refused (draft-ietf-oauth-rfc8725bis §3.14)', async (t) => {
     const [protectedHeader, payload, signature] = (await issuer.token()).split('.')
     await is(t, JSON.stringify({ protected: protectedHeader, payload, signature }), 'malformed')
     await is(

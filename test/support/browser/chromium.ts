@@ -112,7 +112,7 @@ export function browserTest(
       }
       throw error
     } finally {
-      // Before the servers, which would wait for idle connections of the browser.
+      // The browser closes before the servers, which would wait for its idle connections.
       await Promise.all(opened.map(({ context }) => context.close()))
     }
     t.same(
@@ -147,7 +147,7 @@ async function openWindow(options: BrowserContextOptions = {}) {
   context.on('weberror', (error) => complaints.push(`thrown: ${error.error().message}`))
   context.on('requestfailed', (request) => {
     const why = request.failure()?.errorText
-    // A page that is left while it loads; requests stopped by a policy are in the console as well.
+    // Not a complaint: the page was left while it loaded. Requests that a policy stops are reported in the console.
     if (why !== 'net::ERR_ABORTED') complaints.push(`request: ${request.url()} ${why}`)
   })
 

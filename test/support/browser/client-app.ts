@@ -127,7 +127,7 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     const given = request.method === 'POST' ? new URLSearchParams(await textOf(request)) : query
     const state = given.get('state') ?? ''
     const { nonce = '', verifier = '', maxAge } = started.get(state) ?? {}
-    // Back and forth in the history: the response was used and is no longer valid.
+    // After going back in the history, the response has been used already.
     if (!started.delete(state)) return page(response, 'Error', { error: 'unknown state' })
     const client: oauth.Client = { client_id: clientId, [oauth.clockSkew]: skew() }
     const answered = oauth.validateAuthResponse(as, client, given, state)

@@ -64,7 +64,7 @@ function pageProblems(page: Page, notEchoed: readonly string[]): string[] {
   if (headers.refresh !== undefined) problems.push('refresh')
   if (page.forms.length > 0) problems.push('a form')
   if (/http-equiv/i.test(body)) problems.push('http-equiv')
-  for (const text of notEchoed) if (text !== '' && body.includes(text)) problems.push(`says ${text}`)
+  for (const text of notEchoed) if (text !== '' && body.includes(text)) problems.push(`contains ${text}`)
   return [...problems, ...protectionProblems(page)]
 }
 

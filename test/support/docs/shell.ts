@@ -21,7 +21,7 @@ export function checkout(t: Owner): string {
   return folder
 }
 
-/** Without the variables of the test runner or of the person who runs it. */
+/** The environment without the variables of the test runner and of the user who runs it. */
 export function shellEnvironment(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^KEYTURN_|^NODE_OPTIONS$/.test(name))
   const { PATH = '', ...rest } = Object.fromEntries(inherited)

@@ -64,7 +64,7 @@ export class CachingVerifier {
     this.cacheFor = cacheFor
   }
 
-  /** As after a restart: the next token makes it fetch. */
+  /** Empties the cache, as a restart does: the next token causes a fetch. */
   clearCache(): void {
     this.fetchedAt = Number.NEGATIVE_INFINITY
   }
@@ -81,7 +81,7 @@ export class CachingVerifier {
     const key = this.keys.get(kid)
     if (!key)
       return `unknown kid ${kid}, JWKS is ${now - this.fetchedAt} s old, cached for ${this.cacheFor} s`
-    if (!signatureIsValid(token, kid, key)) return 'the signature does not hold'
+    if (!signatureIsValid(token, kid, key)) return 'the signature is invalid'
     return exp > now ? undefined : 'expired'
   }
 }

@@ -94,7 +94,7 @@ export function openidSuite(server: TestServer): Suite {
     },
 
     refused(t, answer, error, state = 'the state') {
-      if (!answer) throw new Error('the client was told nothing')
+      if (!answer) throw new Error('the client received no response')
       const { params } = answer
       t.match(params.get('error') ?? '', error)
       t.same([...params.keys()].sort(), ['error', 'error_description', 'iss', 'state'])

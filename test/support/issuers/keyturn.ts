@@ -22,7 +22,7 @@ interface OpenidServer {
   browser(): Browser
 }
 
-/** When her profile was last changed. */
+/** When Alice’s profile was last changed, in seconds since 1970. */
 const CHANGED_AT = 1_700_000_000
 
 /**

@@ -192,7 +192,7 @@ async function openidIssuer(
         })
         return
       }
-      // From the moment of the request: two concurrent requests get one response too.
+      // The response is remembered from the moment of the request, so that two concurrent requests get the same one.
       const first = Promise.withResolvers<[number, string]>()
       if (window && body.has('refresh_token')) answered.set(used, first)
       const end = response.end.bind(response)

@@ -29,7 +29,7 @@ export function testVerifier(server: TestServer, options: Partial<VerifierOption
     async fetch(input, init) {
       const { pathname } = new URL(String(input))
       calls.push(pathname)
-      if (unreachable) throw new Error('the server is away')
+      if (unreachable) throw new Error('the server is unreachable')
       const headers = Object.fromEntries(new Headers(init?.headers))
       const {
         statusCode,

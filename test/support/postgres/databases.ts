@@ -1,6 +1,7 @@
 /**
  * Databases for tests on one PostgreSQL, shared by all processes that test on it. Creating one takes longer than most
- * tests, so they are reused: its user holds an advisory lock, which ends with the process in any case.
+ * tests, so they are reused. The process that uses a database holds an advisory lock, which ends with the
+ * process.
  */
 import pg from 'pg'
 import { openDb } from '../../../src/store/index.ts'
@@ -28,7 +29,7 @@ export function urlOf(admin: string, database: string): string {
   return url.href
 }
 
-/** One statement on its own connection, as an administrator. */
+/** Runs one statement on its own connection, as an administrator. */
 export async function run(url: string, sql: string): Promise<pg.QueryResult> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => {})
@@ -62,7 +63,7 @@ export async function openDatabases(admin: string): Promise<Databases> {
 
   async function claim(): Promise<Claimed> {
     for (let i = 1; i <= MAX_DATABASES; i += 1) {
-      // The same connection would be given a database twice: its holder can take such a lock again.
+      // One connection could claim the same database twice, because it can take an advisory lock again.
       if (held.has(i)) continue
       const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS ours', [i])
       if (!rows[0]?.ours) continue
@@ -93,7 +94,7 @@ export async function openDatabases(admin: string): Promise<Databases> {
 
   return {
     claim() {
-      // A process ends when its tests have, and not only when this connection does.
+      // This connection must not keep the process alive after its tests.
       loop.ref()
       const mine = turn.then(claim).finally(() => loop.unref())
       turn = mine.catch(() => {})

@@ -71,7 +71,7 @@ async function cachedFiles(): Promise<string> {
   const { version } = JSON.parse(readFileSync(join(dirname(original), 'package.json'), 'utf8'))
   const cached = join(root, 'node_modules/.cache/keyturn-postgres', version)
   if (existsSync(cached)) return cached
-  // Not in its final place at once: another user may not have access to that folder.
+  // Built elsewhere first, because another user may not have access to the final folder.
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-initdb-'))
   try {
     const user = userFor(folder)
@@ -96,7 +96,7 @@ async function cachedFiles(): Promise<string> {
   return cached
 }
 
-/** The package omits modes and links of its files, which an install script restores that may not have run. */
+/** Restores file modes and links that the package omits; its install script would, but may not have run. */
 function copyPrograms(original: string, folder: string): void {
   const copy = join(folder, 'native')
   cpSync(original, copy, { recursive: true, filter: (path) => !path.endsWith('.a') })

@@ -37,7 +37,7 @@ interface PostgresOptions {
 }
 
 const SETTINGS = {
-  // A crash of the processes loses nothing without it; only one of the machine would.
+  // Without it only a crash of the machine loses data, not a crash of the processes.
   fsync: 'off',
   full_page_writes: 'off',
   max_connections: '300',

@@ -31,7 +31,7 @@ const OCCASIONAL: readonly RegExp[] = [
   /^DELETE FROM clients WHERE id = \$1$/,
   // For users whom a rotation of the master key affects.
   /FROM recovery_codes WHERE data_key < \$1/,
-  // As long as the queue of undelivered notifications, for the metrics.
+  // For the metrics: the table holds only undelivered notifications.
   /^SELECT count\(\*\) AS count FROM logout_outbox$/,
 ]
 

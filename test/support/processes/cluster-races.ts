@@ -23,7 +23,7 @@ export async function fill(store: Store): Promise<void> {
 /** "Within about a second", with tolerance for a busy machine. */
 export const PROPAGATION_LIMIT_MS = 2500
 
-/** This many requests at the same moment, distributed over the nodes. */
+/** Sends `count` requests at the same moment, distributed over the nodes. */
 export const spread = <T>(
   cluster: Cluster,
   count: number,
@@ -103,7 +103,7 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
   }
   const thirds = await spread(cluster, requests, (node) => refreshed(node, second.refresh_token))
   const [third = second] = thirds
-  t.equal(new Set(thirds.map((pair) => pair.refresh_token)).size, 1, 'and one after that')
+  t.equal(new Set(thirds.map((pair) => pair.refresh_token)).size, 1, 'the next refresh has one successor too')
   for (const node of cluster.nodes) {
     const alive = await Promise.all(
       [first, second, third].map(({ refresh_token }) => isActive(node, refresh_token)),
@@ -197,13 +197,13 @@ export async function rotationRace(t: Test, cluster: Cluster, commands: number):
   )
   const after = await ringOf()
   t.equal(after?.version, (before?.version ?? 0) + 1, 'one rotation in total')
-  t.equal(after?.keys.length, (before?.keys.length ?? 0) + 1, 'and one new key')
+  t.equal(after?.keys.length, (before?.keys.length ?? 0) + 1, 'one new key')
   const kids = (state: string) =>
     (after?.keys ?? []).filter((key) => key.state === state).map(({ kid }) => kid)
   t.same([kids('active').length, kids('next').length], [1, 1])
   for (const { active, next, nodes, nodes_behind } of done) {
     t.same([[active], [next]], [kids('active'), kids('next')], 'all of them report the same')
-    t.same([nodes, nodes_behind], [cluster.nodes.length, []], 'and that each node has switched')
+    t.same([nodes, nodes_behind], [cluster.nodes.length, []], 'each node has switched')
   }
   const served = await spread(cluster, cluster.nodes.length, (node) =>
     node.inject({ url: '/.well-known/jwks.json' }),

@@ -74,7 +74,7 @@ export async function startCluster(owner: Owner, options: ClusterOptions = {}): 
     nodes,
     at(n) {
       const node = nodes[n % nodes.length]
-      if (!node) throw new Error('nobody serves')
+      if (!node) throw new Error('no node serves')
       return node
     },
     start,

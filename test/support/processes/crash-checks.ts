@@ -62,7 +62,7 @@ type Expect = (what: string, actual: unknown, expected: unknown) => void
 
 async function checkRing({ store, keys }: OpenedFolder, expect: Expect): Promise<Ring> {
   const ring = await store.ring.read()
-  if (!ring) throw new Error('the ring is gone')
+  if (!ring) throw new Error('there is no ring')
   for (const state of ['active', 'next'] as const) {
     const keysInState = ring.keys.filter((key) => key.state === state)
     expect(`${state} keys`, keysInState.length, 1)
@@ -72,7 +72,7 @@ async function checkRing({ store, keys }: OpenedFolder, expect: Expect): Promise
   }
   const others = ring.keys.filter(({ state }) => state !== 'active' && state !== 'next')
   expect(
-    'private keys that should be gone',
+    'private keys that should have been erased',
     others.filter((key) => key.encryptedPrivateKey !== null).length,
     0,
   )

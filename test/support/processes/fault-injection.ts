@@ -15,15 +15,15 @@ const succeeds = (command: string, ...args: string[]) => spawnSync(command, args
 export const withoutTmpfs: Skip =
   process.getuid?.() === 0 && succeeds('unshare', '-m', 'mount', '-t', 'tmpfs', 'none', '/mnt')
     ? false
-    : 'only root can mount a small disk: a full disk was NOT tried'
+    : 'only root can mount a small disk: a full disk was NOT tested'
 
 export const withoutPrlimit: Skip = succeeds('prlimit', '--pid', String(process.pid), '--fsize')
   ? false
-  : 'there is no prlimit: writes that fail were NOT tried'
+  : 'there is no prlimit: failing writes were NOT tested'
 
 export const withoutStrace: Skip = succeeds('strace', '-f', '-o', '/dev/null', 'true')
   ? false
-  : 'there is no strace, or it may not trace: faults of single system calls were NOT tried'
+  : 'there is no strace, or it may not trace: faults of single system calls were NOT tested'
 
 interface SmallDisk {
   readonly path: string

@@ -27,7 +27,7 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Another copy of the program: its `src/keyturn.js`. */
   readonly entry?: string
-  /** Dies by SIGKILL when this fail point is reached for the nth time. */
+  /** The process kills itself with SIGKILL when it reaches this fail point for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
   /** A file with the number of seconds by which the machine’s clock is wrong; read again at SIGUSR2. */

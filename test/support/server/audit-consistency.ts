@@ -53,7 +53,7 @@ export async function watchAudit(
       const isDeleted = database !== undefined && ENGINE === 'SQLite' && !existsSync(database)
       const canWrite = !isDeleted && !(await isClosed(base.store))
       if (canWrite) await base.auditLog.flush('all')
-      // Not earlier: several servers may be closing at once, and the last one checks what all have written.
+      // Decremented only now: several servers may be closing at once, and the last one checks what all have written.
       sharedStore.open -= 1
       if (!canWrite) return
       const { findings } = await verifyLog({
@@ -89,7 +89,7 @@ async function rowsFrom({ auditRows }: Pick<Store, 'auditRows'>, from: number) {
   }
 }
 
-/** Fields of a log line alone: the event’s name and its trace ids, if any. */
+/** Fields that only a log line has: the event’s name and its trace ids, if any. */
 const LOG_ONLY_FIELDS: readonly string[] = ['audit', 'trace_id', 'span_id']
 
 const canonical = (event: unknown, fields: Line): string => {
@@ -104,7 +104,7 @@ function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
   return { ...Object.fromEntries(columns), ...JSON.parse(fields) }
 }
 
-/** @param pruned rows may be missing, and nothing else */
+/** @param pruned whether rows may be missing because they were pruned */
 export function compare(lines: readonly Line[], rows: readonly AuditRow[], pruned = false): string[] {
   const complaints: string[] = []
   const unmatched = new Map<string, Line[]>()

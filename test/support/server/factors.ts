@@ -28,7 +28,7 @@ export interface FactorsWorld {
   readonly bob: User
   /** Second factors on the same store, with another data key. */
   withDataKey(secret: Buffer): SecondFactors
-  /** An honest authenticator at our origin. */
+  /** A correct authenticator at the issuer’s origin. */
   device(options?: Partial<AuthenticatorOptions>): Authenticator
 }
 

@@ -19,7 +19,7 @@ export const MASTER_KEY = Buffer.alloc(32, 1)
 /** Data keys that need no store, newest first. */
 export const dataKeysOf = (...secrets: readonly Uint8Array[]) =>
   fixedDataKeys(...secrets.map((secret, i) => createDataKey(secrets.length - i, secret)))
-/** What a process has whose master keys come from its settings. */
+/** The master keys of a process that has them from its settings. */
 export const masterKeysOf = (current: Buffer, next: Buffer | null = null): MasterKeys =>
   createMasterKeys({ keysDir: '/nonexistent', masterKey: current, masterKeyNext: next }, systemRandom)
 
@@ -39,7 +39,7 @@ export async function openStore(file = ':memory:'): Promise<Store> {
   return store
 }
 
-/** What a node on this store would have. */
+/** The dependencies of a node on this store. */
 export function ringDeps(
   store: Pick<Store, 'ring' | 'verifiers'>,
   clock: Clock,

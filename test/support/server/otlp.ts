@@ -74,7 +74,7 @@ export async function collector(owner: Owner): Promise<Collector> {
         if (condition(seen)) return seen
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
-      throw new Error(`never came; there is ${spans().map(({ name }) => name)}`)
+      throw new Error(`did not arrive; the spans are ${spans().map(({ name }) => name)}`)
     },
     answers(listener) {
       answer = listener
@@ -92,7 +92,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 /** The configuration from these variables, in addition to the endpoint. */
 export function tracingConfig(env: Record<string, string>): TracingConfig {
   const { tracing } = loadConfig(env, '/nonexistent')
-  if (tracing === null) throw new Error('nobody asks for traces')
+  if (tracing === null) throw new Error('tracing is off')
   return tracing
 }
 

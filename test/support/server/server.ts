@@ -74,7 +74,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const config = testConfig({
     MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
     DATABASE_URL: claimed.url,
-    // Enough connections for concurrency; each costs a process, for which many tests would wait.
+    // Enough connections for concurrency; PostgreSQL starts a process for each, which takes time.
     DATABASE_POOL: '4',
     ...settings,
   })

@@ -10,7 +10,7 @@ export interface Pair extends TokenResponse {
   refresh_token: string
 }
 
-/** Throws, because everything after it would test something else. */
+/** @throws unless the response has tokens, because the rest of the test would test something else */
 export function pairOf(answer: LightMyRequestResponse): Pair {
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
   return answer.json<Pair>()
