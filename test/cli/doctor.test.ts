@@ -15,7 +15,7 @@ import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Step } from '../../src/store/db.ts'
 import { type Cli, type RunOptions, testCli } from '../support/processes/cli.ts'
-import { freePort } from '../support/server/listen.ts'
+import { freePort } from '../support/server/free-port.ts'
 
 interface Finding {
   readonly check: string

@@ -8,7 +8,7 @@ import { readMigrations } from '../../src/store/migrate.ts'
 import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testCli } from '../support/processes/cli.ts'
-import { freePort } from '../support/server/listen.ts'
+import { freePort } from '../support/server/free-port.ts'
 
 const postgres = await startPostgres(t)
 const masterKey = () => randomBytes(32).toString('base64url')

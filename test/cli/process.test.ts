@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { version } from '../../src/version.ts'
 import { type Cli, testCli } from '../support/processes/cli.ts'
-import { freePort } from '../support/server/listen.ts'
+import { freePort } from '../support/server/free-port.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
 

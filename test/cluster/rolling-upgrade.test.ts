@@ -5,12 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createVerifier } from '../../packages/verify/index.ts'
-import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
 import { laterVersion, makeRelease, type Release, THIS_RELEASE } from '../support/processes/later-release.ts'
-import { clientCredentials, refresh } from '../support/server/requests.ts'
+import { clientCredentials, kidOf, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { type RoundRobin, roundRobin } from './round-robin.ts'
 

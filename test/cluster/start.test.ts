@@ -1,11 +1,10 @@
 /** Many processes that start or rotate in the same instant on one PostgreSQL (docs/security.md Q9). */
 import t from 'tap'
-import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, startCluster } from '../support/processes/cluster.ts'
 import { spread } from '../support/processes/cluster-races.ts'
 import { script, source } from '../support/processes/script.ts'
-import { clientCredentials } from '../support/server/requests.ts'
+import { clientCredentials, kidOf } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 
 const NODES = 8
@@ -56,7 +55,8 @@ t.test(
 
 /** Forced, so that only the race decides the outcome, and with elliptic keys, so that all processes reach the swap together. */
 const ROTATOR = `
-  import { openBase, openKeys } from '${source('base.ts')}'
+  import { openKeys } from '${source('keys/index.ts')}'
+  import { openBase } from '${source('node/base.ts')}'
   import { loadConfig } from '${source('config/load.ts')}'
   import { rotateRing } from '${source('keys/rotate.ts')}'
   const [settings, rounds, from, every] = process.argv.slice(1)

@@ -6,7 +6,6 @@ import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { systemClock } from '../../src/system.ts'
-import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testCli } from '../support/processes/cli.ts'
 import { type ClusterNode, startCluster } from '../support/processes/cluster.ts'
@@ -20,7 +19,15 @@ import {
   refreshRace,
   spread,
 } from '../support/processes/cluster-races.ts'
-import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import {
+  basic,
+  claimsOf,
+  clientCredentials,
+  kidOf,
+  login,
+  post,
+  refresh,
+} from '../support/server/requests.ts'
 import { client, user } from '../support/server/seed.ts'
 import { isActive, revoke, signedIn } from '../support/server/tokens.ts'
 

@@ -1,31 +1,18 @@
 import type { ClientSession } from '../../src/store/contracts/client-sessions.ts'
 import type { Store } from '../../src/store/index.ts'
-import { client, user } from '../support/server/seed.ts'
+import { client, session as newSession, user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 export function session(overrides: Partial<ClientSession> = {}): ClientSession {
-  return {
+  return newSession(1000, {
     id: 'session',
     clientId: 'machine',
     userId: 'alice',
     scopes: ['orders:write', 'orders:read'],
-    audience: 'https://orders.test',
-    generation: 1,
-    rotatedAt: 1000,
-    createdAt: 1000,
-    authTime: 1000,
     expiresAt: 9000,
     idleExpiresAt: 2000,
-    revokedAt: null,
-    revokedReason: null,
-    status: { list: 0, idx: 0 },
-    userSessionId: null,
-    amr: ['pwd'],
-    userinfoClaims: [],
-    offline: false,
-    backchannelLogout: false,
     ...overrides,
-  }
+  })
 }
 
 /** Inserts the two clients and two users that the sessions belong to. */

@@ -11,7 +11,7 @@ import { codeBlocks, read, root } from '../support/docs/documents.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
-import { freePort } from '../support/server/listen.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { parseMetrics } from '../support/server/metrics.ts'
 
 const run = promisify(execFile)

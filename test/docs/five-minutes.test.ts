@@ -1,12 +1,17 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import { codeBlocks, read } from '../support/docs/documents.ts'
-import { checkout, paste as pasteInto, shellEnvironment } from '../support/docs/shell.ts'
-import { freePort } from '../support/server/listen.ts'
+import {
+  checkout,
+  paste as pasteInto,
+  shellEnvironment,
+  type Terminal,
+  terminal,
+} from '../support/docs/shell.ts'
+import { freePort } from '../support/server/free-port.ts'
 
 const PORT = await freePort()
 const URL = `http://localhost:${PORT}`
@@ -14,34 +19,11 @@ const URL = `http://localhost:${PORT}`
 const env = shellEnvironment({ KEYTURN_PORT: String(PORT) })
 const paste = (folder: string, block: string, before?: string) => pasteInto(folder, env, block, before)
 
-interface Started {
-  /** The output so far. */
-  output(): string
-  stop(): Promise<void>
-}
-
-/** `npm start` in its own process group, where Ctrl-C reaches everything that runs in it. */
-async function start(t: Test, folder: string): Promise<Started> {
-  const npm = spawn('npm', ['start'], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'pipe', 'ignore'],
-    detached: true,
-  })
-  let printed = ''
-  npm.stdout.on('data', (data: Buffer) => {
-    printed += data
-  })
-  const ended = once(npm, 'exit')
-  let running = true
-  const stop = async () => {
-    if (running) process.kill(-(npm.pid ?? 0), 'SIGINT')
-    running = false
-    await ended
-  }
-  t.teardown(stop)
-  while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 50))
-  return { output: () => printed, stop }
+/** Runs `npm start` until it answers. Ctrl-C reaches everything in its process group. */
+async function start(t: Test, folder: string): Promise<Terminal> {
+  const npm = await terminal(t, folder, env, 'npm start')
+  while (!(await answers())) await sleep(50)
+  return npm
 }
 
 const answers = () =>

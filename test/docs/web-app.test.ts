@@ -6,8 +6,8 @@ import { browserTest } from '../support/browser/chromium.ts'
 import { completePages } from '../support/browser/sign-in.ts'
 import { codeBlocks, read } from '../support/docs/documents.ts'
 import { checkout, paste, shellEnvironment, terminal } from '../support/docs/shell.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { overHttp } from '../support/server/http-inject.ts'
-import { freePort } from '../support/server/listen.ts'
 import { PASSWORD, user } from '../support/server/seed.ts'
 
 const ports = { issuer: await freePort(), orders: await freePort(), app: await freePort() }

@@ -1,4 +1,5 @@
 /** A backup of a database that a server is writing, and a server on the restored database. */
+
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +14,7 @@ import {
 } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { refresh } from '../support/server/requests.ts'
+import { clientSessionIdOf } from '../support/server/tokens.ts'
 
 interface Pair {
   readonly sessionIds: readonly string[]
@@ -20,8 +22,6 @@ interface Pair {
   /** How many refreshes of each session were acknowledged. */
   readonly done: [number, number]
 }
-
-const idOf = (token: string) => token.split('.')[2] ?? ''
 
 /** Refreshes both sessions in turn, so that the first is at most one generation ahead at any moment. */
 async function alternate(server: ServerProcess, pair: Pair, going: () => boolean): Promise<void> {
@@ -42,12 +42,12 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   )
   const pairs = Array.from({ length: 4 }, (_, i): Pair => {
     const tokens = busy.slice(2 * i, 2 * i + 2)
-    return { sessionIds: tokens.map(idOf), tokens, done: [0, 0] }
+    return { sessionIds: tokens.map(clientSessionIdOf), tokens, done: [0, 0] }
   })
   const server = await startServer(t, folder)
   const revoke = (token: string) =>
     readStore(folder, (store) =>
-      store.clientSessions.revoke(idOf(token), Math.floor(Date.now() / 1000), 'test'),
+      store.clientSessions.revoke(clientSessionIdOf(token), Math.floor(Date.now() / 1000), 'test'),
     )
   t.ok(await revoke(ended))
 

@@ -5,13 +5,12 @@ import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, startCluster } from '../support/processes/cluster.ts'
 import type { ServerProcess } from '../support/processes/process.ts'
-import { clientCredentials } from '../support/server/requests.ts'
+import { clientCredentials, kidOf } from '../support/server/requests.ts'
 
 const postgres = await startPostgres(t)
 
 const status = async (node: ServerProcess, url: string) => (await node.inject({ url })).statusCode
 const jwksOf = async (node: ServerProcess) => (await node.inject({ url: '/.well-known/jwks.json' })).body
-const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
 
 /** Changes a letter in the middle of a ciphertext, as a failing disk or an edit could. */
 function damagedText(text: string): string {

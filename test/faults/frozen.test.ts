@@ -7,12 +7,11 @@ import { startPostgres } from '../support/postgres/postgres.ts'
 import { startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
 import type { ServerProcess } from '../support/processes/process.ts'
-import { claimsOf, clientCredentials, post, refresh } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials, kidOf, post, refresh } from '../support/server/requests.ts'
 import { SECRET } from '../support/server/seed.ts'
 
 const postgres = await startPostgres(t)
 
-const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
 const statusOf = (token: string) => JSON.stringify(claimsOf(token).status)
 
 const posted = (node: ServerProcess) =>

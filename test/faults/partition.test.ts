@@ -8,7 +8,7 @@ import { startPostgres } from '../support/postgres/postgres.ts'
 import { startCluster } from '../support/processes/cluster.ts'
 import { type Owner, signIn } from '../support/processes/data-folder.ts'
 import type { ServerProcess } from '../support/processes/process.ts'
-import { clientCredentials, refresh } from '../support/server/requests.ts'
+import { clientCredentials, kidOf, refresh } from '../support/server/requests.ts'
 
 interface SilentProxy {
   /** The same database through the proxy. */
@@ -65,7 +65,6 @@ const postgres = await startPostgres(t)
 const LEASE_MS = 10_000
 const SLACK_MS = 2000
 
-const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
 const status = async (node: ServerProcess, url: string) => (await node.inject({ url })).statusCode
 
 t.test(

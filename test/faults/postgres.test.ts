@@ -10,7 +10,7 @@ import { CUT_ALL, run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { emptyFolder, type Folder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
-import { claimsOf, clientCredentials, refresh } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials, kidOf, refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 
 const postgres = await startPostgres(t)
@@ -238,7 +238,7 @@ t.test(
         await sleep(50)
       }
       const token = (await clientCredentials(node)).json().access_token
-      const { kid } = JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString())
+      const kid = kidOf(token)
       t.equal(kid, ring.find(({ state }) => state === 'active')?.kid, 'and each node signs with it')
     }
   },

@@ -6,7 +6,7 @@ import t from 'tap'
 import { type Folder, seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { type ServerProcess, startServer } from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
-import { freePort } from '../support/server/listen.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { basic, clientCredentials, encodeForm, post, refresh } from '../support/server/requests.ts'
 import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 

@@ -18,8 +18,8 @@ import {
   withOpened,
 } from '../support/processes/data-folder.ts'
 import { type ServerProcess, startServer } from '../support/processes/process.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { overHttp } from '../support/server/http-inject.ts'
-import { freePort } from '../support/server/listen.ts'
 import { basic, claimsOf, post, refresh } from '../support/server/requests.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 

@@ -4,7 +4,7 @@ import { UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
-import { basic, claimsOf, clientCredentials, post } from '../support/server/requests.ts'
+import { basic, claimsOf, clientCredentials, kidOf, post } from '../support/server/requests.ts'
 import { resigned } from '../support/server/resigned-tokens.ts'
 import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
@@ -206,7 +206,7 @@ t.test(
     t.ok(await isActive(server, first), 'its key is retiring')
     t.ok(await isActive(server, second))
 
-    const kid = JSON.parse(Buffer.from(first.split('.')[0] ?? '', 'base64url').toString()).kid
+    const kid = kidOf(first)
     await revokeKey(keys, kid, { actor: 'operator:test' })
     await server.poll()
     t.same((await introspect(server, first, 'orders')).json(), { active: false })
@@ -222,7 +222,7 @@ t.test(
     clock.tick(3600)
     await server.poll()
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
-    const kid = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+    const kid = kidOf(token)
     t.notOk(keys.some((key: { kid: string }) => key.kid === kid))
     t.same((await introspect(server, token)).json(), { active: false })
   },

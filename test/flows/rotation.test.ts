@@ -1,15 +1,9 @@
 import t, { type Test } from 'tap'
 import { RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import type { Seconds } from '../../src/system.ts'
-import {
-  type CachingVerifier,
-  type Issued,
-  issued,
-  kidOf,
-  verifiers,
-} from '../support/issuers/caching-verifier.ts'
+import { type CachingVerifier, type Issued, issued, verifiers } from '../support/issuers/caching-verifier.ts'
 import { ENGINE } from '../support/server/engine.ts'
-import { clientCredentials } from '../support/server/requests.ts'
+import { clientCredentials, kidOf } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 import { refreshed, signedIn } from '../support/server/tokens.ts'

@@ -1,17 +1,24 @@
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
 import type { RingKey } from '../../src/store/contracts/ring.ts'
-import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { type Folder, readStore, seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
-import { basic, claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
-import { introspect, isActive, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { basic, claimsOf, clientCredentials, kidOf, login, refresh } from '../support/server/requests.ts'
+import {
+  clientSessionIdOf,
+  introspect,
+  isActive,
+  pairOf,
+  refreshed,
+  revoke,
+  signedIn,
+} from '../support/server/tokens.ts'
 
 /** What only a real server process can show: sockets, two processes on one file, a command beside a server. */
 const settings = { LOG_LEVEL: 'warn', ISSUER: 'http://localhost:3000' }
 
 const sessionOf = (folder: Folder, token: string) =>
-  readStore(folder, (store) => store.clientSessions.find(token.split('.')[2] ?? ''))
+  readStore(folder, (store) => store.clientSessions.find(clientSessionIdOf(token)))
 
 t.test(
   'fifty concurrent refreshes over sockets on two processes get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',

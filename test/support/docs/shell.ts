@@ -43,9 +43,9 @@ export async function paste(
   return stdout
 }
 
-interface Terminal {
-  /** Its first line of output. */
-  readonly firstLine: string
+export interface Terminal {
+  /** The standard output so far. */
+  output(): string
   /** Sends Ctrl-C to the command’s process group. */
   stop(): Promise<void>
 }
@@ -63,6 +63,10 @@ export async function terminal(
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
+  let output = ''
+  child.stdout.on('data', (data: Buffer) => {
+    output += data
+  })
   let errors = ''
   child.stderr.on('data', (data: Buffer) => {
     errors += data
@@ -73,9 +77,9 @@ export async function terminal(
     await ended
   }
   t.teardown(stop)
-  const firstLine = await Promise.race([
-    once(child.stdout, 'data').then(String),
+  await Promise.race([
+    once(child.stdout, 'data'),
     ended.then(() => Promise.reject(new Error(`${command} ended: ${errors}`))),
   ])
-  return { firstLine, stop }
+  return { output: () => output, stop }
 }

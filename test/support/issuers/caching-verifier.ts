@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import type { EpochSeconds, Seconds } from '../../../src/system.ts'
-import { claimsOf } from '../server/requests.ts'
+import { claimsOf, kidOf } from '../server/requests.ts'
 import type { TestServer } from '../server/server.ts'
 
 /** Parsing and verifying are pure, so twenty verifiers share their results. */
@@ -11,9 +11,9 @@ function keysOf(jwks: string): ReadonlyMap<string, KeyObject> {
   const known = parsed.get(jwks)
   if (known) return known
   const { keys } = JSON.parse(jwks) as { keys: (Record<string, string> & { kid: string })[] }
-  const made = new Map(keys.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]))
-  parsed.set(jwks, made)
-  return made
+  const publicKeys = new Map(keys.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]))
+  parsed.set(jwks, publicKeys)
+  return publicKeys
 }
 
 function signatureIsValid(token: string, kid: string, key: KeyObject): boolean {
@@ -44,9 +44,6 @@ export const issued = (token: string): Issued => ({
   kid: kidOf(token),
   exp: Number(claimsOf(token).exp),
 })
-
-export const kidOf = (token: string): string =>
-  JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')).kid
 
 /**
  * The strictest correct verifier: it caches a JWKS for a constant time, whatever `Cache-Control` says, and does not

@@ -5,11 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Owner } from '../processes/data-folder.ts'
+import { freePort } from '../server/free-port.ts'
 import { makeTemplate, openDatabases, run, urlOf } from './databases.ts'
 import { ENVIRONMENT, placeFiles, userFor } from './files.ts'
 
@@ -128,15 +128,6 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function childrenOf(pid: number | undefined): number[] {

@@ -1,16 +1,6 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import type { Test } from 'tap'
+import { freePort } from './free-port.ts'
 import { type TestServer, type TestServerOptions, testServer } from './server.ts'
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
 
 export interface Listening {
   readonly server: TestServer

@@ -52,3 +52,7 @@ export const refresh = (server: Pick<TestServer, 'inject'>, token: string, form:
 export function claimsOf(token: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
 }
+
+/** The key id in the header, unverified. */
+export const kidOf = (token: string): string =>
+  JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')).kid

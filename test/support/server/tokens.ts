@@ -44,3 +44,6 @@ export async function isActive(server: Injectable, token: string, as = 'app'): P
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
   return answer.json<{ active: boolean }>().active
 }
+
+/** The client session that a refresh token names (tokens/refresh-token). */
+export const clientSessionIdOf = (refreshToken: string): string => refreshToken.split('.')[2] ?? ''
