@@ -97,7 +97,11 @@ t.test(
   'a stranger on forty networks does not keep the owner out, from a known address or a new one (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
-    const secretHash = await argon2.hash(USER_SUPPLIED, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+    const secretHash = await argon2.hash(USER_SUPPLIED, {
+      type: argon2.argon2id,
+      memoryCost: 1024,
+      timeCost: 1,
+    })
     await server.store.clients.insert(client({ id: 'cheap', secretHash }))
     await server.poll()
     const at = (secret: string, ip: string) => ask(server, secret, ip, 'cheap')
