@@ -72,7 +72,11 @@ export const rolesContract: Contract = {
 
     t.equal(await store.roles.delete('clerk'), true)
     t.same((await store.users.find(alice.id))?.roles, ['boss'])
-    t.match(await store.users.find(bob.id), { roles: [], revision: 2 }, 'the user still exists, with a new revision')
+    t.match(
+      await store.users.find(bob.id),
+      { roles: [], revision: 2 },
+      'the user still exists, with a new revision',
+    )
     t.equal(await store.roles.delete('clerk'), false)
   },
 }

@@ -111,7 +111,10 @@ t.test(
         { id_token_hint: await idToken({ sid: 'web-there' }) },
         'sign-out web -',
       ],
-      'of a session that was deleted long ago': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'sign-out web -'],
+      'of a session that was deleted long ago': [
+        { id_token_hint: await idToken({ sid: 'pruned' }) },
+        'sign-out web -',
+      ],
       'without sid': [{ id_token_hint: await idToken({ sid: undefined }) }, 'sign-out web -'],
       'with a list of one': [{ id_token_hint: await idToken({ aud: ['web'] }) }, 'sign-out web -'],
       'with every optional parameter': [
