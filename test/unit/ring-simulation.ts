@@ -5,7 +5,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
-import * as law from '../../src/keys/ring.ts'
+import * as ringRules from '../../src/keys/ring.ts'
 import { ensureRing, maintainRing, RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import { createSigner, type Signer } from '../../src/keys/signer.ts'
 import type { Ring, RingKey } from '../../src/store/contracts/ring.ts'
@@ -18,7 +18,7 @@ import { openStore, QUICK, ringDeps } from '../support/server/keys.ts'
 const LEASE: Seconds = 10
 
 export interface Settings {
-  readonly policy: law.RingPolicy
+  readonly policy: ringRules.RingPolicy
   /** How wrong the clock of each node is. */
   readonly clockErrors: readonly [Seconds, Seconds]
 }
@@ -127,7 +127,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
     const key = (await read()).keys.find((one) => one.kid === kid)
     if (!key) throw new Error('signed with a key that the store does not have')
     const notYetSeen = key.state === 'revoked' && time.now() - (revokedAt.get(kid) ?? 0) <= LEASE
-    if (!law.isPublished(key) && !notYetSeen) throw new Error(`signed with a ${key.state} key`)
+    if (!ringRules.isPublished(key) && !notYetSeen) throw new Error(`signed with a ${key.state} key`)
     if (key.state === 'next') throw new Error('signed with the next key')
     if (!notYetSeen && !(await node.signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now }))) {
       throw new Error('the node that signed it does not verify it')
@@ -150,7 +150,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   function nextChangeOf(ring: Ring): EpochSeconds | null {
     const changes = ring.keys
       .filter((key) => key.state === 'retiring')
-      .map((key) => Math.max(key.tokensUntil, key.stoppedAt ?? 0) + law.SKEW)
+      .map((key) => Math.max(key.tokensUntil, key.stoppedAt ?? 0) + ringRules.SKEW)
     if (policy.keyRotation !== null) {
       const [active] = ring.keys.filter((key) => key.state === 'active')
       const [next] = ring.keys.filter((key) => key.state === 'next')
@@ -208,7 +208,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   async function check(): Promise<void> {
     if (wrong.length > 0) throw new Error(wrong.join('; '))
     const ring = await read()
-    const published = new Set(ring.keys.filter(law.isPublished).map((key) => key.kid))
+    const published = new Set(ring.keys.filter(ringRules.isPublished).map((key) => key.kid))
     const count = (state: RingKey['state']) => ring.keys.filter((key) => key.state === state).length
     if (count('active') !== 1) throw new Error(`${count('active')} active keys`)
     if (count('next') !== 1) throw new Error(`${count('next')} next keys`)

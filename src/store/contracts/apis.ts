@@ -19,7 +19,7 @@ export interface ApiStore {
   list(): Promise<Api[]>
   /** Returns false, and changes nothing, if the identifier or one of the scopes is taken. */
   insert(api: New<Api>): Promise<boolean>
-  /** Changes scopes and lifetime. A conflict: another API owns one of the scopes. */
+  /** Changes scopes and lifetime. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>
   /** Deletes the API and its scopes. Returns false if the API does not exist. */
   delete(identifier: string): Promise<boolean>

@@ -18,7 +18,7 @@ export interface User {
   readonly createdAt: EpochSeconds
   /** When the profile last changed (`updated_at`, OIDC Core §5.1). */
   readonly updatedAt: EpochSeconds
-  /** Grows by one with every change of the user, also of the roles (contracts/update.ts). The store sets it. */
+  /** Grows by one with every change of the user or the user's roles (contracts/update.ts). The store sets it. */
   readonly revision: number
 }
 
@@ -33,7 +33,7 @@ export interface UserStore {
   insert(user: New<User>): Promise<boolean>
   /** Replaces the hash. Returns false if the user does not exist or, with `expected`, if the stored hash does not equal it. */
   setPasswordHash(id: string, passwordHash: string, expected?: string): Promise<boolean>
-  /** Changes profile, roles, `disabled` and `updatedAt`. A conflict: one of the roles does not exist. */
+  /** Changes profile, roles, `disabled` and `updatedAt`. Reports a conflict if one of the roles does not exist. */
   readonly update: Update<User>
   /** Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>

@@ -75,8 +75,8 @@ export function createApiStore(db: Db): ApiStore {
   }
 }
 
-const keep = (wanted: New<Api>, { identifier, createdAt }: Api): New<Api> => ({
-  ...wanted,
+const keep = (changed: New<Api>, { identifier, createdAt }: Api): New<Api> => ({
+  ...changed,
   identifier,
   createdAt,
 })

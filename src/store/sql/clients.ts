@@ -78,7 +78,7 @@ export function createClientStore(db: Db): ClientStore {
   }
 }
 
-const keep = (wanted: New<Client>, { id, createdAt }: Client): New<Client> => ({ ...wanted, id, createdAt })
+const keep = (changed: New<Client>, { id, createdAt }: Client): New<Client> => ({ ...changed, id, createdAt })
 
 /** Members that no query searches for have no column, so that a new member of Client needs no migration. */
 function metadataOf(client: New<Client>): string {

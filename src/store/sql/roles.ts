@@ -63,7 +63,7 @@ export function createRoleStore(db: Db): RoleStore {
 
     delete(name) {
       return db.batch([
-        // A user who gets the role at the same moment has it after this lock, and loses it, or can no longer get it.
+        // If a user gets the role concurrently, either the user has it after this lock and loses it, or does not get it.
         { sql: 'SELECT 1 FROM roles WHERE name = $1', params: [name], lock: true },
         {
           sql: `UPDATE users SET revision = revision + 1
@@ -77,7 +77,7 @@ export function createRoleStore(db: Db): RoleStore {
   }
 }
 
-const keep = (wanted: New<Role>, { name, createdAt }: Role): New<Role> => ({ ...wanted, name, createdAt })
+const keep = (changed: New<Role>, { name, createdAt }: Role): New<Role> => ({ ...changed, name, createdAt })
 
 function toRole(row: RoleRow): Role {
   return {

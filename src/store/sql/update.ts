@@ -2,16 +2,16 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Change, New, UpdateOutcome } from '../contracts/update.ts'
 import { ConstraintViolation, StoreUnavailable } from '../db.ts'
 
-/** The revision of a row that was inserted a moment ago. */
+/** The revision of a new row. */
 export const FIRST_REVISION = 1
 
-/** One attempt is lost for each other writer that is faster, so only writers that never pause could use all of them up. */
+/** Each lost attempt means that another writer was faster. Only writers that never pause could exhaust the attempts. */
 const MAX_ATTEMPTS = 100
 
 interface RowAccess<Row> {
   find(): Promise<Row | null>
-  /** `wanted` with the members that an update cannot change as they are in `before`. */
-  keep(wanted: New<Row>, before: Row): New<Row>
+  /** Returns `changed` with those members of `before` that an update cannot change. */
+  keep(changed: New<Row>, before: Row): New<Row>
   /** Writes only if the stored revision is that of `before`; otherwise returns false. */
   write(after: Row, before: Row): Promise<boolean>
 }
@@ -28,18 +28,18 @@ export async function updateRow<Row extends { readonly revision: number }>(
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const before = await row.find()
     if (!before) return { updated: false, reason: 'not_found' }
-    const wanted = row.keep(await change(before), before)
-    const unchanged = { ...wanted, revision: before.revision } as Row
+    const changed = row.keep(await change(before), before)
+    const unchanged = { ...changed, revision: before.revision } as Row
     if (isDeepStrictEqual(unchanged, before)) return { updated: true, before, after: before }
     const after = { ...unchanged, revision: before.revision + 1 }
     try {
       if (await row.write(after, before)) return { updated: true, before, after }
     } catch (error) {
       if (!(error instanceof ConstraintViolation)) throw error
-      // A faster writer may have written what this attempt collided with, so the conflict counts only for the row as it was read.
-      const now = await row.find()
-      if (now?.revision === before.revision) return { updated: false, reason: 'conflict' }
+      // The conflict may come from a faster writer, so it is reported only if the row is still as it was read.
+      const reread = await row.find()
+      if (reread?.revision === before.revision) return { updated: false, reason: 'conflict' }
     }
   }
-  throw new StoreUnavailable(new Error('other writers change the same row all the time'))
+  throw new StoreUnavailable(new Error('other writers won every attempt to change the row'))
 }

@@ -142,13 +142,13 @@ const changed = (id: string): Step => ({
   params: [id],
 })
 
-const keep = (wanted: New<User>, before: User): New<User> => ({
-  ...wanted,
+const keep = (changed: New<User>, before: User): New<User> => ({
+  ...changed,
   id: before.id,
   username: before.username,
   passwordHash: before.passwordHash,
   createdAt: before.createdAt,
-  roles: [...new Set(wanted.roles)].sort(),
+  roles: [...new Set(changed.roles)].sort(),
 })
 
 function group(rows: readonly UserRow[]): User[] {
