@@ -142,7 +142,11 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^prom-client$/, ['src/metrics/'], []],
   [/^@opentelemetry\//, ['src/tracing/'], []],
   [/^commander$/, ['src/cli/'], []],
-  [/^ipaddr\.js$/, ['src/loopback.ts', 'src/accounts/ip-prefix.ts', 'src/config/parsers.ts'], []],
+  [
+    /^ipaddr\.js$/,
+    ['src/loopback.ts', 'src/accounts/ip-prefix.ts', 'src/config/parsers.ts', 'src/http/trusted-proxies.ts'],
+    [],
+  ],
   [/^negotiator$/, ['src/http/', 'src/views/texts/'], []],
   [/^fresh$/, ['src/http/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-steps.ts'], []],

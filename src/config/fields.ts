@@ -187,7 +187,13 @@ export const fields = {
     'TRUST_PROXY',
     trustProxy,
     'off',
-    'proxies whose `X-Forwarded-For` is trusted: `off`, `on` (all), a number of hops, or addresses',
+    'proxies whose `X-Forwarded-For` is trusted: `off`, `on` (the one that connects), their number, or addresses',
+  ),
+  maxConnections: field(
+    'MAX_CONNECTIONS',
+    count(20, 1_000_000),
+    '2000',
+    'open connections of this node; a quarter of them for one IP prefix, unless it is a proxy of `KEYTURN_TRUST_PROXY`',
   ),
   shutdownDelay: field(
     'SHUTDOWN_DELAY',

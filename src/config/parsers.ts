@@ -88,15 +88,21 @@ export function masterKey(value: string): Buffer {
   return bytes
 }
 
-export type TrustProxy = boolean | number | string
+/** A number of proxies in front of the server, or a list of their addresses. */
+export type TrustProxy = number | string
 
-/** Fastify's `trustProxy`: all proxies or none, a number of hops, or a list of addresses. */
+/**
+ * No value trusts every address: the first address of `X-Forwarded-For` is text that the client writes. `on` trusts the one proxy
+ * that connects.
+ */
 export function trustProxy(value: string): TrustProxy {
-  if (value === 'off') return false
-  if (value === 'on') return true
+  if (value === 'off') return 0
+  if (value === 'on') return 1
   if (/^\d{1,2}$/.test(value)) return Number(value)
   if (value.split(',').every((part) => isNetwork(part.trim()))) return value
-  throw problem('must be off, on, a number of hops, or a list of addresses')
+  throw problem(
+    'must be off, on (one proxy), the number of proxies in front of the server, or a list of their addresses, which is not all addresses',
+  )
 }
 
 const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
@@ -106,7 +112,7 @@ function isNetwork(text: string): boolean {
   const [address = ''] = text.split('/', 1)
   // `isIP` is stricter than ipaddr.js, which also accepts `127.1` and `0x7f.1`.
   if (isIP(address) === 0) return NAMED_NETWORKS.includes(text)
-  return text === address || ipaddr.isValidCIDR(text)
+  return text === address || (ipaddr.isValidCIDR(text) && !text.endsWith('/0'))
 }
 
 /** Shown to users in sentences and titles. */

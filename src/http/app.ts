@@ -7,7 +7,6 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Accounts } from '../accounts/index.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
-import type { TrustProxy } from '../config/parsers.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
 import type { Signing } from '../keys/index.ts'
 import type { Macs } from '../keys/macs.ts'
@@ -20,6 +19,8 @@ import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
 import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
+import { clientAddress } from './client-address.ts'
+import { limitConnections } from './connection-limit.ts'
 import { enableCors } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
 import { live, ready } from './endpoints/health.ts'
@@ -44,6 +45,7 @@ import {
   STATUS_LISTS_PATH,
 } from './routes.ts'
 import { trace } from './trace.ts'
+import { trustedProxies } from './trusted-proxies.ts'
 import { watchUnusedConnections } from './unused-connections.ts'
 
 /** How long a client may take. The defaults of Fastify and Node are much longer, or unlimited. */
@@ -63,20 +65,18 @@ export interface ConnectionLimits {
 
 /** In milliseconds, except the last. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
-  request: 15_000,
-  headers: 10_000,
+  request: 10_000,
+  headers: 5_000,
   keepAlive: 65_000,
   socket: 70_000,
-  check: 2_000,
+  check: 1_000,
   requests: 10_000,
 }
 
 export const MAX_HEADER_BYTES = 16_384
 
-/** Fastify accepts every form of the setting, except that a number of hops must be a function. */
-function trustedProxies(setting: TrustProxy) {
-  return typeof setting === 'number' ? (_address: string, hop: number) => hop < setting : setting
-}
+/** Of the port that serves the metrics alone. */
+const MAX_METRICS_CONNECTIONS = 100
 
 /** The parts of the other folders; created by node/server.ts. */
 export interface AppParts {
@@ -142,9 +142,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
   const { signing, status, accounts, oauth, formMacs } = server
   const { config, clock, random, audit } = server.base
+  const isTrustedProxy = trustedProxies(config.trustProxy)
   const app = Fastify({
     ...common(logger, limits),
-    trustProxy: trustedProxies(config.trustProxy),
+    trustProxy: config.trustProxy === 0 ? false : isTrustedProxy,
     genReqId: () => random.id(),
     return503OnClosing: false,
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
@@ -156,6 +157,14 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   if (metrics) measure(app, metrics, prefix)
   notFoundHandler(app, htmlNotFound({ prefix, branding }))
   let closing = false
+  const connections = limitConnections(app.server, config.maxConnections, (address) =>
+    isTrustedProxy(address, 0),
+  )
+  app.addHook('onRequest', (request, _reply, done) => {
+    connections.receiving(request.raw, () => clientAddress(request))
+    done()
+  })
+  metrics?.observeConnections(connections.counts)
   const endUnused = watchUnusedConnections(app.server)
   app.addHook('preClose', async () => {
     closing = true
@@ -234,6 +243,7 @@ export function createMetricsApp({
   limits = CONNECTION_LIMITS,
 }: MetricsAppDeps): FastifyInstance {
   const app = Fastify({ ...common(logger, limits) })
+  limitConnections(app.server, MAX_METRICS_CONNECTIONS, () => false)
   notFoundHandler(app, () => false)
   app.get(METRICS_PATH, metricsEndpoint(metrics))
   return app

@@ -30,13 +30,32 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
 }
 
-const json = ({ description }: Refusal) =>
-  JSON.stringify({ error: 'invalid_request', error_description: description })
+const OVERLOADED: Refusal = {
+  status: 503,
+  phrase: 'Service Unavailable',
+  description: 'too many connections are open, try again later',
+}
+
+const json = ({ status, description }: Refusal) =>
+  JSON.stringify({
+    error: status === 503 ? 'temporarily_unavailable' : 'invalid_request',
+    error_description: description,
+  })
 
 /** No HTTP request could be read, so there is no reply object, only the socket. */
 export function respondOnSocket(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const refusal = REFUSALS[error.code ?? ''] ?? MALFORMED
+  write(socket, REFUSALS[error.code ?? ''] ?? MALFORMED)
+  socket.destroy(error)
+}
+
+/** There are too many connections or unfinished requests. */
+export function refuseOnSocket(socket: Socket): void {
+  write(socket, OVERLOADED)
+  socket.destroySoon()
+}
+
+function write(socket: Socket, refusal: Refusal): void {
   const body = json(refusal)
   const head = [
     `HTTP/1.1 ${refusal.status} ${refusal.phrase}`,
@@ -44,9 +63,9 @@ export function respondOnSocket(error: Error & { code?: string }, socket: Socket
     `content-length: ${body.length}`,
     'cache-control: no-store',
     'connection: close',
+    ...(refusal.status === 503 ? ['retry-after: 1'] : []),
   ]
   if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
-  socket.destroy(error)
 }
 
 /** The URL is malformed, e.g. with `%zz` in its path. */

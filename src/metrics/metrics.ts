@@ -7,6 +7,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Audit } from '../audit/events.ts'
 import type { MonitoredDb } from '../store/monitored-db.ts'
 import { version } from '../version.ts'
+import { type ConnectionCounts, observeConnections } from './connections.ts'
 import { countAudit } from './count-audit.ts'
 import { observeSources, type Sources } from './sources.ts'
 import { timeStore } from './time-store.ts'
@@ -35,6 +36,8 @@ export interface Metrics {
   timeStore(db: MonitoredDb): MonitoredDb
   /** Registers the parts whose state is read at each scrape. */
   observe(sources: Sources): void
+  /** Registers the connections of the server, which are counted at each scrape. */
+  observeConnections(counts: () => ConnectionCounts): void
 }
 
 export interface MetricsOptions {
@@ -69,5 +72,6 @@ export function createMetrics({ processMetrics = false }: MetricsOptions = {}): 
     countAudit: (audit) => countAudit(audit, registers),
     timeStore: (db) => timeStore(db, registers),
     observe: (sources) => observeSources(sources, registers),
+    observeConnections: (counts) => observeConnections(counts, registers),
   }
 }

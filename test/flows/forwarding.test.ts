@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { FORM } from '../support/server/endpoints.ts'
 import { basic } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -56,9 +57,9 @@ t.test('without TRUST_PROXY the logged address is the peer’s, whatever the hea
 t.test('with TRUST_PROXY the audit trail records the client address behind the proxy', async (t) => {
   t.equal(await auditedFrom(t, 'on', via('203.0.113.9')), '203.0.113.9')
   t.equal(
-    await auditedFrom(t, 'on', via('203.0.113.9, 198.51.100.1')),
+    await auditedFrom(t, 'on', via('6.6.6.6, 203.0.113.9')),
     '203.0.113.9',
-    'all proxies are trusted',
+    'the one proxy that connects saw this address; the client wrote the others',
   )
   t.equal(await auditedFrom(t, '1', via('203.0.113.9')), '203.0.113.9')
   t.equal(
@@ -75,6 +76,36 @@ t.test('with TRUST_PROXY the audit trail records the client address behind the p
   )
   t.equal(await auditedFrom(t, '1', via('2001:db8::1')), '2001:db8::1')
 })
+
+t.test(
+  'addresses that a client writes into X-Forwarded-For buy it no more guesses (RFC 6749 §2.3.1; docs/security.md B19)',
+  async (t) => {
+    for (const trust of ['on', '1', '10.0.0.0/8']) {
+      const server = await testServer({ settings: { TRUST_PROXY: trust } })
+      t.teardown(() => server.close())
+      await seed(server.store)
+      const statuses: number[] = []
+      for (let i = 0; i < LIMITS.pair.burst + 3; i += 1) {
+        const headers = {
+          ...via(`198.51.100.${i}, 203.0.113.9`),
+          authorization: basic('app'),
+          'content-type': FORM,
+        }
+        const payload = 'grant_type=password&username=alice&password=wrong'
+        const options = {
+          method: 'POST',
+          url: '/oauth2/token',
+          remoteAddress: PROXY,
+          headers,
+          payload,
+        } as const
+        statuses.push((await server.inject(options)).statusCode)
+      }
+      t.same(statuses.filter((status) => status === 400).length, LIMITS.pair.burst, trust)
+      t.same(new Set(server.logger.audits().flatMap(({ ip }) => ip ?? [])), new Set(['203.0.113.9']))
+    }
+  },
+)
 
 t.test('a forwarded address with a port is accepted', async (t) => {
   t.equal(await auditedFrom(t, '1', via('203.0.113.9:4711')), '203.0.113.9')

@@ -18,8 +18,9 @@ export interface Connection {
   readonly closed: Promise<string>
 }
 
-export async function openConnection(owner: Owner, port: number): Promise<Connection> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+/** @param from address of this machine, such as 127.0.0.2, so that connections come from several IP prefixes */
+export async function openConnection(owner: Owner, port: number, from = '127.0.0.1'): Promise<Connection> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true })
   let text = ''
   socket.setEncoding('latin1').on('data', (chunk) => {
     text += chunk

@@ -1,0 +1,115 @@
+/**
+ * Bounds the open connections of a server, and the requests whose body has not arrived: each takes memory and a file descriptor,
+ * and costs a stranger nothing. Places are shared out by IP prefix. A newcomer takes the place of a connection that is not at work,
+ * of its own prefix or of the prefix that has the most. So strangers with many connections only displace each other. Must not know
+ * any endpoint.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { ipPrefix } from '../accounts/ip-prefix.ts'
+import type { ConnectionCounts } from '../metrics/connections.ts'
+import { refuseOnSocket } from './broken-request.ts'
+import { createShares } from './shares.ts'
+
+/** One IP prefix may have this part of all connections; requests with unfinished bodies may be this part of all connections. */
+const PART = 4
+
+export interface ConnectionLimit {
+  /** Counts a request whose body may still have to arrive, for the address of its client. */
+  receiving(request: IncomingMessage, clientAddress: () => string): void
+  counts(): ConnectionCounts
+}
+
+interface Work {
+  /** Requests without a complete response. */
+  open: number
+  /** The last request. */
+  request: IncomingMessage | null
+}
+
+/** @param isProxy whether an address carries the requests of many clients, so that only the limit of all connections applies */
+export function limitConnections(
+  server: Server,
+  max: number,
+  isProxy: (address: string) => boolean,
+): ConnectionLimit {
+  const perPrefix = Math.max(1, Math.floor(max / PART))
+  const maxBodies = perPrefix
+  const bodiesPerPrefix = Math.max(1, Math.floor(maxBodies / PART))
+  const connections = createShares<Socket>()
+  const bodies = createShares<IncomingMessage>()
+  const works = new WeakMap<Socket, Work>()
+  let refused = 0
+
+  /** The connection of a prefix that is missed least: an idle one, otherwise one whose request has not arrived; the oldest. */
+  function leastUseful(prefix: string): Socket | null {
+    let receiving: Socket | null = null
+    for (const socket of connections.of(prefix)) {
+      const work = works.get(socket)
+      if (!work || work.open === 0) return socket
+      if (work.open === 1 && work.request?.complete === false) receiving ??= socket
+    }
+    return receiving
+  }
+
+  /** False if no connection can make room, so that the newcomer is refused. */
+  function makeRoom(prefix: string, atPrefixLimit: boolean): boolean {
+    const largest = atPrefixLimit ? null : connections.largest()
+    const from = largest !== null && connections.count(largest) > connections.count(prefix) ? largest : prefix
+    const socket = leastUseful(from)
+    if (!socket) return false
+    connections.delete(from, socket)
+    // An idle client would take a response for the one to its next request.
+    if (works.get(socket)?.open) refuseOnSocket(socket)
+    else socket.destroy()
+    return true
+  }
+
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? ''
+    const prefix = ipPrefix(address)
+    const atPrefixLimit = connections.count(prefix) >= perPrefix && !isProxy(address)
+    if (atPrefixLimit || connections.size >= max) {
+      refused += 1
+      if (!makeRoom(prefix, atPrefixLimit)) return refuseOnSocket(socket)
+    }
+    connections.add(prefix, socket)
+    socket.once('close', () => connections.delete(prefix, socket))
+  })
+
+  // Before the listener that handles the request.
+  server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
+    const work = works.get(request.socket) ?? { open: 0, request: null }
+    works.set(request.socket, work)
+    work.open += 1
+    work.request = request
+    response.once('close', () => {
+      work.open -= 1
+    })
+  })
+
+  return {
+    receiving(request, clientAddress) {
+      // A request of a test has no connection.
+      if (!works.has(request.socket)) return
+      const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+      if (request.complete || (coding === undefined && (length === undefined || length === '0'))) return
+      const prefix = ipPrefix(clientAddress())
+      const atPrefixLimit = bodies.count(prefix) >= bodiesPerPrefix
+      if (atPrefixLimit || bodies.size >= maxBodies) {
+        const from = atPrefixLimit ? prefix : (bodies.largest() ?? prefix)
+        const [oldest] = bodies.of(from)
+        if (oldest) {
+          refused += 1
+          bodies.delete(from, oldest)
+          refuseOnSocket(oldest.socket)
+        }
+      }
+      bodies.add(prefix, request)
+      const done = () => bodies.delete(prefix, request)
+      request.once('end', done).once('close', done)
+    },
+
+    counts: () => ({ open: connections.size, refused }),
+  }
+}
