@@ -103,7 +103,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       const page = await (await open(options)).tab()
       await page.goto(app.start())
       await signIn(t, page)
-      await at(t, page, 'Set up two-step verification')
+      await at(t, page, /^Set up two.step verification$/)
       await page.getByRole('link', { name: /Authenticator app/ }).click()
       await at(t, page, 'Set up an authenticator app')
       const code = phone((await page.locator('.secret').textContent()) ?? '', world)

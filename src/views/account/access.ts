@@ -29,7 +29,7 @@ export interface ConnectedApp {
 export interface SavedConsent {
   readonly clientId: string
   readonly clientName: string
-  /** The API that the scopes belong to, if it is not the server itself. */
+  /** The identifier of the API that the scopes belong to; null for the default audience. */
   readonly api: string | null
   readonly scopes: readonly string[]
   readonly since: number
@@ -72,9 +72,9 @@ ${form(page, {
   })
 }
 
-const permissionsLine = (page: PageContext, scopes: readonly string[]): Content =>
+const permissionsLine = (page: PageContext, scopes: readonly string[], api: string | null = null): Content =>
   scopes.length > 0 &&
-  html`${page.texts.account.permissions} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
+  html`${api === null ? page.texts.account.permissions : page.texts.account.permissionsFor(name(api))} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
 
 export function appsSection(page: PageContext, apps: readonly ConnectedApp[]): Html {
   const { account } = page.texts
@@ -102,11 +102,7 @@ export function consentsSection(page: PageContext, consents: readonly SavedConse
   const { account } = page.texts
   const row = ({ clientId, clientName, api, scopes, since }: SavedConsent) => ({
     title: name(clientName),
-    lines: [
-      api !== null && page.texts.consent.atApi(name(api)),
-      permissionsLine(page, scopes),
-      account.since(dateTime(page, since)),
-    ],
+    lines: [permissionsLine(page, scopes, api), account.since(dateTime(page, since))],
     action: form(page, {
       path: '/account/consents/revoke',
       fields: { client_id: clientId },

@@ -126,6 +126,7 @@ export const de: Texts = {
     noConsents: 'Es gibt keine gespeicherten Berechtigungen. Apps fragen Sie jedes Mal.',
     askAgain: 'Wieder fragen',
     permissions: 'Berechtigungen:',
+    permissionsFor: (api: Content): Html => html`Berechtigungen für ${api}:`,
     secondFactors: 'Bestätigung in zwei Schritten',
     secondFactorsHint:
       'Mit der Bestätigung in zwei Schritten reicht Ihr Passwort allein nicht aus, um sich anzumelden.',

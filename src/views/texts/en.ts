@@ -124,6 +124,7 @@ export const en = {
     noConsents: 'There are no saved permissions. Apps ask you every time.',
     askAgain: 'Ask me again',
     permissions: 'Permissions:',
+    permissionsFor: (api: Content): Html => html`Permissions for ${api}:`,
     secondFactors: 'Two-step verification',
     secondFactorsHint: 'With two-step verification, your password alone is not enough to sign in.',
     secondFactorsRequired: 'Your account requires two-step verification.',
@@ -205,7 +206,8 @@ export const en = {
     },
   },
   enrolRequired: {
-    title: 'Set up two-step verification',
+    // A hyphen without a line break.
+    title: 'Set up two\u2011step verification',
     requiredByClient: (client: Content): Html =>
       html`${client} requires two-step verification. Set it up now; it takes about a minute.`,
     requiredByOrganisation:
