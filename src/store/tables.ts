@@ -27,7 +27,7 @@ export const TABLES: readonly Table[] = [
   table('client_sessions', 'id'),
   table('authorization_codes', 'hash'),
   table('pushed_requests', 'hash'),
-  table('consents', 'user_id', 'client_id'),
+  table('consents', 'user_id', 'client_id', 'audience'),
   table('logout_outbox', 'client_session_id'),
   table('totp_secrets', 'user_id'),
   table('passkeys', 'id'),
