@@ -11,6 +11,7 @@ const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ?
 /** Mechanisms that know nothing of Keyturn. Every layer of the server may use them. */
 const MECHANISMS = [
   'src/errors.ts',
+  'src/printable.ts',
   'src/single-flight.ts',
   'src/durable-file.ts',
   'src/issuer-path.ts',
@@ -249,6 +250,20 @@ t.test('time, randomness and the process have one home each', async (t) => {
     const takers = server.filter((path) => pattern.test(code(path)))
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
   }
+})
+
+t.test('nothing but one file prints a control sequence to a terminal (docs/security.md R2)', async (t) => {
+  const sequence = /\\(u001b|u\{1b\}|x1b|033|e\[)/i
+  t.same(
+    server.filter((path) => sequence.test(sourceText(path))),
+    ['src/cli/terminal.ts'],
+  )
+  t.same(
+    server.filter((path) => /\bconsole\.|\b(stdout|stderr)\b/.test(code(path))),
+    // The integrity check reads what its child process prints.
+    ['src/main.ts', 'src/store/sqlite/integrity-check-process.ts', 'src/store/sqlite/integrity-check.ts'],
+    'and only the entry point has the streams',
+  )
 })
 
 t.test('every change of a registry row increases its revision (docs/security.md R1)', async (t) => {

@@ -46,7 +46,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
       ? new CommandError(`${target} already exists; --force overwrites it`)
       : error
   })
-  if (context.io.errIsTerminal) context.io.err('\r\u001B[K')
+  context.io.eraseLine()
   const { size } = statSync(target)
   context.print(
     options,

@@ -6,8 +6,10 @@ import { KeyturnError } from '../errors.ts'
 import { type Keys, openKeys } from '../keys/index.ts'
 import { createLogger } from '../log/logger.ts'
 import { type Base, closeBase, openBase, type System } from '../node/base.ts'
+import { printable } from '../printable.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
+import { openTerminal, type Terminal } from './terminal.ts'
 
 /** The command was refused or failed. The message is one line; exit code 1. */
 export class CommandError extends KeyturnError<'command_failed'> {
@@ -34,7 +36,7 @@ export class AlreadyReported extends KeyturnError<'already_reported'> {
 }
 
 export interface Context {
-  readonly io: Io
+  readonly io: Terminal
   /** Who runs the command, as in the audit trail. */
   readonly actor: string
   config(): Config
@@ -51,7 +53,8 @@ export interface Context {
 
 export type CommandFactory = (context: Context) => Command
 
-export function createContext(io: Io): Context {
+export function createContext(given: Io): Context {
+  const io = openTerminal(given)
   const actor = `operator:${io.operator}`
 
   function system(config: Config): System {
@@ -86,7 +89,7 @@ export function createContext(io: Io): Context {
     print({ json }, value, text) {
       io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
     },
-    note: (text) => io.err(`note: ${text}\n`),
+    note: (text) => io.err(`note: ${printable(text)}\n`),
   }
 }
 

@@ -1,11 +1,12 @@
 /** Output for a terminal: tables, records, times and durations. */
 import width from 'fast-string-width'
+import { printable } from '../printable.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 
-/** A table with aligned columns. null and undefined are empty cells. */
+/** A table with aligned columns. null and undefined are empty cells. A cell is always one line. */
 export function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
   if (rows.length === 0) return 'none\n'
-  const lines = [columns, ...rows.map((row) => row.map((cell) => String(cell ?? '')))]
+  const lines = [columns, ...rows.map((row) => row.map((cell) => printable(String(cell ?? ''))))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => width(line[i] ?? ''))))
   return lines
     .map(
@@ -61,6 +62,6 @@ export function record(fields: Readonly<Record<string, unknown>>): string {
 
 function cell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-'
-  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(' ')
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  if (Array.isArray(value)) return value.length === 0 ? '-' : printable(value.join(' '))
+  return printable(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }

@@ -1,14 +1,15 @@
 /** Shows a line on standard error while work is in progress, if it takes longer than a second. */
-import type { Io } from './io.ts'
+import type { Terminal } from './terminal.ts'
 
 const SHOW_AFTER_MS = 1000
 const UPDATE_INTERVAL_MS = 500
 
-export async function withProgress<T>(io: Io, message: () => string, work: Promise<T>): Promise<T> {
+export async function withProgress<T>(io: Terminal, message: () => string, work: Promise<T>): Promise<T> {
   let shown = ''
   const show = () => {
     const text = message()
-    if (io.errIsTerminal) io.err(`\r\u001B[K${text}`)
+    io.eraseLine()
+    if (io.errIsTerminal) io.err(text)
     else if (text !== shown && shown === '') io.err(`${text}\n`)
     shown = text
   }
@@ -22,6 +23,6 @@ export async function withProgress<T>(io: Io, message: () => string, work: Promi
   } finally {
     clearTimeout(delay)
     clearInterval(interval)
-    if (shown !== '' && io.errIsTerminal) io.err('\r\u001B[K')
+    if (shown !== '') io.eraseLine()
   }
 }

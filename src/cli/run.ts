@@ -62,11 +62,12 @@ export function createProgram(context: Context): Command {
 
 /** @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration */
 export async function run(args: readonly string[], io: Io): Promise<number> {
+  const context = createContext(io)
   try {
-    await createProgram(createContext(io)).parseAsync(moveKidsToEnd(args), { from: 'user' })
+    await createProgram(context).parseAsync(moveKidsToEnd(args), { from: 'user' })
     return 0
   } catch (error) {
-    return report(error, io, args.includes('--json'))
+    return report(error, context.io, args.includes('--json'))
   }
 }
 

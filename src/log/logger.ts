@@ -1,6 +1,7 @@
 /** The log: JSON lines on standard error, or readable lines on a terminal. Must not know what is logged. */
 import { createRequire } from 'node:module'
 import pino, { type Logger as PinoLogger } from 'pino'
+import { printableLines } from '../printable.ts'
 import { withoutSecrets } from './secrets.ts'
 import { createSink } from './sink.ts'
 
@@ -37,7 +38,10 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
 /** Loaded only for a terminal, because a service never uses it. */
 function prettyLines(): (line: string) => string {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
-  return prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
+  const pretty = prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
+  // Line feeds are kept for stacks. The fields may contain what strangers have sent.
+  const clean = (_: string, value: unknown) => (typeof value === 'string' ? printableLines(value) : value)
+  return (line) => pretty(JSON.parse(line, clean))
 }
 
 /** The `code` of an error, such as ENOSPC, is logged, although in other objects `code` is a secret: an authorization code. */

@@ -22,7 +22,7 @@ const EXPECTED = [
   ...labels('N', 145, 151),
   ...labels('P', 1, 41),
   ...labels('Q', 1, 20),
-  ...labels('R', 1, 1),
+  ...labels('R', 1, 2),
 ]
 
 interface Row {

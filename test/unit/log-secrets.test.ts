@@ -60,3 +60,25 @@ t.test('a logged error keeps its code and loses request data', async (t) => {
   t.equal(first.err.message, 'no space')
   t.equal(second.err, 'plain words')
 })
+
+t.test(
+  'readable log lines contain no control character that a stranger has sent (docs/security.md R2)',
+  async (t) => {
+    const file = join(mkdtempSync(join(tmpdir(), 'keyturn-log-')), 'log')
+    const logger = createLogger({ level: 'info', pretty: true, destination: file })
+    const hostile = 'x\u001B]0;owned\u0007\u009B2J\r\u202E'
+    logger.error(
+      { username: hostile, deep: { list: [hostile] }, err: new Error(hostile) },
+      `failed: ${hostile}`,
+    )
+    await t.resolves(
+      (async () => {
+        while (!/list/.test(readFileSync(file, 'utf8'))) await new Promise(setImmediate)
+      })(),
+    )
+    // Only the colours, which pino-pretty adds, begin like this.
+    const text = readFileSync(file, 'utf8').replaceAll('\u001B[', '')
+    t.notMatch(text, /[^\P{C}\n]/u)
+    t.match(text, 'failed: x\\u001b]0;owned\\u0007\\u009b2J')
+  },
+)
