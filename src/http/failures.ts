@@ -49,7 +49,7 @@ export function noStore(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
 }
 
-/** RFC 6749 §5.2: a client that used the `Authorization` header is told the scheme that the server supports. */
+/** RFC 6749 §5.2: the response to a failed `Authorization` header names the supported scheme. */
 function challenge(error: OAuthError, request: FastifyRequest, reply: FastifyReply): void {
   if (error.code === 'invalid_client' && request.headers.authorization !== undefined) {
     reply.header('www-authenticate', 'Basic realm="keyturn", charset="UTF-8"')

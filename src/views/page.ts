@@ -25,7 +25,7 @@ export interface Frame {
   readonly failed?: boolean
   readonly wide?: boolean
   readonly scripts?: readonly string[]
-  /** The browser goes on to this address at once. */
+  /** The address that the browser opens immediately. */
   readonly refreshUrl?: string
   /** Shown beside the logo. */
   readonly aside?: Content
