@@ -10,7 +10,8 @@ import { readStatusList, type StatusList, statusAt } from './status-list.ts'
 export interface StatusListOptions {
   /**
    * Whether a token is accepted when its list was never fetched, has expired, or is older than `staleAfter`. With
-   * `reject`, such a token is refused with `status_unavailable`. Default: `accept`.
+   * `reject`, such a token is refused with `status_unavailable`. Default: `accept`. A token whose list this process has no room
+   * for is refused with either value, because no later poll would make its revocation known.
    */
   readonly onStale?: 'accept' | 'reject'
   /** A list is stale this many seconds after its last successful poll. Default: 300. */
@@ -52,6 +53,8 @@ interface Entry {
   /** When the server last confirmed the list. */
   polledAt: number
   nextPollAt: number
+  /** The list was published, and there was no room for it. */
+  noRoom: boolean
   /** The poll in progress. */
   polling: Promise<void> | undefined
   /** When a token or the issuer last named the list. */
@@ -86,11 +89,15 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
   function entryFor(uri: string): Entry | undefined {
     const known = entries.get(uri)
     if (known) return known
-    if (entries.size >= MAX_LISTS || !(uris.includes(uri) || hasOrigin(uri, origin))) return undefined
+    if (!mayPoll(uri) || entries.size >= MAX_LISTS) return undefined
     const times = { polledAt: Number.NEGATIVE_INFINITY, nextPollAt: Number.NEGATIVE_INFINITY, namedAt: now() }
-    const entry = { uri, list: undefined, etag: undefined, polling: undefined, ...times }
+    const entry = { uri, list: undefined, etag: undefined, noRoom: false, polling: undefined, ...times }
     entries.set(uri, entry)
     return entry
+  }
+
+  function mayPoll(uri: string): boolean {
+    return uris.includes(uri) || hasOrigin(uri, origin)
   }
 
   /** Adds the lists that the issuer names (§9). */
@@ -132,8 +139,14 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
       const claims = await deps.verifyJwt(document.text.trim(), 'statuslist+jwt')
       const others = [...entries.values()].filter((other) => other !== entry)
       const cached = others.reduce((sum, other) => sum + (other.list?.bytes.length ?? 0), 0)
-      const maxBytes = Math.min(MAX_DECOMPRESSED_BYTES, MAX_CACHED_BYTES - cached)
-      entry.list = await readStatusList(claims, entry.uri, maxBytes)
+      const room = MAX_CACHED_BYTES - cached
+      entry.list = await readStatusList(claims, entry.uri, Math.min(MAX_DECOMPRESSED_BYTES, room)).catch(
+        (error) => {
+          entry.noRoom = room < MAX_DECOMPRESSED_BYTES && error?.code === 'ERR_BUFFER_TOO_LARGE'
+          throw error
+        },
+      )
+      entry.noRoom = false
       entry.etag = document.etag
     }
     const { ttl, exp } = entry.list ?? {}
@@ -177,6 +190,8 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
         entry.nextPollAt = Math.min(entry.nextPollAt, entry.polledAt + MIN_POLL_S)
         throw statusUnavailable()
       }
+      // A list that no poll can bring must not count as one that is only late: revocation would be off without a sign of it.
+      if (entry?.noRoom || (!entry && mayPoll(reference.uri))) throw noRoom()
       if (onStale === 'reject' && (!entry?.list || isStale(entry))) throw statusUnavailable()
     },
 
@@ -196,6 +211,10 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
 
 function hasOrigin(uri: string, origin: string): boolean {
   return URL.canParse(uri) && new URL(uri).origin === origin
+}
+
+function noRoom(): VerifyError {
+  return new VerifyError('status_unavailable', 'this verifier has no room for the status list of the token')
 }
 
 function statusUnavailable(): VerifyError {

@@ -22,6 +22,7 @@ import { createRateLimiter, type RateLimiter } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
 import { createUserSessions, type UserSessions } from './user-sessions.ts'
 import { createUserSuppliedSecretVerifier } from './user-supplied-secret.ts'
+import { createWriteLimiter, type WriteLimiter, type WriteLimits } from './write-limiter.ts'
 
 export interface Accounts {
   readonly users: Pick<UserStore, 'find'>
@@ -32,6 +33,7 @@ export interface Accounts {
   /** For the account page. */
   readonly accountSessions: AccountSessions
   readonly rateLimiter: RateLimiter
+  readonly writeLimiter: WriteLimiter
   /** Limits concurrent password hashing. */
   readonly passwordLimiter: ConcurrencyLimiter
   readonly verifySuppliedSecret: ReturnType<typeof createUserSuppliedSecretVerifier>
@@ -55,6 +57,7 @@ export interface AccountsDeps {
     | 'knownLocations'
   >
   readonly limiterSize?: ConcurrencyLimits | undefined
+  readonly writeLimits?: WriteLimits | undefined
   readonly traceLimiter: (limiter: ConcurrencyLimiter) => ConcurrencyLimiter
 }
 
@@ -74,6 +77,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     clock,
     dataKeys,
   })
+  const writeLimiter = createWriteLimiter(clock, deps.writeLimits)
   const login = createLogin({ users, hashingLimiter, rateLimiter, audit })
   const userSessions = createUserSessions({
     userSessions: store.userSessions,
@@ -109,6 +113,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       audit,
     }),
     rateLimiter,
+    writeLimiter,
     passwordLimiter: hashingLimiter,
     verifySuppliedSecret: createUserSuppliedSecretVerifier({ hashingLimiter, rateLimiter, random }),
   }

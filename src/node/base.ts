@@ -3,6 +3,7 @@
  * `openKeys` of src/keys opens the keys on top of it.
  */
 import type { ConcurrencyLimits } from '../accounts/concurrency-limiter.ts'
+import type { WriteLimits } from '../accounts/write-limiter.ts'
 import type { Audit } from '../audit/events.ts'
 import { createAuditTrail } from '../audit/index.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -42,6 +43,7 @@ export interface System {
   readonly fetchJwks?: FetchJwks
   readonly sendLogoutToken?: SendLogoutToken
   readonly hashingLimits?: ConcurrencyLimits
+  readonly writeLimits?: WriteLimits
   /** Set only by `serve`: other commands do not register as nodes. */
   readonly nodeInfo?: NodeInfo
   /** Set only by `serve`. */

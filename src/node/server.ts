@@ -37,7 +37,7 @@ export async function openServer(
 ): Promise<Server> {
   const { config, clock, clusterClock, random, audit, failpoint, store } = base
   const { issuer, statusTtl: ttl } = config
-  const { logger, hashingLimits: limiterSize, tracing = untraced } = system
+  const { logger, hashingLimits: limiterSize, writeLimits, tracing = untraced } = system
   const { ages } = clusterClock
   const { dataKeys } = keys
 
@@ -51,7 +51,7 @@ export async function openServer(
 
   const traceLimiter = tracing.hashingLimiter
   const shared = { config, clock, random, audit, dataKeys, store }
-  const accounts = createAccounts({ ...shared, limiterSize, traceLimiter })
+  const accounts = createAccounts({ ...shared, limiterSize, writeLimits, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
   const parts = { signer, registry, accounts, status, tokens, fetchJwks }
   const oauth = createOAuth({ ...shared, ...parts, failpoint })

@@ -56,12 +56,14 @@ export interface OAuthDeps {
     | 'pushedRequests'
     | 'revokedTokens'
     | 'singleUse'
-    | 'status'
   >
   readonly dataKeys: DataKeys
   readonly signer: Signer
   readonly registry: Registry
-  readonly accounts: Pick<Accounts, 'login' | 'secondFactors' | 'rateLimiter' | 'verifySuppliedSecret'>
+  readonly accounts: Pick<
+    Accounts,
+    'login' | 'secondFactors' | 'rateLimiter' | 'writeLimiter' | 'verifySuppliedSecret'
+  >
   readonly status: Status
   readonly tokens: Tokens
   readonly fetchJwks: FetchJwks
@@ -69,18 +71,8 @@ export interface OAuthDeps {
 
 export function createOAuth(deps: OAuthDeps): OAuth {
   const { config, clock, random, audit, failpoint, store, dataKeys, signer, registry, accounts } = deps
-  const {
-    codes,
-    clientSessions,
-    users,
-    factors,
-    consents,
-    pushedRequests,
-    revokedTokens,
-    singleUse,
-    status,
-  } = store
-  const { login, secondFactors, rateLimiter } = accounts
+  const { codes, clientSessions, users, factors, consents, pushedRequests, revokedTokens, singleUse } = store
+  const { login, secondFactors, rateLimiter, writeLimiter } = accounts
   const { refreshTokens, issueTokens } = deps.tokens
   const statusIndexAllocator = deps.status.indices
   const { issuer } = config
@@ -152,7 +144,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       authenticate,
       clientSessions,
       revokedTokens,
-      status,
+      writeLimiter,
       statusIndexAllocator,
       listNumber: deps.status.lists.numberOf,
       audit,

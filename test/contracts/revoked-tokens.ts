@@ -1,4 +1,4 @@
-import type { Contract } from './contract.ts'
+import { type Contract, winners } from './contract.ts'
 
 export const revokedTokensContract: Contract = {
   'has is true for a revoked token and for no other': async (t, { revokedTokens }) => {
@@ -9,9 +9,24 @@ export const revokedTokensContract: Contract = {
   },
 
   'a token can be revoked repeatedly, also fifty times concurrently': async (t, { revokedTokens }) => {
-    await Promise.all(Array.from({ length: 50 }, () => revokedTokens.add('jti', 100)))
+    const { won, lost } = await winners(50, () => revokedTokens.add('jti', 100))
+    t.same([won, lost], [1, 49], 'and only the first call changes something')
     t.equal(await revokedTokens.has('jti'), true)
     t.equal(await revokedTokens.prune(101, 10), 1)
+  },
+
+  'add revokes the status index in the same batch, and repeating it changes no revision': async (
+    t,
+    store,
+  ) => {
+    const { revokedTokens, status, revisions } = store
+    t.equal(await revokedTokens.add('jti', 100, { list: 1, idx: 7 }), true)
+    t.same((await status.changesSince(0, 0)).entries, [{ list: 1, idx: 7 }])
+    const before = await revisions.read()
+    t.equal(await revokedTokens.add('jti', 100, { list: 1, idx: 7 }), false)
+    t.equal(await status.revoke({ list: 1, idx: 7 }, 100), false)
+    await status.revokeClient('machine')
+    t.same(await revisions.read(), before)
   },
 
   'a revocation survives a restart': async (t, store, database) => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { WRITE_LIMITS } from '../../src/accounts/write-limiter.ts'
 import { testClock } from '../support/server/clock.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { countQueries } from '../support/server/query-count.ts'
@@ -212,5 +213,49 @@ t.test(
     t.notOk(await isActive(two, pair.access_token))
     t.notOk(await isActive(two, other.access_token))
     t.same(outcome(await refresh(two, pair.refresh_token)), [400, 'invalid_grant'])
+  },
+)
+
+t.test(
+  'repeating the revocation of an access token writes nothing and uses no index (RFC 7009 §2.2; docs/security.md I108)',
+  async (t) => {
+    const pair = await signedIn(server)
+    const sibling = await refreshed(server, pair.refresh_token)
+    const machine = (await clientCredentials(server)).json().access_token
+    await Promise.all(Array.from({ length: 20 }, () => revoke(server, pair.access_token)))
+    await revoke(server, machine, 'machine')
+    const sid = claimsOf(pair.access_token).sid as string
+    const status = (await store.clientSessions.find(sid))?.status
+    const fresh = await server.deps.base.store.db.query('SELECT * FROM status_cursors')
+    logger.lines.length = 0
+    await writesNothing(t, server, async () => {
+      for (let i = 0; i < 300; i += 1) {
+        await revoke(server, i % 2 ? pair.access_token : sibling.access_token)
+        await revoke(server, machine, 'machine')
+      }
+    })
+    t.same(logger.audits('token.revoked'), [])
+    t.same((await store.clientSessions.find(sid))?.status, status, 'the session keeps its index')
+    t.same(await store.db.query('SELECT * FROM status_cursors'), fresh)
+    t.notOk(await isActive(server, sibling.access_token))
+    t.notOk(await isActive(server, machine, 'machine'))
+  },
+)
+
+t.test(
+  'a session whose access tokens are revoked over and over ends, and takes no more indices (RFC 7009 §2.1; docs/security.md I108)',
+  async (t) => {
+    const { burst } = WRITE_LIMITS.sessionRevocation
+    let pair = await signedIn(server)
+    const sid = claimsOf(pair.access_token).sid as string
+    for (let i = 0; i < burst; i += 1) {
+      await revoke(server, pair.access_token)
+      pair = await refreshed(server, pair.refresh_token)
+    }
+    t.ok(await isActive(server, pair.access_token), `${burst} times are allowed`)
+    await revoke(server, pair.access_token)
+    t.notOk(await isActive(server, pair.access_token))
+    t.same(outcome(await refresh(server, pair.refresh_token)), [400, 'invalid_grant'])
+    t.type((await store.clientSessions.find(sid))?.revokedAt, 'number')
   },
 )

@@ -275,6 +275,27 @@ t.test('decompression stops at four megabytes', async (t) => {
   t.equal(await large(29_999_999), 'revoked', 'an honest list of thirty million is read')
 })
 
+t.test('a token whose list has no room is refused with either policy, and others are not', async (t) => {
+  const issuer = await fakeIssuer(t)
+  const lst = deflateSync(Buffer.alloc(4_194_304), { level: 9 }).toString('base64url')
+  const paths = Array.from({ length: 30 }, (_, n) => `/status-lists/${n}`)
+  for (const path of paths) await publish(issuer, { lst }, path)
+  const verifier = issuer.verifier({ statusList: true })
+  const verdicts = async () => {
+    const answers: string[] = []
+    for (const path of paths)
+      answers.push(await verdict(verifier, await issuer.token(entry(issuer, 1, path))))
+    return answers
+  }
+  t.same(new Set(await verdicts()), new Set(['accepted']), 'a list that was not polled yet is only late')
+  await verifier.ready()
+  const seen = await verdicts()
+  // Eight lists are read at a time, which may take the last room together.
+  const held = seen.filter((one) => one === 'accepted').length
+  t.ok(held >= 16 && held < 24, `${held} lists have room`)
+  t.equal(seen.filter((one) => one === 'status_unavailable').length, paths.length - held)
+})
+
 t.test('a list that never ends is not read to the end', async (t) => {
   const issuer = await fakeIssuer(t)
   issuer.routes.set(LIST, (_, response) => {
@@ -586,23 +607,29 @@ t.test('a list that was not named for a day is dropped, except for those in the 
   t.ok(await otherFetchesOnPoll())
 })
 
-t.test('at most a thousand lists are cached, however many tokens name them', async (t) => {
-  const issuer = await fakeIssuer(t)
-  const lists = createStatusListPoller({
-    issuer: issuer.issuer,
-    fetch,
-    timeoutMs: 1000,
-    ...issuer.time.clocks,
-    leeway: 0,
-    aggregationUri: async () => undefined,
-    verifyJwt: async (jwt) => decodeJwt(jwt),
-  })
-  const claims = await createClaims(issuer)
-  for (let i = 0; i < 1500; i += 1) lists.check({ ...claims, status: entry(issuer, 1, `/lists/${i}`).status })
-  const before = issuer.requests.length
-  await lists.pollAll()
-  t.equal(issuer.requests.length - before, 1000)
-})
+t.test(
+  'at most a thousand lists are cached, and a token that names another one is refused with either policy',
+  async (t) => {
+    const issuer = await fakeIssuer(t)
+    const lists = createStatusListPoller({
+      issuer: issuer.issuer,
+      fetch,
+      timeoutMs: 1000,
+      ...issuer.time.clocks,
+      leeway: 0,
+      aggregationUri: async () => undefined,
+      verifyJwt: async (jwt) => decodeJwt(jwt),
+    })
+    const claims = await createClaims(issuer)
+    const check = (i: number) => lists.check({ ...claims, status: entry(issuer, 1, `/lists/${i}`).status })
+    for (let i = 0; i < 1000; i += 1) check(i)
+    check(999)
+    for (let i = 1000; i < 1500; i += 1) t.throws(() => check(i), { code: 'status_unavailable' })
+    const before = issuer.requests.length
+    await lists.pollAll()
+    t.equal(issuer.requests.length - before, 1000)
+  },
+)
 
 t.test('lists are fetched from the mirror', async (t) => {
   const issuer = await fakeIssuer(t)

@@ -1,14 +1,16 @@
 /** Token revocation (RFC 7009). Must not know HTTP. */
+import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
+import { singleFlightByKey } from '../../single-flight.ts'
 import type { StatusIndexAllocator } from '../../status/status-index-allocator.ts'
 import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../../store/contracts/revoked-tokens.ts'
-import type { StatusIndex, StatusStore } from '../../store/contracts/status.ts'
+import type { StatusIndex } from '../../store/contracts/status.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
 import { auditFailure } from '../audit-failures.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
-import { invalidRequest, unauthorizedClient } from '../errors.ts'
+import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.ts'
 
@@ -16,7 +18,7 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
   readonly clientSessions: ClientSessionStore
   readonly revokedTokens: RevokedTokenStore
-  readonly status: Pick<StatusStore, 'revoke'>
+  readonly writeLimiter: WriteLimiter
   readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forSession'>
   /** The number of a status list, by its URI; null for a list of another server. */
   readonly listNumber: (uri: string) => number | null
@@ -27,6 +29,8 @@ export interface RevocationDeps extends PresentedTokenDeps {
 export type Revocation = (request: ProtocolRequest) => Promise<void>
 
 export function createRevocation(deps: RevocationDeps): Revocation {
+  const { writeLimiter } = deps
+  const oncePerSession = singleFlightByKey<string, void>()
   return (request) =>
     auditFailure(deps.audit, 'revocation.refused', request, async (established) => {
       const client = await deps.authenticate(request)
@@ -41,25 +45,49 @@ export function createRevocation(deps: RevocationDeps): Revocation {
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
     assertOwner(claims.client_id, client)
-    const entry = claims.status?.status_list
-    const list = entry ? deps.listNumber(entry.uri) : null
-    if (entry && list !== null) await revokeIndex({ list, idx: entry.idx }, claims)
-    await deps.revokedTokens.add(claims.jti, claims.exp)
-    auditRevocation(client, request, {
-      jti: claims.jti,
-      ...(claims.sid === undefined ? {} : { sid: claims.sid }),
+    const { jti, sid, status } = claims
+    const list = deps.listNumber(status.status_list.uri)
+    const index = list === null ? null : { list, idx: status.status_list.idx }
+    if (sid === undefined || index === null) {
+      if (await revokeAlone(claims, index, client)) auditRevocation(client, request, { jti })
+      return
+    }
+    // Concurrent requests for the tokens of one session take one new index, and not one each.
+    await oncePerSession(sid, async () => {
+      if (await revokeIndexOf(sid, index)) auditRevocation(client, request, { jti, sid })
     })
   }
 
+  /** False if the token was revoked before. */
+  async function revokeAlone({ jti, exp }: AccessTokenClaims, index: StatusIndex | null, client: Client) {
+    if (await deps.revokedTokens.has(jti)) return false
+    const wait = writeLimiter.take('revocation', client.id)
+    // RFC 7009 §2.2.1: the client must assume that the token is still valid, and try again later.
+    if (wait > 0) {
+      throw new OAuthError('temporarily_unavailable', 'too many tokens were revoked, try again later', {
+        status: 503,
+        retryAfter: wait,
+      })
+    }
+    return deps.revokedTokens.add(jti, exp, index)
+  }
+
   /**
-   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows. The
-   * session continues with a new index, because revoking an access token must not sign the user out.
+   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows.
+   * The session continues with a new index: to revoke an access token must not sign the user out. But every new index makes the
+   * status lists grow for as long as the session could last. So a session whose tokens are revoked over and over is revoked
+   * itself, which §2.1 allows too. False if the token was revoked before.
    */
-  async function revokeIndex(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
-    const session = sid === undefined ? null : await deps.clientSessions.find(sid)
-    if (!session || session.revokedAt !== null) return deps.status.revoke(index, exp)
-    const newIndex = await deps.statusIndexAllocator.forSession(session.expiresAt)
-    await deps.clientSessions.replaceStatus(session.id, index, newIndex)
+  async function revokeIndexOf(sid: string, index: StatusIndex): Promise<boolean> {
+    const session = await deps.clientSessions.find(sid)
+    if (!session || session.revokedAt !== null) return false
+    // The token carries an index that the session had before: another token with it was revoked, and with it this one.
+    if (session.status.list !== index.list || session.status.idx !== index.idx) return false
+    if (writeLimiter.take('sessionRevocation', session.id) > 0) {
+      return deps.clientSessions.revoke(session.id, deps.clock.now(), 'too many access tokens were revoked')
+    }
+    const fresh = await deps.statusIndexAllocator.forSession(session.expiresAt)
+    return deps.clientSessions.replaceStatus(session.id, index, fresh)
   }
 
   /** A refresh token represents the session, so all tokens of the session are revoked (§2.1). */
@@ -67,6 +95,7 @@ export function createRevocation(deps: RevocationDeps): Revocation {
     const session = await deps.clientSessions.find(clientSessionId)
     if (!session) return
     assertOwner(session.clientId, client)
+    if (session.revokedAt !== null) return
     if (await deps.clientSessions.revoke(clientSessionId, deps.clock.now(), 'revoked by the client')) {
       auditRevocation(client, request, { sid: clientSessionId, sub: session.userId })
     }

@@ -31,9 +31,9 @@ export interface StatusStore {
    * can be revoked although no token is stored.
    */
   lease(kind: StatusKind, size: number, expiresAt: EpochSeconds, clientId?: string): Promise<StatusBlock>
-  /** Revokes one index. Idempotent. */
-  revoke(index: StatusIndex, expiresAt: EpochSeconds): Promise<void>
-  /** Revokes every token without a session that has been issued to the client. */
+  /** Revokes one index. Returns false, and changes nothing, if it was revoked before. */
+  revoke(index: StatusIndex, expiresAt: EpochSeconds): Promise<boolean>
+  /** Revokes every token without a session that has been issued to the client. Changes nothing if there is none. */
   revokeClient(clientId: string): Promise<void>
   /** Revocations after `revision` that expire after `now`. Revision 0 returns all of them. */
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>

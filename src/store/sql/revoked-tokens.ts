@@ -1,15 +1,18 @@
 import type { RevokedTokenStore } from '../contracts/revoked-tokens.ts'
 import type { Db } from '../db.ts'
 import { pruneExpired } from './prune.ts'
+import { revokeIndex, statusChanged } from './status.ts'
 
 export function createRevokedTokenStore(db: Db): RevokedTokenStore {
   return {
-    async add(jti, expiresAt) {
-      await db.batch([
+    add(jti, expiresAt, index) {
+      return db.batch([
         {
           sql: 'INSERT INTO revoked_tokens (jti, expires_at) VALUES ($1, $2) ON CONFLICT (jti) DO NOTHING',
           params: [jti, expiresAt],
+          expectRows: 1,
         },
+        ...(index ? [statusChanged, revokeIndex(index, expiresAt)] : []),
       ])
     },
 

@@ -1,3 +1,4 @@
+import type { EpochSeconds } from '../../system.ts'
 import {
   LIST_SIZE,
   type StatusBlock,
@@ -23,6 +24,15 @@ export function revokeSessionIndices(where: string, params: readonly Param[]): S
           SELECT status_list, status_idx, expires_at, ${REVISION} FROM client_sessions WHERE ${where}
           ON CONFLICT (list, idx) DO NOTHING`,
     params,
+  }
+}
+
+/** After `statusChanged`. Changes no row if the index was revoked before. */
+export function revokeIndex({ list, idx }: StatusIndex, expiresAt: EpochSeconds): Step {
+  return {
+    sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision) VALUES ($1, $2, $3, ${REVISION})
+          ON CONFLICT (list, idx) DO NOTHING`,
+    params: [list, idx, expiresAt],
   }
 }
 
@@ -62,19 +72,15 @@ export function createStatusStore(db: Db): StatusStore {
       }
     },
 
-    async revoke({ list, idx }, expiresAt) {
-      await db.batch([
-        statusChanged,
-        {
-          sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision) VALUES ($1, $2, $3, ${REVISION})
-                ON CONFLICT (list, idx) DO NOTHING`,
-          params: [list, idx, expiresAt],
-        },
-      ])
-    },
+    revoke: (index, expiresAt) =>
+      db.batch([statusChanged, { ...revokeIndex(index, expiresAt), expectRows: 1 }]),
 
     async revokeClient(clientId) {
-      await db.batch([statusChanged, revokeClientBlocks(clientId)])
+      const rows = await db.query(
+        'SELECT 1 AS found FROM status_blocks WHERE client_id = $1 AND revoked_revision IS NULL LIMIT 1',
+        [clientId],
+      )
+      if (rows.length > 0) await db.batch([statusChanged, revokeClientBlocks(clientId)])
     },
 
     async changesSince(revision, now) {

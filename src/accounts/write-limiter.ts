@@ -1,0 +1,68 @@
+/**
+ * Limits what one client, user or session can cause to be stored. Kept in the memory of a node: a limit that wrote to the store
+ * would itself be a write for each request. So a cluster allows as many times the limit as it has nodes. Must not know what is
+ * written. `src/node/write-budget.ts` lists all limits, and what follows from them.
+ */
+import type { Clock, EpochSeconds, Seconds } from '../system.ts'
+
+/** `burst` writes at once, then one more every `interval` seconds, which may be a fraction. */
+export interface WriteLimit {
+  readonly burst: number
+  readonly interval: Seconds
+}
+
+/** No limit is within reach of honest use; each keeps a loop from filling the disk. */
+export const WRITE_LIMITS = {
+  /** Logins of one user: each is a user session, a known location and rows of the audit log. */
+  login: { burst: 300, interval: 60 },
+  /** Authorization codes for one user. Each can become a client session. */
+  code: { burst: 300, interval: 20 },
+  /** Client sessions that one user begins with the password grant. */
+  passwordGrant: { burst: 300, interval: 20 },
+  /** Access tokens of one client session that are revoked alone. The next one ends the session. */
+  sessionRevocation: { burst: 20, interval: 3600 },
+  /** Access tokens without a session that one client revokes. */
+  revocation: { burst: 10_000, interval: 1 },
+  /** Requests that one confidential client pushes. */
+  pushedRequest: { burst: 2000, interval: 0.02 },
+  /** Client assertions and signed request objects of one client that are stored so that each is accepted once. */
+  assertion: { burst: 50_000, interval: 0.002 },
+} as const satisfies Record<string, WriteLimit>
+
+type WriteKind = keyof typeof WRITE_LIMITS
+export type WriteLimits = Readonly<Record<WriteKind, WriteLimit>>
+
+export interface WriteLimiter {
+  /** Counts one write. Returns the seconds after which to try again; 0 if the write is allowed. */
+  take(kind: WriteKind, payer: string): Seconds
+}
+
+/** Payers are clients, users and sessions, so that a stranger cannot add one. The least recent is dropped first. */
+const MAX_PAYERS = 100_000
+
+export function createWriteLimiter(
+  clock: Clock,
+  limits: WriteLimits = WRITE_LIMITS,
+  maxPayers = MAX_PAYERS,
+): WriteLimiter {
+  /** When each bucket is full again (generic cell rate algorithm), least recent first. */
+  const fullAt = new Map<string, EpochSeconds>()
+
+  return {
+    take(kind, payer) {
+      const { burst, interval } = limits[kind]
+      const now = clock.now()
+      const key = `${kind}\n${payer}`
+      const full = fullAt.get(key) ?? now
+      // Further away than an empty bucket: the clock was set back, and the bucket must not stay empty for as long as that.
+      const time = (full - now > burst * interval ? now : Math.max(full, now)) + interval
+      const wait = time - now - burst * interval
+      if (wait > 0) return Math.max(1, Math.ceil(wait))
+      fullAt.delete(key)
+      fullAt.set(key, time)
+      const [oldest] = fullAt.keys()
+      if (fullAt.size > maxPayers && oldest !== undefined) fullAt.delete(oldest)
+      return 0
+    },
+  }
+}
