@@ -32,7 +32,7 @@ interface ListedKeys {
 async function age(store: Store): Promise<void> {
   for (;;) {
     const ring = await store.ring.read()
-    if (!ring) throw new Error('the ring is gone')
+    if (!ring) throw new Error('there is no ring')
     const keys = ring.keys.map((key) =>
       key.state === 'active' ? { ...key, signsFrom: (key.signsFrom ?? 0) - 60 } : key,
     )

@@ -99,7 +99,7 @@ t.test(
     )
     const results = runs.map(({ stdout }) => JSON.parse(stdout) as RotatorResult)
     const ring = await cluster.withOpened(({ store }) => store.ring.read())
-    if (!before || !ring) throw new Error('the ring is gone')
+    if (!before || !ring) throw new Error('there is no ring')
 
     const rotations = ring.version - before.version
     t.comment(`${rotations} rotations for ${ROTATORS} × ${ROUNDS} requests`)

@@ -172,7 +172,7 @@ t.test('two tabs proceed independently, and one login serves both', async (t) =>
 })
 
 t.test(
-  'the login form responds for the user it was submitted by, whoever signed in in another tab (RFC 6749 §10.12; docs/security.md C41)',
+  'a login form responds for the user who submits it, even if another user has signed in in another tab (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const browser = openBrowser(server)
     const [left, right] = [await browser.open(own()), await browser.open(own())]

@@ -60,7 +60,7 @@ t.test(
     }
     clock.set(end - 100)
     pair = await refreshed(server, pair.refresh_token)
-    t.equal(pair.expires_in, 100, 'the client is told')
+    t.equal(pair.expires_in, 100, 'the response states the shorter lifetime')
     t.equal(expOf(pair.access_token), end)
     clock.set(end - 1)
     t.ok(await isActive(server, pair.access_token))

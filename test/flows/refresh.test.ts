@@ -390,7 +390,7 @@ t.test(
       })
 
       const session = await server.store.clientSessions.find(sid)
-      if (!session) throw new Error('the session is gone')
+      if (!session) throw new Error('there is no session')
       const won = (act: string) => outcomes.filter((one) => one.act === act).map((one) => one.successor)
       for (const successor of won('current')) assert.ok(successor === null || successor === token(4))
       for (const successor of won('before')) assert.ok(successor === null || successor === token(3))

@@ -264,7 +264,7 @@ t.test('another user’s passkey is no valid second factor, and alone it signs i
   t.equal(await signIn(w, bobs, w.bob.id, { userHandle: handle }), null)
   t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it is required')
   t.match(await signIn(w, bobs, w.bob.id, { userHandle: null }), { userId: w.bob.id })
-  t.equal(await signIn(w, w.device(), null), null, 'nobody’s')
+  t.equal(await signIn(w, w.device(), null), null, 'an unknown passkey')
   t.same(new Set(reasons(w)), new Set(['unknown']))
 })
 

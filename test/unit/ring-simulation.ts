@@ -84,7 +84,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
 
   async function readFrom(store: Store): Promise<Ring> {
     const ring = await store.ring.read()
-    if (!ring) throw new Error('the ring is gone')
+    if (!ring) throw new Error('there is no ring')
     return ring
   }
 
