@@ -32,7 +32,7 @@ app.post('/orders', requireScope('orders:write'), express.json({ limit: '10kb' }
   orders.set(order.id, order)
   return response.status(201).json(order)
 })
-app.delete('/orders', requireScope('orders:write'), requireRole('manager'), (_request, response) => {
+app.delete('/orders', requireRole('manager', { scope: 'orders:write' }), (_request, response) => {
   orders.clear()
   response.status(204).end()
 })

@@ -3,7 +3,7 @@ import type { AccessTokenClaims } from './access-token-claims.ts'
 import { incomingToken, type NodeRequest } from './bearer-token.ts'
 import { errorResponse } from './error-response.ts'
 import { VerifyError } from './errors.ts'
-import { checkRequirements, type Requirements } from './requirements.ts'
+import { checkRequirements, type Requirements, type RoleArguments, roleRequirements } from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
 declare global {
@@ -64,9 +64,12 @@ export function requireScope(...scopes: string[]): Middleware {
   return requirementGuard({ scopes })
 }
 
-/** Requires all of these roles; otherwise the response is 403. Use it on a route behind `keyturnExpress`. */
-export function requireRole(...roles: string[]): Middleware {
-  return requirementGuard({ roles })
+/**
+ * Requires all of these roles, and the scopes that may follow them: `requireRole('manager', { scope: 'orders:write' })`;
+ * otherwise the response is 403. Use it on a route behind `keyturnExpress`.
+ */
+export function requireRole(...args: RoleArguments): Middleware {
+  return requirementGuard(roleRequirements(args))
 }
 
 function optionalToken(request: NodeRequest): string | undefined {

@@ -2,6 +2,7 @@
 import type {} from 'fastify'
 import type { AccessTokenClaims } from './access-token-claims.ts'
 import type { Guard } from './fastify.ts'
+import type { RoleArguments } from './requirements.ts'
 
 export { type Guard, type KeyturnFastifyOptions, keyturnFastify } from './fastify.ts'
 
@@ -11,8 +12,11 @@ declare module 'fastify' {
     requireToken(): Guard
     /** Makes a hook that requires a valid access token with all of these scopes. */
     requireScope(...scopes: string[]): Guard
-    /** Makes a hook that requires a valid access token of a user with all of these roles. */
-    requireRole(...roles: string[]): Guard
+    /**
+     * Makes a hook that requires a valid access token of a user with all of these roles, and the scopes that may follow them:
+     * `requireRole('manager', { scope: 'orders:write' })`.
+     */
+    requireRole(...args: RoleArguments): Guard
   }
   interface FastifyRequest {
     /** The claims of the access token; null on routes without a guard. */

@@ -5,7 +5,7 @@
 import type { AccessTokenClaims } from './access-token-claims.ts'
 import { incomingToken, type NodeRequest } from './bearer-token.ts'
 import { errorResponse } from './error-response.ts'
-import { checkRequirements, type Requirements } from './requirements.ts'
+import { checkRequirements, type Requirements, type RoleArguments, roleRequirements } from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
 interface RequestShape {
@@ -56,7 +56,7 @@ export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyO
   fastify.decorateRequest('claims', null)
   fastify.decorate('requireToken', () => guard({}))
   fastify.decorate('requireScope', (...scopes: string[]) => guard({ scopes }))
-  fastify.decorate('requireRole', (...roles: string[]) => guard({ roles }))
+  fastify.decorate('requireRole', (...args: RoleArguments) => guard(roleRequirements(args)))
   fastify.addHook('onClose', async () => verifier.close())
 }
 

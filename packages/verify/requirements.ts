@@ -20,3 +20,18 @@ export function checkRequirements(
   const role = roles.find((name) => !claims.roles?.includes(name))
   if (role !== undefined) throw new VerifyError('insufficient_role', `the role ${role} is required`)
 }
+
+/**
+ * Arguments of `requireRole`: names of roles, of which the last may be followed by the scopes to require beside them. A role
+ * says who the user is, a scope what the client may do for the user. Keyturn puts a role into a token only beside a scope that
+ * the role grants at this API, so a role alone proves that some access was granted; name the scope where one role grants several.
+ */
+export type RoleArguments =
+  | readonly [...string[]]
+  | readonly [...string[], { readonly scope: string | readonly string[] }]
+
+export function roleRequirements(args: RoleArguments): Requirements {
+  const last = args.at(-1)
+  const roles = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
+  return typeof last === 'object' ? { roles, scopes: [last.scope].flat() } : { roles }
+}

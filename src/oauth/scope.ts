@@ -53,18 +53,22 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
         PROTOCOL_SCOPES.includes(scope) ||
         registry.apiOf(scope)?.identifier === target.api),
   )
-  const scopes = requested === undefined ? allowed : requested.filter((scope) => allowed.includes(scope))
+  const candidates = requested === undefined ? allowed : requested.filter((scope) => allowed.includes(scope))
+  const audience = target?.audience ?? audienceOf(candidates, registry, defaultAudience)
+  const api = registry.api(audience)
+  // A scope that no API owns belongs to the default audience, so a token for an API does not contain it.
+  const scopes = candidates.filter(
+    (scope) => PROTOCOL_SCOPES.includes(scope) || registry.apiOf(scope)?.identifier === api?.identifier,
+  )
   if (requested !== undefined && requested.length > 0 && scopes.length === 0) {
     const detail = refusalDetail(requested, client, fromRoles)
     throw invalidScope('none of the requested scopes can be granted to this client', { detail })
   }
   // Without a scope of the API, the token would still identify the user there, and pass every check except that of scopes.
-  if (target?.api && !scopes.some((scope) => registry.apiOf(scope)?.identifier === target.api)) {
+  if (api && !scopes.some((scope) => registry.apiOf(scope)?.identifier === api.identifier)) {
     throw invalidTarget('no scope of the resource can be granted to this client')
   }
-
-  const audience = target?.audience ?? audienceOf(scopes, registry, defaultAudience)
-  return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
+  return { scopes, audience, apiTtl: api?.accessTokenTtl ?? null }
 }
 
 /** The first of the three conditions that no requested scope meets. */

@@ -17,7 +17,7 @@ export type Call = (path: string, headers: readonly string[]) => Promise<GuardAn
 
 /**
  * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and
- * orders:admin) and `/manager` (the role manager), each answering `{ sub }`, which is null on a route without a guard.
+ * orders:admin), `/manager` (the role manager) and `/manager-writes` (that role and orders:write), each answering `{ sub }`, which is null on a route without a guard.
  */
 export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
 
@@ -54,6 +54,11 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
       }
       const manager = await issuer.token({ roles: ['clerk', 'manager'], scope: undefined })
       t.equal((await call('/manager', bearer(manager))).status, 200)
+      t.equal((await call('/manager-writes', bearer(manager))).status, 403, 'the role without the scope')
+      const writes = await issuer.token({ roles: ['manager'], scope: 'orders:write' })
+      t.equal((await call('/manager-writes', bearer(writes))).status, 200)
+      const clerk = await issuer.token({ roles: ['clerk'], scope: 'orders:write' })
+      t.equal((await call('/manager-writes', bearer(clerk))).status, 403, 'the scope without the role')
       const both = await issuer.token({ scope: 'orders:admin x orders:read' })
       t.equal((await call('/both', bearer(both))).status, 200)
       t.same((await call('/open', [])).body, { sub: null })

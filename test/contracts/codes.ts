@@ -108,6 +108,61 @@ export const codesContract: Contract = {
       t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1005 }))
     },
 
+  'insert with a stored consent returns false once the consent was withdrawn': async (t, store) => {
+    await signedIn(store)
+    const consent = {
+      userId: 'alice',
+      clientId: 'machine',
+      audience: 'https://orders.test',
+      scopes: ['openid'],
+      grantedAt: 1,
+    }
+    await store.consents.add(consent)
+    t.equal(await store.codes.insert('h1', code(), 1000, { consent }), true)
+    await store.consents.delete('alice', 'machine')
+    t.equal(await store.codes.insert('h2', code({ clientSessionId: 'x' }), 1000, { consent }), false)
+    t.equal(await store.codes.find('h2'), null)
+  },
+
+  'revokeMatching revokes the unused codes of the client or the user, which cannot be redeemed then (docs/security.md R5)':
+    async (t, store) => {
+      await signedIn(store)
+      await store.codes.insert('used', code(), 1000)
+      t.equal(await store.codes.redeem('used', newSession, 1001, MAX_PKCE_FAILURES), true)
+      for (const filter of [{ clientId: 'machine' }, { userId: 'alice' }, { userSessionId: 'browser' }]) {
+        const hash = JSON.stringify(filter)
+        await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
+        await store.codes.insert(
+          'other',
+          code({ clientSessionId: 'other', clientId: 'phone', userId: 'bob' }),
+          1000,
+        )
+        await store.clientSessions.revokeMatching(filter, 1010, 'test')
+        t.equal((await store.codes.find(hash))?.revokedAt, 1010, hash)
+        t.equal(await store.codes.redeem(hash, session({ id: hash }), 1011, MAX_PKCE_FAILURES), false)
+        t.equal(await store.clientSessions.find(hash), null)
+      }
+      t.equal(
+        (await store.codes.find('used'))?.revokedAt,
+        null,
+        'a used code is only needed to detect a replay',
+      )
+    },
+
+  'of a redemption and a revocation at the same moment, no session survives': async (t, store, database) => {
+    await signedIn(store)
+    const other = await database.connect()
+    for (let i = 0; i < 10; i += 1) {
+      await store.codes.insert(`h${i}`, code({ clientSessionId: `s${i}` }), 1000)
+      await Promise.all([
+        store.codes.redeem(`h${i}`, session({ id: `s${i}`, userSessionId: 'browser' }), 1001, MAX_PKCE_FAILURES),
+        other.clientSessions.revokeMatching({ clientId: 'machine' }, 1001, 'test'),
+      ])
+      const found = await store.clientSessions.find(`s${i}`)
+      t.ok(found === null || found.revokedAt !== null, `${i}: ${found ? 'revoked' : 'never begun'}`)
+    }
+  },
+
   'redeem consumes the code and begins its session, and find still returns used and expired codes': async (
     t,
     store,

@@ -89,7 +89,7 @@ const GRANTED: readonly (readonly [
   ['of the API that is named', { resource: STOCK }, ['stock:read openid', STOCK, 60]],
   ['the API’s lifetime', { requested: ['stock:read'] }, ['stock:read', STOCK, 60]],
   ['a scope of no API', { requested: ['plain'] }, ['plain', DEFAULT, null]],
-  ['with one of an API', { requested: ['plain', 'orders:read'] }, ['plain orders:read', ORDERS, null]],
+  ['with one of an API', { requested: ['plain', 'orders:read'] }, ['orders:read', ORDERS, null]],
   ['the default audience named', { resource: DEFAULT, requested: ['plain'] }, ['plain', DEFAULT, null]],
   ['a client without scopes', { client: client({ scopes: [] }) }, ['', DEFAULT, null]],
   [

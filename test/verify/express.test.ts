@@ -31,6 +31,11 @@ t.test('Express', (t) =>
       (request, response) => void response.json({ sub: request.claims?.sub }),
     )
     app.get('/both', requireScope('orders:read', 'orders:admin'), (_, response) => void response.json({}))
+    app.get(
+      '/manager-writes',
+      requireRole('manager', { scope: 'orders:write' }),
+      (_, response) => void response.json({}),
+    )
     app.get('/manager', requireRole('manager'), (_, response) => void response.json({}))
     return served(t, app)
   }),

@@ -21,6 +21,8 @@ const guarded =
       }))
       child.get('/both', { [phase]: [app.requireScope('orders:read', 'orders:admin')] }, async () => ({}))
       child.get('/manager', { [phase]: app.requireRole('manager') }, async () => ({}))
+      const writes = app.requireRole('manager', { scope: 'orders:write' })
+      child.get('/manager-writes', { [phase]: writes }, async () => ({}))
     })
     t.teardown(() => app.close())
     await app.listen({ port: 0 })
