@@ -93,6 +93,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
   const activeTokens = createActiveTokens({ registry, rights, clientSessions, users, revokedTokens })
   const grants = createGrants({
     rights,
+    registry,
     login,
     refreshTokens,
     codes,
@@ -112,6 +113,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     authorize: createAuthorize({
       registry,
       rights,
+      users,
       codes,
       consents,
       pushedRequests,

@@ -13,9 +13,10 @@ export interface Step {
   readonly expectRows?: number
   /**
    * The step is a SELECT without `expectRows`: the rows that it finds are locked until the end of the batch. Needed by a batch
-   * whose condition is about a row that it does not write. An engine that runs one batch at a time skips the step.
+   * whose condition is about a row that it does not write. `share`: other batches may hold the same lock, none may change the rows.
+   * An engine that runs one batch at a time skips the step.
    */
-  readonly lock?: true
+  readonly lock?: true | 'share'
   /** Notifies the listeners of all processes (`Db.changes`) when the batch is committed. */
   readonly notify?: true
 }

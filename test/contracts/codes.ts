@@ -124,7 +124,7 @@ export const codesContract: Contract = {
     t.equal(await store.codes.find('h2'), null)
   },
 
-  'revokeMatching revokes the unused codes of the client or the user, which cannot be redeemed then (docs/security.md R5)':
+  'revokeMatching revokes the unused codes of the client or the user, which cannot be redeemed then (docs/security.md S5)':
     async (t, store) => {
       await signedIn(store)
       await store.codes.insert('used', code(), 1000)
@@ -149,13 +149,42 @@ export const codesContract: Contract = {
       )
     },
 
+  'insert and redeem return false, and change nothing, if the client or the user is not as the grant has read it':
+    async (t, store) => {
+      await signedIn(store)
+      const client = await store.clients.find('machine')
+      const user = await store.users.find('alice')
+      if (!client || !user) throw new Error('the owners are missing')
+      const owners = { client, user }
+      t.equal(await store.codes.insert('h', code(), 1000, { owners }), true)
+      await store.clients.update('machine', (one) => ({ ...one, disabled: true }))
+      await store.clients.update('machine', (one) => ({ ...one, disabled: false }))
+      t.equal(await store.codes.insert('h2', code({ clientSessionId: 'x' }), 1000, { owners }), false)
+      t.equal(await store.codes.redeem('h', newSession, 1001, MAX_PKCE_FAILURES, owners), false)
+      t.equal(await store.clientSessions.insert(session({ id: 'y' }), owners), false)
+      t.match(await store.codes.find('h'), { usedAt: null })
+      const again = await store.clients.find('machine')
+      const now = { client: again ?? client, user }
+      await store.users.setDisabled('alice', true)
+      await store.users.setDisabled('alice', false)
+      t.equal(await store.codes.redeem('h', newSession, 1001, MAX_PKCE_FAILURES, now), false)
+      const fresh = { ...now, user: (await store.users.find('alice')) ?? user }
+      t.equal(await store.codes.redeem('h', newSession, 1001, MAX_PKCE_FAILURES, fresh), true)
+      t.equal(await store.clientSessions.insert(session({ id: 'y' }), fresh), true)
+    },
+
   'of a redemption and a revocation at the same moment, no session survives': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()
     for (let i = 0; i < 10; i += 1) {
       await store.codes.insert(`h${i}`, code({ clientSessionId: `s${i}` }), 1000)
       await Promise.all([
-        store.codes.redeem(`h${i}`, session({ id: `s${i}`, userSessionId: 'browser' }), 1001, MAX_PKCE_FAILURES),
+        store.codes.redeem(
+          `h${i}`,
+          session({ id: `s${i}`, userSessionId: 'browser' }),
+          1001,
+          MAX_PKCE_FAILURES,
+        ),
         other.clientSessions.revokeMatching({ clientId: 'machine' }, 1001, 'test'),
       ])
       const found = await store.clientSessions.find(`s${i}`)

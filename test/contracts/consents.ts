@@ -33,7 +33,7 @@ export const consentsContract: Contract = {
     t.same(await store.consents.list('nobody'), [])
   },
 
-  'consent is stored by audience: one at another audience is separate, and delete removes both (RFC 8707 §2)':
+  'consent is stored by audience: one at another audience is separate, and delete removes both (RFC 8707 §2; docs/security.md S3)':
     async (t, store) => {
       await insertOwners(store)
       const stock = consent({ audience: 'https://stock.test', scopes: ['stock:read'], grantedAt: 1100 })

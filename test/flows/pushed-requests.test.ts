@@ -100,40 +100,46 @@ t.test(
       const answer = await server.inject({ method, url: `${PAR}?${authorizeParams()}` })
       t.same([answer.statusCode, answer.headers.allow], [405, 'POST'], method)
     }
-    await writesNothing(t, server, async () => {
-      const form = formOf({ client_id: 'own', redirect_uri: OWN_REDIRECT })
-      const unknown = { status: 401, error: 'invalid_client' }
-      refused(t, await post(server, PAR, form), unknown, 'no authentication')
-      refused(
-        t,
-        await post(server, PAR, form, { authorization: basic('own', 'wrong') }),
-        unknown,
-        'wrong secret',
-      )
-      refused(
-        t,
-        await post(server, PAR, form, { authorization: basic('web') }),
-        { error: 'invalid_request' },
-        'another client_id',
-      )
-      refused(
-        t,
-        await post(server, PAR, formOf({ client_id: 'machine' }), { authorization: basic('machine') }),
-        { error: 'unauthorized_client' },
-      )
-      refused(
-        t,
-        await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
-        { error: 'invalid_request' },
-        'a request_uri inside a pushed request',
-      )
-      refused(
-        t,
-        await post(server, `${PAR}?x=1`, form, { authorization: basic('own') }),
-        { error: 'invalid_request' },
-        'in the URL',
-      )
-    })
+    await writesNothing(
+      t,
+      server,
+      async () => {
+        const form = formOf({ client_id: 'own', redirect_uri: OWN_REDIRECT })
+        const unknown = { status: 401, error: 'invalid_client' }
+        refused(t, await post(server, PAR, form), unknown, 'no authentication')
+        refused(
+          t,
+          await post(server, PAR, form, { authorization: basic('own', 'wrong') }),
+          unknown,
+          'wrong secret',
+        )
+        refused(
+          t,
+          await post(server, PAR, form, { authorization: basic('web') }),
+          { error: 'invalid_request' },
+          'another client_id',
+        )
+        refused(
+          t,
+          await post(server, PAR, formOf({ client_id: 'machine' }), { authorization: basic('machine') }),
+          { error: 'unauthorized_client' },
+        )
+        refused(
+          t,
+          await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
+          { error: 'invalid_request' },
+          'a request_uri inside a pushed request',
+        )
+        refused(
+          t,
+          await post(server, `${PAR}?x=1`, form, { authorization: basic('own') }),
+          { error: 'invalid_request' },
+          'in the URL',
+        )
+        // A wrong secret is counted.
+      },
+      ['rate_limits'],
+    )
     const spa = await post(server, PAR, formOf({ client_id: 'spa' }))
     t.equal(spa.statusCode, 201, 'a public client names itself')
   },

@@ -186,7 +186,7 @@ t.test('a user gets the requested scopes that both the client and a role allow',
 })
 
 t.test(
-  'the roles claim lists the roles that grant one of the token’s scopes, and no other (RFC 9068 §2.2.3.1)',
+  'the roles claim lists the roles that grant one of the token’s scopes, and no other (RFC 9068 §2.2.3.1; docs/security.md S2)',
   async (t) => {
     const rolesOf = async (username: string, scope: string) =>
       claimsOf((await login(server, { username, scope }, 'shop')).json().access_token).roles

@@ -42,7 +42,7 @@ async function started() {
 }
 
 t.test(
-  'consent to openid gives no token for an API, with a page or without one (RFC 8707 §2.1)',
+  'consent to openid gives no token for an API, with a page or without one (RFC 8707 §2.1; docs/security.md S1, S3)',
   async (t) => {
     const { server, store, alice } = await started()
     const browser = openBrowser(server)
@@ -61,20 +61,23 @@ t.test(
   },
 )
 
-t.test('the consent page names the API, and the stored consent is for that API alone', async (t) => {
-  const { server, store, alice } = await started()
-  const browser = openBrowser(server)
-  await signIn(browser, { client_id: 'own' })
-  const page = await browser.open(authorizeUrl({ scope: 'openid orders:read' }))
-  t.match(page.body, ORDERS)
-  await signIn(browser, { scope: 'openid orders:read' }, { remember: true })
-  t.match(await store.consents.list(alice.id), [{ audience: ORDERS, scopes: ['openid', 'orders:read'] }])
-  await store.apis.update(ORDERS, (api) => ({ ...api, scopes: ['orders:write'] }))
-  await store.apis.update(STOCK, (api) => ({ ...api, scopes: [...api.scopes, 'orders:read'] }))
-  await server.poll()
-  const moved = await browser.open(authorizeUrl({ scope: 'openid orders:read', prompt: 'none' }))
-  t.equal(moved.away?.params.get('error'), 'consent_required', 'the scope belongs to another API now')
-})
+t.test(
+  'the consent page names the API, and the stored consent is for that API alone (docs/security.md S3)',
+  async (t) => {
+    const { server, store, alice } = await started()
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    const page = await browser.open(authorizeUrl({ scope: 'openid orders:read' }))
+    t.match(page.body, ORDERS)
+    await signIn(browser, { scope: 'openid orders:read' }, { remember: true })
+    t.match(await store.consents.list(alice.id), [{ audience: ORDERS, scopes: ['openid', 'orders:read'] }])
+    await store.apis.update(ORDERS, (api) => ({ ...api, scopes: ['orders:write'] }))
+    await store.apis.update(STOCK, (api) => ({ ...api, scopes: [...api.scopes, 'orders:read'] }))
+    await server.poll()
+    const moved = await browser.open(authorizeUrl({ scope: 'openid orders:read', prompt: 'none' }))
+    t.equal(moved.away?.params.get('error'), 'consent_required', 'the scope belongs to another API now')
+  },
+)
 
 const orders = async (store: TestServer['store']) => {
   const found = (await store.apis.list()).find(({ identifier }) => identifier === ORDERS)
@@ -82,46 +85,52 @@ const orders = async (store: TestServer['store']) => {
   return found
 }
 
-t.test('a session loses its API with the last scope there, or with the API (RFC 8707 §2.2)', async (t) => {
-  for (const lose of [
-    ({ store }: TestServer) => store.clients.update('web', (web) => ({ ...web, scopes: ['openid'] })),
-    ({ store }: TestServer) => store.apis.delete(ORDERS),
-  ]) {
-    const { server } = await started()
-    const tokens = tokensOf(await redeem(server, await freshCode(server)))
-    t.equal(claimsOf(tokens.access_token).aud, ORDERS)
-    await lose(server)
-    await server.poll()
-    refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), { error: 'invalid_target' })
-  }
-})
-
-t.test('a second factor that becomes required reaches redemption, refresh and userinfo', async (t) => {
-  const changes = {
-    'by the client': ({ replaceClient }: Started) => replaceClient('web', { requireSecondFactor: true }),
-    'by a role': async ({ server, store, alice }: Started) => {
-      await store.roles.insert(role({ name: 'chief', scopes: ['stock:read'], requireSecondFactor: true }))
-      await store.users.addRole(alice.id, 'chief')
+t.test(
+  'a session loses its API with the last scope there, or with the API (RFC 8707 §2.2; docs/security.md S1)',
+  async (t) => {
+    for (const lose of [
+      ({ store }: TestServer) => store.clients.update('web', (web) => ({ ...web, scopes: ['openid'] })),
+      ({ store }: TestServer) => store.apis.delete(ORDERS),
+    ]) {
+      const { server } = await started()
+      const tokens = tokensOf(await redeem(server, await freshCode(server)))
+      t.equal(claimsOf(tokens.access_token).aud, ORDERS)
+      await lose(server)
       await server.poll()
-    },
-  }
-  for (const [label, change] of Object.entries(changes)) {
-    const world = await started()
-    const { server } = world
-    const tokens = tokensOf(await redeem(server, await freshCode(server)))
-    const code = await freshCode(server)
-    await change(world)
-    refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), GRANT, `${label}: refresh`)
-    refused(t, await redeem(server, code), GRANT, `${label}: redemption`)
-    t.equal((await userinfo(server, tokens.access_token)).statusCode, 401, `${label}: userinfo`)
-    const [last] = server.logger.audits('token.refused').slice(-1)
-    t.match(last, { detail: 'second_factor_required' })
-  }
-})
+      refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), { error: 'invalid_target' })
+    }
+  },
+)
+
+t.test(
+  'a second factor that becomes required reaches redemption, refresh and userinfo (docs/security.md S4)',
+  async (t) => {
+    const changes = {
+      'by the client': ({ replaceClient }: Started) => replaceClient('web', { requireSecondFactor: true }),
+      'by a role': async ({ server, store, alice }: Started) => {
+        await store.roles.insert(role({ name: 'chief', scopes: ['stock:read'], requireSecondFactor: true }))
+        await store.users.addRole(alice.id, 'chief')
+        await server.poll()
+      },
+    }
+    for (const [label, change] of Object.entries(changes)) {
+      const world = await started()
+      const { server } = world
+      const tokens = tokensOf(await redeem(server, await freshCode(server)))
+      const code = await freshCode(server)
+      await change(world)
+      refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), GRANT, `${label}: refresh`)
+      refused(t, await redeem(server, code), GRANT, `${label}: redemption`)
+      t.equal((await userinfo(server, tokens.access_token)).statusCode, 401, `${label}: userinfo`)
+      const [last] = server.logger.audits('token.refused').slice(-1)
+      t.match(last, { detail: 'second_factor_required' })
+    }
+  },
+)
 
 type Started = Awaited<ReturnType<typeof started>>
 
-t.test('a code does not outlive what was revoked (RFC 6749 §4.1.2)', async (t) => {
+t.test('a code does not outlive what was revoked (RFC 6749 §4.1.2; docs/security.md S5)', async (t) => {
   const endings: Record<string, (world: Started) => Promise<unknown>> = {
     'the consent is withdrawn': async ({ server, alice }) => {
       const info = { ip: '192.0.2.1', userAgent: 'x', requestId: 'x' }
@@ -142,13 +151,10 @@ t.test('a code does not outlive what was revoked (RFC 6749 §4.1.2)', async (t) 
   }
 })
 
-t.test('userinfo returns no claim whose scope the client has lost', async (t) => {
+t.test('userinfo returns no claim whose scope the client has lost (docs/security.md S6)', async (t) => {
   const { server, store, alice, replaceClient } = await started()
-  await store.users.setProfile(
-    alice.id,
-    { name: 'Alice', email: 'alice@example.test', emailVerified: true },
-    1,
-  )
+  const profile = { name: 'Alice', email: 'alice@example.test', emailVerified: true }
+  await store.users.update(alice.id, (user) => ({ ...user, ...profile }))
   const claims = JSON.stringify({ userinfo: { name: null } })
   const code = await freshCode(server, { scope: 'openid email orders:read', claims })
   const tokens = tokensOf(await redeem(server, code))
@@ -161,6 +167,32 @@ t.test('userinfo returns no claim whose scope the client has lost', async (t) =>
   const next = await refresh(server, tokens.refresh_token, {}, 'web')
   t.same((await userinfo(server, next.json().access_token)).json(), { sub: alice.id }, 'with a new one')
 })
+
+t.test(
+  'of logins and redemptions beside a disabled client, no session is good once the client is enabled again (docs/security.md S5)',
+  async (t) => {
+    const { server, store, replaceClient } = await started()
+    await replaceClient('web', { grants: ['password', 'authorization_code', 'refresh_token'] })
+    for (let round = 0; round < 5; round += 1) {
+      const codes = await Promise.all(Array.from({ length: 4 }, () => freshCode(server)))
+      const grants = [
+        ...Array.from({ length: 4 }, () => login(server, { scope: 'orders:read' }, 'web')),
+        ...codes.map((code) => redeem(server, code)),
+      ]
+      await store.clients.update('web', (web) => ({ ...web, disabled: true }))
+      await store.clientSessions.revokeMatching({ clientId: 'web' }, server.clock.now(), 'client disabled')
+      const answers = await Promise.all(grants)
+      await replaceClient('web', { disabled: false })
+      for (const answer of answers.filter(({ statusCode }) => statusCode === 200)) {
+        refused(t, await refresh(server, answer.json().refresh_token, {}, 'web'), GRANT, `round ${round}`)
+      }
+      const live = (await store.clientSessions.list({ clientId: 'web' }, 1000)).filter(
+        (one) => one.revokedAt === null,
+      )
+      t.same(live, [], `round ${round}`)
+    }
+  },
+)
 
 // The property: whatever happens in whatever order, no token and no userinfo response exceeds what was requested, what the
 // client is registered for, what the user's roles grant, and what the user was shown, at that moment.
@@ -204,7 +236,7 @@ const command = fc.oneof(
 )
 
 t.test(
-  'in any sequence of grants, refreshes, revocations and registry changes, no token or userinfo response exceeds requested ∩ client ∩ roles ∩ shown',
+  'in any sequence of grants, refreshes, revocations and registry changes, no token or userinfo response exceeds requested ∩ client ∩ roles ∩ shown (docs/security.md S7)',
   async (t) => {
     let issued = 0
     await fc.assert(

@@ -107,7 +107,7 @@ const GRANTED: readonly (readonly [
 ]
 
 t.test(
-  'the granted scope is the intersection of the requested, the client’s and the roles’ scopes, for one API',
+  'the granted scope is the intersection of the requested, the client’s and the roles’ scopes, for one API (docs/security.md S1)',
   async (t) => {
     for (const [name, request, expected] of GRANTED) t.same(grant(request), expected, name)
   },

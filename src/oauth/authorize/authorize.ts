@@ -10,6 +10,7 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
 import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { UserStore } from '../../store/contracts/users.ts'
 import type { Random } from '../../system.ts'
 import { failureFields } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
@@ -60,6 +61,7 @@ export interface Authorize {
 
 export interface AuthorizeDeps extends AssessDeps {
   readonly rights: SessionRights
+  readonly users: Pick<UserStore, 'find'>
   readonly codes: CodeStore
   readonly consents: ConsentStore
   readonly pushedRequests: PushedRequestStore
@@ -72,7 +74,7 @@ export interface AuthorizeDeps extends AssessDeps {
 const CODE_BYTES = 32
 
 export function createAuthorize(deps: AuthorizeDeps): Authorize {
-  const { registry, rights, codes, consents, clock, random, audit, config } = deps
+  const { registry, rights, users, codes, consents, clock, random, audit, config } = deps
   const assess = createAssess(deps)
 
   return {
@@ -189,12 +191,17 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       revokedAt: null,
       pkceFailures: 0,
     }
-    const conditions = { pushed: flow.pushed?.hash, consent: consent ?? undefined }
+    const owners = { client, user }
+    const conditions = { pushed: flow.pushed?.hash, consent: consent ?? undefined, owners }
     if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
-      // In another tab, the pushed request was answered, the consent was withdrawn, or the user signed out.
+      // The client or the user was changed, or in another tab, the pushed request was answered, the consent was withdrawn, or the
+      // user signed out.
+      const fresh = await users.find(user.id)
+      const changed = (await registry.client(client.id, { fresh: true }))?.revision !== client.revision
       await load(flow)
       const withdrawn = consent !== null && !(await consents.find(user.id, client.id, consent.audience))
-      return resume(flow, { ...context, current: withdrawn ? context.current : null })
+      const signedIn = fresh && !fresh.disabled && (changed || withdrawn || fresh.revision !== user.revision)
+      return resume(flow, { ...context, current: signedIn ? { ...context.current, user: fresh } : null })
     }
     audit('code.issued', {
       actor: `user:${user.id}`,

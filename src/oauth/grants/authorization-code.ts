@@ -10,11 +10,20 @@ import { matchesRedirectUri } from '../redirect-uri.ts'
 import { parseResource } from '../resource.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
 import { permittedClaims, userClaimsOf } from '../user-claims.ts'
+import { commitUnchanged } from './commit-unchanged.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'rights' | 'codes' | 'clientSessions' | 'users' | 'statusIndexAllocator' | 'clock' | 'audit' | 'config'
+  | 'rights'
+  | 'registry'
+  | 'codes'
+  | 'clientSessions'
+  | 'users'
+  | 'statusIndexAllocator'
+  | 'clock'
+  | 'audit'
+  | 'config'
 >
 
 /**
@@ -92,7 +101,10 @@ export function authorizationCode(deps: Deps): Grant {
           claims: userClaimsOf(user, [], permittedClaims(code.requestedClaims.idToken, client)),
         },
         async commit() {
-          if (await codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS)) {
+          const redeemed = await commitUnchanged(deps, { ...code, client, user, granted }, (owners) =>
+            codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS, owners),
+          )
+          if (redeemed) {
             return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
           }
           const current = await codes.find(hash)

@@ -15,11 +15,13 @@ import type { Clock, Random, ReachFailpoint } from '../../system.ts'
 import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'
 import type { Authorization } from '../authorization.ts'
 import type { Parameters } from '../parameters.ts'
+import type { Registry } from '../registry.ts'
 import type { SessionRights } from '../session-rights.ts'
 
 /** The dependencies of all grants. Each factory takes those that it needs. */
 export interface GrantDeps {
   readonly rights: SessionRights
+  readonly registry: Pick<Registry, 'client'>
   readonly login: Login
   readonly refreshTokens: RefreshTokenCodec
   readonly codes: CodeStore

@@ -1,16 +1,17 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
-import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { User } from '../../store/contracts/users.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
+import { commitUnchanged } from './commit-unchanged.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
   | 'rights'
+  | 'registry'
   | 'login'
   | 'clientSessions'
   | 'users'
@@ -26,7 +27,7 @@ type Deps = Pick<
  * clients, which must be registered for it.
  */
 export function password(deps: Deps): Grant {
-  const { rights, login, clientSessions, users, factors, clock, random, config, statusIndexAllocator } = deps
+  const { rights, login, clientSessions, factors, clock, random, config, statusIndexAllocator } = deps
   return {
     async authorize({ client, parameters, ip, requestId }) {
       const username = parameters.get('username')
@@ -75,7 +76,17 @@ export function password(deps: Deps): Grant {
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
         async commit() {
-          await createSession(session, user)
+          const decision = {
+            client,
+            user,
+            granted,
+            scopes: session.scopes,
+            audience: session.audience,
+            amr: AMR,
+          }
+          if (!(await commitUnchanged(deps, decision, (owners) => clientSessions.insert(session, owners)))) {
+            throw wrongCredentials('changed_meanwhile')
+          }
           return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
         },
       }
@@ -86,18 +97,6 @@ export function password(deps: Deps): Grant {
   async function hasSecondFactor(user: User): Promise<boolean> {
     const { totp, passkeys } = await factors.summary(user.id)
     return totp || passkeys > 0
-  }
-
-  async function createSession(session: ClientSession, authenticated: User): Promise<void> {
-    if (!(await clientSessions.insert(session))) {
-      throw invalidGrant('the client or the account was deleted', { detail: 'changed_meanwhile' })
-    }
-    // Disabling the account or changing the password revokes all sessions of the user. It may have happened just before this
-    // session was inserted.
-    const user = await users.find(authenticated.id)
-    if (user && !user.disabled && user.passwordHash === authenticated.passwordHash) return
-    await clientSessions.revoke(session.id, clock.now(), 'the account changed during login')
-    throw wrongCredentials('changed_meanwhile')
   }
 }
 

@@ -1,5 +1,7 @@
 import type { EpochSeconds } from '../../system.ts'
+import type { Client } from './clients.ts'
 import type { StatusIndex } from './status.ts'
+import type { User } from './users.ts'
 
 /**
  * A family of refresh tokens: what one user granted to one client by one sign-in. However often the tokens are refreshed, the
@@ -48,9 +50,18 @@ export interface ClientSessionFilter {
   readonly userSessionId?: string
 }
 
+/**
+ * The client and the user as a grant has read them. What the grant stores must not outlive a change that ended everything else
+ * of theirs: disabling the client, for example, would miss a session that is inserted a moment later.
+ */
+export interface Owners {
+  readonly client: Pick<Client, 'id' | 'revision'>
+  readonly user: Pick<User, 'id' | 'revision'>
+}
+
 export interface ClientSessionStore {
-  /** Returns false if the client or the user does not exist, or the id is taken. */
-  insert(session: ClientSession): Promise<boolean>
+  /** Returns false if the client or the user does not exist or is not as in `owners`, or if the id is taken. */
+  insert(session: ClientSession, owners?: Owners): Promise<boolean>
   find(id: string): Promise<ClientSession | null>
 
   /**

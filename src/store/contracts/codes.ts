@@ -1,5 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { ClientSession } from './client-sessions.ts'
+import type { ClientSession, Owners } from './client-sessions.ts'
 import type { Consent } from './consents.ts'
 
 /** An authorization code (RFC 6749 §4.1.2) and what it grants. */
@@ -37,6 +37,7 @@ export interface CodeConditions {
   readonly pushed?: string | undefined
   /** The stored consent that the code relies on. */
   readonly consent?: Consent | undefined
+  readonly owners?: Owners | undefined
 }
 
 export interface CodeStore {
@@ -54,10 +55,16 @@ export interface CodeStore {
   find(hash: string): Promise<AuthorizationCode | null>
   /**
    * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
-   * callers. Returns false if the code was used or revoked or has expired, if `maxPkceFailures` is reached, or if the user session has
+   * callers. Returns false if the code was used or revoked or has expired, if the client or the user is not as in `owners`, if `maxPkceFailures` is reached, or if the user session has
    * ended or expired: after all sessions of a user were ended, no code can start another one.
    */
-  redeem(hash: string, session: ClientSession, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>
+  redeem(
+    hash: string,
+    session: ClientSession,
+    now: EpochSeconds,
+    maxPkceFailures: number,
+    owners?: Owners,
+  ): Promise<boolean>
   /** Counts one wrong code verifier. */
   countPkceFailure(hash: string): Promise<void>
   /** Deletes at most `limit` codes that expired before `before`. Returns how many were deleted. */

@@ -147,7 +147,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   /** All steps are sent before the first response arrives, so that a batch of any length takes three round trips. */
   async function runSteps(client: PoolClient, steps: readonly Step[], notifies: boolean): Promise<boolean> {
     const sent = steps.map(({ sql, params, lock }) =>
-      execute(client, lock ? `${sql} FOR UPDATE` : sql, params),
+      execute(client, lock ? `${sql} ${lock === 'share' ? 'FOR SHARE' : 'FOR UPDATE'}` : sql, params),
     )
     const answers = await Promise.allSettled(
       notifies ? [...sent, execute(client, NOTIFY_SQL, [CHANNEL])] : sent,

@@ -1,5 +1,10 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { ClientSession, ClientSessionFilter, ClientSessionStore } from '../contracts/client-sessions.ts'
+import type {
+  ClientSession,
+  ClientSessionFilter,
+  ClientSessionStore,
+  Owners,
+} from '../contracts/client-sessions.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
@@ -29,8 +34,8 @@ interface ClientSessionRow {
 
 export function createClientSessionStore(db: Db): ClientSessionStore {
   return {
-    async insert(session) {
-      return falseOnConflict(db.batch([insertClientSession(session)]))
+    async insert(session, owners) {
+      return falseOnConflict(db.batch(insertClientSession(session, owners)))
     },
 
     async find(id) {
@@ -104,12 +109,12 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
   }
 }
 
-export function insertClientSession(session: ClientSession): Step {
-  return {
+export function insertClientSession(session: ClientSession, owners?: Owners): Step[] {
+  const insert: Step = {
     sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
                                 auth_time, expires_at, idle_expires_at, revoked_at, revoked_reason, status_list,
                                 status_idx, user_session_id, amr, userinfo_claims, offline, backchannel_logout)
-          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20${owners ? ` WHERE ${unchangedOwners(21)}` : ''}`,
     params: [
       session.id,
       session.clientId,
@@ -131,9 +136,29 @@ export function insertClientSession(session: ClientSession): Step {
       session.userinfoClaims.join(' '),
       session.offline ? 1 : 0,
       session.backchannelLogout ? 1 : 0,
+      ...ownerParams(owners),
     ],
+    expectRows: 1,
   }
+  return [...lockOwners(owners), insert]
 }
+
+/** No other batch changes the owners until the end of the batch, so a change that comes later finds what the batch inserts. */
+export function lockOwners(owners: Owners | undefined): Step[] {
+  if (!owners) return []
+  return [
+    { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [owners.client.id], lock: 'share' },
+    { sql: 'SELECT 1 FROM users WHERE id = $1', params: [owners.user.id], lock: 'share' },
+  ]
+}
+
+/** A condition on four parameters, of which the first has this number. */
+export const unchangedOwners = (first: number): string =>
+  `EXISTS (SELECT 1 FROM clients WHERE id = $${first} AND revision = $${first + 1})
+      AND EXISTS (SELECT 1 FROM users WHERE id = $${first + 2} AND revision = $${first + 3})`
+
+export const ownerParams = (owners: Owners | undefined): Param[] =>
+  owners ? [owners.client.id, owners.client.revision, owners.user.id, owners.user.revision] : []
 
 /** After `statusChanged`: revokes the session and its status index, and puts the client into the logout outbox. */
 export function revokeSessionSteps(id: string, now: EpochSeconds, reason: string): Step[] {

@@ -1,6 +1,6 @@
 import type { AuthorizationCode, CodeStore } from '../contracts/codes.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
-import { insertClientSession } from './client-sessions.ts'
+import { insertClientSession, lockOwners, ownerParams, unchangedOwners } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
 
@@ -25,13 +25,14 @@ export function createCodeStore(db: Db): CodeStore {
   const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
 
   return {
-    insert(hash, code, now, { pushed, consent } = {}) {
+    insert(hash, code, now, { pushed, consent, owners } = {}) {
       const consentKey = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
       const insert: Step = {
         sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, user_id, client_session_id, code_challenge, pkce_failures,
                                  details, expires_at, used_at, revoked_at)
               SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
-              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}`,
+              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}
+              ${owners ? `AND ${unchangedOwners(12 + consentKey.length)}` : ''}`,
         params: [
           hash,
           code.clientId,
@@ -45,10 +46,12 @@ export function createCodeStore(db: Db): CodeStore {
           code.usedAt,
           code.revokedAt,
           ...consentKey,
+          ...ownerParams(owners),
         ],
         expectRows: 1,
       }
       return batchOrFalse([
+        ...lockOwners(owners),
         ...(pushed === undefined ? [] : [consumePushed(pushed, now)]),
         // A concurrent withdrawal of the consent waits for this lock, and then finds the code.
         ...(consentKey.length === 0
@@ -69,7 +72,7 @@ export function createCodeStore(db: Db): CodeStore {
       return row ? toCode(row) : null
     },
 
-    redeem(hash, session, now, maxPkceFailures) {
+    redeem(hash, session, now, maxPkceFailures, owners) {
       return batchOrFalse([
         // Without the lock, the user session could end between the check and the insert, and nothing would end the new session.
         {
@@ -83,7 +86,7 @@ export function createCodeStore(db: Db): CodeStore {
           params: [hash, now, maxPkceFailures],
           expectRows: 1,
         },
-        insertClientSession(session),
+        ...insertClientSession(session, owners),
       ])
     },
 
