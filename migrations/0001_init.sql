@@ -378,6 +378,12 @@ CREATE TABLE verifiers (
 
 CREATE INDEX verifiers_by_age ON verifiers (seen_at);
 
+-- Names that rotations wait for. Anyone can send a name, so an administrator says which ones count.
+CREATE TABLE expected_verifiers (
+  name       TEXT PRIMARY KEY,
+  created_at BIGINT NOT NULL
+);
+
 -- The audit log
 
 -- Rows are appended after the last one, and deleted only from the beginning, by age. hash covers the row and the hash of the

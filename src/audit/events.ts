@@ -43,6 +43,7 @@ export const AUDIT_EVENTS = [
   'client.changed',
   'role.changed',
   'user.changed',
+  'verifier.expected',
   'verifier.deleted',
   'audit.broken',
   'audit.dropped',

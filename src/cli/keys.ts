@@ -101,7 +101,7 @@ function status(context: Context, options: Json): Promise<void> {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
     const automatic = automaticRotationAt(ring, keys.policy)
-    const notFetched = namesOf(await behind(base.store.verifiers, ring, now))
+    const notFetched = namesOf(await behind(base.store.verifiers, ring, now, keys.policy.verifierCache))
     const value = {
       safe: notFetched.length === 0 && isSafe(ring, now, keys.policy),
       safe_from: safeFrom(ring, keys.policy),
@@ -196,7 +196,7 @@ async function waitUntilSafe(context: Context, base: Base, keys: Keys): Promise<
   const check = async () => {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
-    const notFetched = namesOf(await behind(base.store.verifiers, ring, now))
+    const notFetched = namesOf(await behind(base.store.verifiers, ring, now, keys.policy.verifierCache))
     return { seconds: Math.max(0, safeFrom(ring, keys.policy) - now), notFetched }
   }
   let remaining = await check()

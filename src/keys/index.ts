@@ -103,6 +103,6 @@ export async function createSigning(deps: SigningDeps): Promise<Signing> {
   return {
     ring,
     signer: traceSigner(createSigner(ring, issuer)),
-    knownVerifiers: createKnownVerifiers({ verifiers: store.verifiers, clock, logger }),
+    knownVerifiers: await createKnownVerifiers({ verifiers: store.verifiers, clock, logger }),
   }
 }

@@ -20,32 +20,54 @@ export interface KnownVerifiers {
   flush(): Promise<void>
 }
 
-/** The endpoint is public, so the number of verifiers is limited: between two flushes, and in total. */
-const MAX_PENDING = 1000
-const MAX_KNOWN = 10_000
+/**
+ * Anyone can send the header, so the number of verifiers is limited. Those whose name an administrator expects are counted apart,
+ * so that made-up names never push one of them out.
+ */
+export const MAX_VERIFIERS = 1000
 /** A verifier that fetches the same ring version again is stored at most this often. */
 const MIN_INTERVAL: Seconds = 60
+/** How often a node reads which names are expected. */
+const NAMES_INTERVAL: Seconds = 5
 
 export interface KnownVerifiersDeps {
-  readonly verifiers: VerifierStore
+  readonly verifiers: Pick<VerifierStore, 'record' | 'expected'>
   readonly clock: Clock
   readonly logger: Pick<Logger, 'warn'>
 }
 
-export function createKnownVerifiers({ verifiers, clock, logger }: KnownVerifiersDeps): KnownVerifiers {
-  const written = new Map<string, KnownVerifier>()
+export async function createKnownVerifiers(deps: KnownVerifiersDeps): Promise<KnownVerifiers> {
+  const { verifiers, clock, logger } = deps
+  let names = new Set(await verifiers.expected())
+  let readAt = clock.now()
+  /** What was stored and what will be, by name and instance. */
+  const seen = new Map<string, KnownVerifier>()
   let pending = new Map<string, KnownVerifier>()
+
+  const isFull = (expected: boolean): boolean => {
+    let count = 0
+    for (const { name } of seen.values()) if (names.has(name) === expected) count += 1
+    return count >= MAX_VERIFIERS
+  }
+
+  async function readNames(): Promise<void> {
+    if (Math.abs(clock.now() - readAt) < NAMES_INTERVAL) return
+    names = new Set(await verifiers.expected())
+    readAt = clock.now()
+  }
 
   return {
     served(header, ringVersion) {
       const [, name, instance] = typeof header === 'string' ? (HEADER.exec(header) ?? []) : []
       if (!name || !instance) return
       const id = `${name};${instance}`
-      const previous = written.get(id)
+      const previous = seen.get(id)
       const now = clock.now()
       if (previous && previous.ringVersion >= ringVersion && now - previous.seenAt < MIN_INTERVAL) return
-      if (pending.size >= MAX_PENDING || (!previous && written.size >= MAX_KNOWN)) return
-      pending.set(id, { name, instance, ringVersion, seenAt: now })
+      if (!previous && isFull(names.has(name))) return
+      const verifier = { name, instance, ringVersion, seenAt: now }
+      seen.set(id, verifier)
+      pending.set(id, verifier)
     },
 
     async flush() {
@@ -53,27 +75,36 @@ export function createKnownVerifiers({ verifiers, clock, logger }: KnownVerifier
       const batch = pending
       pending = new Map()
       try {
+        await readNames()
         await verifiers.record([...batch.values()])
-        for (const [id, verifier] of batch) written.set(id, verifier)
       } catch (error) {
         // The verifiers will fetch the JWKS again. Until then they count as behind, which is safe.
+        for (const id of batch.keys()) seen.delete(id)
         logger.warn({ err: error }, 'the known verifiers could not be stored')
       }
       const since = clock.now() - RETENTION.verifiers.seconds
-      for (const [id, { seenAt }] of written) if (seenAt < since) written.delete(id)
+      for (const [id, { seenAt }] of seen) if (seenAt < since) seen.delete(id)
     },
   }
 }
 
-/** The verifiers that may not have the next key, because they were last given a ring without it. */
+/**
+ * The expected verifiers that may not have the next key, because they were last given a ring without it. Anyone can send the
+ * header, so a name that no administrator expects counts for nothing. After the longest time that a JWKS is cached, a verifier
+ * that has not asked again holds none.
+ */
 export async function behind(
   verifiers: Pick<VerifierStore, 'list'>,
   ring: Ring,
   now: EpochSeconds,
+  verifierCache: Seconds,
 ): Promise<KnownVerifier[]> {
-  const known = await verifiers.list(now - RETENTION.verifiers.seconds)
-  return known.filter((verifier) => verifier.ringVersion < nextKey(ring).publishedIn)
+  const known = await verifiers.list(now - verifierCache)
+  return known.filter(({ expected, ringVersion }) => expected && ringVersion < nextKey(ring).publishedIn)
 }
+
+/** Whether a verifier can send this name. */
+export const isVerifierName = (name: string): boolean => HEADER.test(`${name}; instance=x`)
 
 /** The names without duplicates, because an operator looks for a service and not for a process. */
 export function namesOf(verifiers: readonly KnownVerifier[]): string[] {

@@ -122,7 +122,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
 async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
   if (options.force) return
   const now = deps.clock.now()
-  const behindNames = namesOf(await behind(deps.store.verifiers, ring, now))
+  const behindNames = namesOf(await behind(deps.store.verifiers, ring, now, deps.policy.verifierCache))
   if (behindNames.length === 0 && ringRules.isSafe(ring, now, deps.policy)) return
   throw new RotationUnsafe(ringRules.safeFrom(ring, deps.policy), behindNames)
 }

@@ -10,7 +10,6 @@ import type { StatusListSigner } from '../status/status-list-signer.ts'
 import type { LogoutOutboxStore } from '../store/contracts/logout-outbox.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Db } from '../store/db.ts'
-import { RETENTION } from '../store/retention.ts'
 import type { Clock } from '../system.ts'
 
 export interface Sources {
@@ -115,14 +114,15 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       return change === null ? null : change - clock.now()
     },
   )
-  gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they have the next key.', () =>
+  gaugeByState('keyturn_verifiers', 'Expected verifiers, by whether they have the next key.', () =>
     withTimeout(verifiers(), null),
   )
   async function verifiers() {
     const now = clock.now()
-    const all = await store.verifiers.list(now - RETENTION.verifiers.seconds)
-    const behindNext = await behind({ list: async () => all }, ring(), now)
-    return { behind: behindNext.length, current: all.length - behindNext.length }
+    const all = await store.verifiers.list(now - policy.verifierCache)
+    const behindNext = await behind({ list: async () => all }, ring(), now, policy.verifierCache)
+    const expected = all.filter((verifier) => verifier.expected).length
+    return { behind: behindNext.length, current: expected - behindNext.length }
   }
 
   gauge(

@@ -33,7 +33,7 @@ export const RETENTION = {
   // A clock that is set back by less than this does not make a revoked token valid again.
   revokedTokens: { tables: ['revoked_tokens'], seconds: DAY },
   status: { tables: ['status_entries', 'status_blocks', 'status_lists'], seconds: DAY },
-  // A verifier that has not fetched the JWKS for this long was shut down, or gets the keys elsewhere.
+  // For the list of an operator. A rotation waits only for verifiers seen within VERIFIER_CACHE.
   verifiers: { tables: ['verifiers'], seconds: 7 * DAY },
   // How long a killed node is listed as gone.
   nodes: { tables: ['nodes'], seconds: DAY },

@@ -41,6 +41,7 @@ export const TABLES: readonly Table[] = [
   table('rate_limits', 'key'),
   table('known_locations', 'key'),
   table('verifiers', 'name', 'instance'),
+  table('expected_verifiers', 'name'),
   table('nodes', 'id'),
   table('audit', 'seq'),
   { name: 'audit_head', key: ['id'], seeded: true },

@@ -64,6 +64,7 @@ const samples: Record<string, Sample> = {
   'keys revoke': { args: (outputs) => [(outputs.get('keys rotate') as { active: string }).active] },
   'master-key status': {},
   'master-key drop-old': {},
+  'verifiers expect': { args: ['orders'] },
   'verifiers list': {},
   nodes: {},
   'verifiers forget': {

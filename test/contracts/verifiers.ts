@@ -14,8 +14,8 @@ export const verifiersContract: Contract = {
     await verifiers.record([known(), known({ instance: 'b', ringVersion: 2 })])
     await verifiers.record([known({ ringVersion: 4, seenAt: 110 })])
     t.same(await verifiers.list(0), [
-      known({ ringVersion: 4, seenAt: 110 }),
-      known({ instance: 'b', ringVersion: 2 }),
+      { ...known({ ringVersion: 4, seenAt: 110 }), expected: false },
+      { ...known({ instance: 'b', ringVersion: 2 }), expected: false },
     ])
   },
 
@@ -23,7 +23,7 @@ export const verifiersContract: Contract = {
     await verifiers.record([known({ ringVersion: 4, seenAt: 110 })])
     await verifiers.record([known({ ringVersion: 3, seenAt: 120 })])
     await verifiers.record([known({ ringVersion: 2, seenAt: 90 })])
-    t.same(await verifiers.list(0), [known({ ringVersion: 4, seenAt: 120 })])
+    t.same(await verifiers.list(0), [{ ...known({ ringVersion: 4, seenAt: 120 }), expected: false }])
   },
 
   'a verifier that was not seen since is not listed, and prune deletes it': async (t, { verifiers }) => {
@@ -41,5 +41,27 @@ export const verifiersContract: Contract = {
     t.equal(await verifiers.delete('orders'), true)
     t.equal(await verifiers.delete('orders'), false)
     t.equal((await verifiers.list(0)).length, 1)
+  },
+
+  'an expected name is expected until it is deleted, whether or not it was seen': async (
+    t,
+    { verifiers },
+  ) => {
+    t.equal(await verifiers.expect('stock', 5), true)
+    t.equal(await verifiers.expect('orders', 5), true)
+    t.equal(await verifiers.expect('orders', 6), false)
+    t.same(await verifiers.expected(), ['orders', 'stock'])
+    await verifiers.record([known(), known({ name: 'mail' })])
+    t.same(
+      (await verifiers.list(0)).map(({ name, expected }) => [name, expected]),
+      [
+        ['mail', false],
+        ['orders', true],
+      ],
+    )
+    await verifiers.prune(1000, 10)
+    t.same(await verifiers.expected(), ['orders', 'stock'])
+    t.equal(await verifiers.delete('stock'), true, 'also if it was never seen')
+    t.same(await verifiers.expected(), ['orders'])
   },
 }

@@ -157,9 +157,9 @@ t.test('the key ring metrics show age, version, next change and lagging nodes', 
   const server = await started(t, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
   const ask = (name: string) =>
     server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': `${name}; instance=a` } })
-  await ask('orders')
-  await ask('stock')
+  for (const name of ['orders', 'stock']) await server.store.verifiers.expect(name, server.clock.now())
   server.clock.tick(7200)
+  for (const name of ['orders', 'stock', 'unexpected']) await ask(name)
   await server.poll()
   const before = await scrape(server)
   t.equal(before.value('keyturn_ring_version'), 1)

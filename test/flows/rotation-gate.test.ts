@@ -1,8 +1,7 @@
 import t, { type Test } from 'tap'
-
+import { MAX_VERIFIERS } from '../../src/keys/known-verifiers.ts'
 import { activeKey } from '../../src/keys/ring.ts'
 import { RotationUnsafe, rotateRing } from '../../src/keys/rotate.ts'
-import { RETENTION } from '../../src/store/retention.ts'
 import { type TestVerifier, testVerifier } from '../support/issuers/verifier.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -22,7 +21,9 @@ async function fetchKeys(server: TestServer, ...verifiers: TestVerifier[]) {
   await server.poll()
 }
 
-const named = (t: Test, server: TestServer, name: string) => {
+/** A verifier that rotations wait for. */
+const named = async (t: Test, server: TestServer, name: string) => {
+  await server.store.verifiers.expect(name, server.clock.now())
   const one = testVerifier(server, { name })
   t.teardown(() => one.verifier.close())
   return one
@@ -39,15 +40,13 @@ const rotate = (server: TestServer, force = false) =>
 
 t.test('a rotation waits for a frozen verifier and names it', async (t) => {
   const server = await started(t as Test)
-  const [orders, stock, mail] = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)) as [
-    TestVerifier,
-    TestVerifier,
-    TestVerifier,
-  ]
+  const [orders, stock, mail] = (await Promise.all(
+    ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)),
+  )) as [TestVerifier, TestVerifier, TestVerifier]
   await fetchKeys(server, orders, stock, mail)
   t.equal(await rotate(server), 'rotated', 'all of them have the first next key')
   await server.poll()
-  server.clock.tick(DAY + 1)
+  server.clock.tick(DAY)
   await fetchKeys(server, orders, stock)
   t.match(await rotate(server), { behind: ['mail'] }, 'time alone would have allowed it')
   await fetchKeys(server, mail)
@@ -56,7 +55,7 @@ t.test('a rotation waits for a frozen verifier and names it', async (t) => {
 
 t.test('reports of verifiers never shorten the wait', async (t) => {
   const server = await started(t as Test)
-  const orders = named(t as Test, server, 'orders')
+  const orders = await named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
   await rotate(server)
   await server.poll()
@@ -65,33 +64,32 @@ t.test('reports of verifiers never shorten the wait', async (t) => {
 })
 
 t.test(
-  'a verifier that stops reporting is dropped after a week, and one removed by command at once',
+  'a verifier that stops reporting is dropped after VERIFIER_CACHE, and one removed by command at once',
   async (t) => {
     const server = await started(t as Test)
-    const [gone, old] = ['gone', 'old'].map((name) => named(t as Test, server, name)) as [
-      TestVerifier,
-      TestVerifier,
-    ]
+    const [gone, old] = (await Promise.all(
+      ['gone', 'old'].map((name) => named(t as Test, server, name)),
+    )) as [TestVerifier, TestVerifier]
     await fetchKeys(server, gone, old)
     await rotate(server)
     await server.poll()
-    server.clock.tick(DAY + 1)
+    server.clock.tick(DAY)
     t.match(await rotate(server), { behind: ['gone', 'old'] })
     await server.store.verifiers.delete('gone')
     t.match(await rotate(server), { behind: ['old'] })
-    server.clock.tick(RETENTION.verifiers.seconds)
-    t.equal(await rotate(server), 'rotated')
+    server.clock.tick(1)
+    t.equal(await rotate(server), 'rotated', 'a cached JWKS cannot be older')
   },
 )
 
 t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => {
-  const server = await started(t as Test, { KEY_ROTATION: '2d' })
-  const orders = named(t as Test, server, 'orders')
+  const server = await started(t as Test, { KEY_ROTATION: '1d' })
+  const orders = await named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
   t.equal(await rotate(server, true), 'rotated')
   await server.poll()
   const { kid } = activeKey(server.deps.signing.ring.ring())
-  server.clock.tick(2 * DAY + 1)
+  server.clock.tick(DAY)
   await server.poll()
   t.equal(activeKey(server.deps.signing.ring.ring()).kid, kid, 'the verifier is behind')
   await fetchKeys(server, orders)
@@ -101,7 +99,9 @@ t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => 
 
 t.test('ten rotations under load with three named verifiers refuse no token', async (t) => {
   const server = await started(t as Test)
-  const verifiers = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name))
+  const verifiers = await Promise.all(
+    ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)),
+  )
   await fetchKeys(server, ...verifiers)
   let verified = 0
   const verifyAll = async () => {
@@ -164,4 +164,42 @@ t.test('repeated reports of the same verifier are stored once a minute', async (
   await ask()
   await server.poll()
   t.equal(await seenAt(), server.clock.now())
+})
+
+t.test(
+  'a name that no administrator expects delays no rotation, however often it is sent (docs/security.md Q21)',
+  async (t) => {
+    const server = await started(t as Test)
+    const ask = (name: string) =>
+      server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': `${name}; instance=a` } })
+    for (let i = 0; i < 3; i += 1) await ask('stranger')
+    await server.poll()
+    t.equal(await rotate(server), 'rotated')
+    await server.poll()
+    server.clock.tick(DAY)
+    t.equal(await rotate(server), 'rotated', 'the stranger has never fetched the next key')
+    t.match(
+      await server.store.verifiers.list(0),
+      [{ name: 'stranger', expected: false }],
+      'it is listed as seen',
+    )
+  },
+)
+
+t.test('ten thousand made-up names push no expected verifier out (docs/security.md Q21)', async (t) => {
+  const server = await started(t as Test)
+  const ask = (name: string) =>
+    server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': `${name}; instance=a` } })
+  const orders = await named(t as Test, server, 'orders')
+  server.clock.tick(5)
+  await ask('first')
+  await server.poll()
+  for (let i = 0; i < 10_000; i += 1) await ask(`made-up-${i}`)
+  await fetchKeys(server, orders)
+  const listed = await server.store.verifiers.list(0)
+  t.equal(listed.length, MAX_VERIFIERS + 1)
+  t.match(
+    listed.filter(({ expected }) => expected),
+    [{ name: 'orders' }],
+  )
 })

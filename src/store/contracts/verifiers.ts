@@ -10,13 +10,22 @@ export interface KnownVerifier {
   readonly seenAt: EpochSeconds
 }
 
+export interface ListedVerifier extends KnownVerifier {
+  /** An administrator has named the verifier, so that rotations wait for it. */
+  readonly expected: boolean
+}
+
 export interface VerifierStore {
   /** Inserts or updates verifiers. An older version or time never replaces a newer one. */
   record(verifiers: readonly KnownVerifier[]): Promise<void>
   /** Verifiers seen at or after `since`, by name. */
-  list(since: EpochSeconds): Promise<KnownVerifier[]>
-  /** Deletes all processes of the name. Returns false if there was none. */
+  list(since: EpochSeconds): Promise<ListedVerifier[]>
+  /** From now on, rotations wait for verifiers of this name. Returns false if they already do. */
+  expect(name: string, now: EpochSeconds): Promise<boolean>
+  /** Names that rotations wait for, in order, whether or not a verifier of the name was seen. */
+  expected(): Promise<string[]>
+  /** Deletes all processes of the name, and no longer expects it. Returns false if the name was neither seen nor expected. */
   delete(name: string): Promise<boolean>
-  /** Deletes at most `limit` verifiers with `seenAt` before `before`. Returns how many were deleted. */
+  /** Deletes at most `limit` verifiers with `seenAt` before `before`. Expected names remain. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -7,6 +7,7 @@ interface VerifierRow {
   instance: string
   ring_version: number
   seen_at: number
+  expected: string | null
 }
 
 export function createVerifierStore(db: Db): VerifierStore {
@@ -27,7 +28,9 @@ export function createVerifierStore(db: Db): VerifierStore {
 
     async list(since) {
       const rows = await db.query<VerifierRow>(
-        `SELECT name, instance, ring_version, seen_at FROM verifiers WHERE seen_at >= $1 ORDER BY name, instance`,
+        `SELECT v.name, v.instance, v.ring_version, v.seen_at, e.name AS expected
+           FROM verifiers v LEFT JOIN expected_verifiers e ON e.name = v.name
+          WHERE v.seen_at >= $1 ORDER BY v.name, v.instance`,
         [since],
       )
       return rows.map((row) => ({
@@ -35,12 +38,34 @@ export function createVerifierStore(db: Db): VerifierStore {
         instance: row.instance,
         ringVersion: row.ring_version,
         seenAt: row.seen_at,
+        expected: row.expected !== null,
       }))
     },
 
+    expect(name, now) {
+      return db.batch([
+        {
+          sql: `INSERT INTO expected_verifiers (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`,
+          params: [name, now],
+          expectRows: 1,
+        },
+      ])
+    },
+
+    async expected() {
+      const rows = await db.query<{ name: string }>('SELECT name FROM expected_verifiers ORDER BY name')
+      return rows.map(({ name }) => name)
+    },
+
     async delete(name) {
-      const rows = await db.query('SELECT 1 AS found FROM verifiers WHERE name = $1 LIMIT 1', [name])
-      await db.batch([{ sql: 'DELETE FROM verifiers WHERE name = $1', params: [name] }])
+      const rows = await db.query(
+        `SELECT name FROM verifiers WHERE name = $1 UNION SELECT name FROM expected_verifiers WHERE name = $1`,
+        [name],
+      )
+      await db.batch([
+        { sql: 'DELETE FROM verifiers WHERE name = $1', params: [name] },
+        { sql: 'DELETE FROM expected_verifiers WHERE name = $1', params: [name] },
+      ])
       return rows.length > 0
     },
 
