@@ -8,6 +8,7 @@ import { isPostgresUrl } from '../config/parsers.ts'
 import { createApp, createMetricsApp } from '../http/app.ts'
 import { issuerBase } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
+import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { closeBase, openBase, type System } from '../node/base.ts'
 import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
@@ -111,7 +112,9 @@ async function listen(server: Server, system: System, metrics: Metrics): Promise
 }
 
 function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
-  const app = createMetricsApp({ metrics, logger: system.logger as FastifyBaseLogger })
+  const { host } = config
+  const localOnly = isLoopbackHost(host) || isLoopbackAddress(host)
+  const app = createMetricsApp({ metrics, localOnly, logger: system.logger as FastifyBaseLogger })
   return listenOn(app, config.host, config.metricsPort ?? 0)
 }
 

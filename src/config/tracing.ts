@@ -33,6 +33,8 @@ export interface TracingConfig {
   readonly ratio: number
   /** Whether a caller's trace is continued. */
   readonly continueTraces: boolean
+  /** Whether samplers with `parentbased` follow the callers' decisions. Otherwise anyone could decide what is recorded. */
+  readonly trustCallers: boolean
   /** The maximum number of queued spans, of spans per export, and the milliseconds between exports. */
   readonly queue: number
   readonly batch: number
@@ -96,6 +98,7 @@ export function readTracing(env: NodeJS.Dict<string>, problems: string[]): Traci
     sampler: read(['OTEL_TRACES_SAMPLER'], oneOf(SAMPLERS), 'parentbased_always_on'),
     ratio: read(['OTEL_TRACES_SAMPLER_ARG'], ratio, 1),
     continueTraces: read(['OTEL_PROPAGATORS'], list, ['tracecontext']).includes('tracecontext'),
+    trustCallers: read(['OTEL_PROPAGATORS'], list, []).includes('tracecontext'),
     queue: Math.max(batch, read(['OTEL_BSP_MAX_QUEUE_SIZE'], count(1, 1_000_000), 2048)),
     batch,
     delay: read(['OTEL_BSP_SCHEDULE_DELAY'], count(1, 600_000), 5000),

@@ -232,6 +232,8 @@ function refreshFirst(app: FastifyInstance, refreshIfStale: AppParts['refreshIfS
 
 export interface MetricsAppDeps {
   readonly metrics: Metrics
+  /** Whether the port listens on a loopback address. */
+  readonly localOnly: boolean
   readonly logger: FastifyBaseLogger
   readonly limits?: ConnectionLimits
 }
@@ -239,12 +241,13 @@ export interface MetricsAppDeps {
 /** A separate server that only serves metrics: every client that can reach its port can read them. */
 export function createMetricsApp({
   metrics,
+  localOnly,
   logger,
   limits = CONNECTION_LIMITS,
 }: MetricsAppDeps): FastifyInstance {
   const app = Fastify({ ...common(logger, limits) })
   limitConnections(app.server, MAX_METRICS_CONNECTIONS, () => false)
   notFoundHandler(app, () => false)
-  app.get(METRICS_PATH, metricsEndpoint(metrics))
+  app.get(METRICS_PATH, metricsEndpoint(metrics, localOnly))
   return app
 }

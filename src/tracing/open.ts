@@ -6,12 +6,13 @@ import {
   AlwaysOnSampler,
   BatchSpanProcessor,
   ParentBasedSampler,
+  RandomIdGenerator,
   type Sampler,
   type SpanProcessor,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
-import type { SamplerName, TracingConfig } from '../config/tracing.ts'
+import type { TracingConfig } from '../config/tracing.ts'
 import type { Logger, Monotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { createDelivery, type Delivery } from './deliver.ts'
@@ -52,7 +53,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
         ...config.resource,
       }),
     ),
-    sampler: samplerOf(config.sampler, config.ratio),
+    sampler: samplerOf(config),
     spanProcessors: [countingProcessor(delivery, config)],
   })
   const spans = createSpans(provider.getTracer('keyturn', version), monotonic)
@@ -101,13 +102,27 @@ function countingProcessor(
   }
 }
 
-function samplerOf(name: SamplerName, ratio: number): Sampler {
-  const [, parentBased, root] = /^(parentbased_)?(.+)$/.exec(name) ?? []
-  const sampler =
-    root === 'always_on'
+/**
+ * The sampler of all spans. A span follows the span of this process that it is in. A request decides by itself, unless callers are
+ * trusted: neither their `sampled` flag nor the trace id, which they choose as well, has an influence.
+ */
+function samplerOf({
+  sampler: name,
+  ratio,
+  trustCallers,
+}: Pick<TracingConfig, 'sampler' | 'ratio' | 'trustCallers'>): Sampler {
+  const [, parentBased, kind] = /^(parentbased_)?(.+)$/.exec(name) ?? []
+  const root =
+    kind === 'always_on'
       ? new AlwaysOnSampler()
-      : root === 'always_off'
+      : kind === 'always_off'
         ? new AlwaysOffSampler()
         : new TraceIdRatioBasedSampler(ratio)
-  return parentBased ? new ParentBasedSampler({ root: sampler }) : sampler
+  if (parentBased && trustCallers) return new ParentBasedSampler({ root })
+  const ids = new RandomIdGenerator()
+  const own: Sampler = {
+    shouldSample: (context) => root.shouldSample(context, ids.generateTraceId()),
+    toString: () => name,
+  }
+  return new ParentBasedSampler({ root, remoteParentSampled: own, remoteParentNotSampled: own })
 }

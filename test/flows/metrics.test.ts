@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import type { InjectOptions } from 'fastify'
 import t from 'tap'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { brandingOf, createMetricsApp } from '../../src/http/app.ts'
@@ -301,6 +302,41 @@ t.test('on the main port only direct requests from this machine may read metrics
   t.equal(await status('127.0.0.1', { forwarded: 'for=127.0.0.1' }), 403)
 })
 
+t.test(
+  'a site whose name points to this machine cannot read the metrics: a Host other than loopback gets 421 (RFC 9110 §15.5.20; docs/security.md S1)',
+  async (t) => {
+    const server = await started(t, { settings: LOCAL })
+    const metricsApp = (localOnly: boolean) => {
+      const app = createMetricsApp({ metrics: server.metrics, localOnly, logger: server.logger as never })
+      t.teardown(() => app.close())
+      return { inject: (options: InjectOptions) => app.inject(options) }
+    }
+    const separate = metricsApp(true)
+    const elsewhere = metricsApp(false)
+    const statusOf = async ({ inject }: { inject: TestServer['inject'] }, host: string) =>
+      (await inject({ url: '/metrics', headers: { host } })).statusCode
+    for (const app of [server, separate]) {
+      for (const host of ['localhost', 'localhost:3000', 'LOCALHOST', '127.0.0.1:9464', '[::1]:3000'])
+        t.equal(await statusOf(app, host), 200, host)
+      for (const host of [
+        'attacker.example',
+        'attacker.example:3000',
+        'localhost.attacker.example',
+        '127.0.0.1.attacker.example',
+        'localhost:3000@attacker.example',
+        '10.0.0.1',
+        'not a host',
+      ])
+        t.equal(await statusOf(app, host), 421, host)
+    }
+    t.equal(
+      await statusOf(elsewhere, 'keyturn-node-a:9464'),
+      200,
+      'a port for other machines has other names',
+    )
+  },
+)
+
 t.test('a server that listens for other machines has no metrics on its main port', async (t) => {
   const elsewhere = await started(t)
   t.equal((await elsewhere.inject({ url: '/metrics' })).statusCode, 404)
@@ -310,7 +346,11 @@ t.test('a server that listens for other machines has no metrics on its main port
 
 t.test('the separate metrics port serves metrics and nothing else', async (t) => {
   const server = await started(t)
-  const app = createMetricsApp({ metrics: server.metrics, logger: server.logger as never })
+  const app = createMetricsApp({
+    metrics: server.metrics,
+    localOnly: false,
+    logger: server.logger as never,
+  })
   t.teardown(() => app.close())
   const answer = await app.inject({ url: '/metrics', remoteAddress: '10.0.0.1' })
   t.equal(answer.statusCode, 200)

@@ -173,13 +173,48 @@ t.test('the caller’s trace context is continued (W3C Trace Context §3.2)', as
   }
 })
 
-t.test('an unsampled trace is not exported, and its id is still logged', async (t) => {
-  const { server, spans } = await started(t)
-  const headers = { traceparent: `00-${TRACE}-${CALLER}-00`, authorization: basic('machine') }
-  await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, headers)
-  t.match(server.logger.audits('token.issued')[0], { trace_id: TRACE })
-  t.same(await spans(), [])
-})
+t.test(
+  'what a stranger sends as trace context does not decide whether its request is recorded',
+  async (t) => {
+    const LOWEST = `${'0'.repeat(31)}1`
+    const HIGHEST = 'f'.repeat(32)
+    const requests = async (env: Record<string, string>) => {
+      const { server, spans } = await started(t, env)
+      for (const id of [TRACE, LOWEST, HIGHEST]) {
+        for (const flags of ['00', '01']) {
+          for (let i = 0; i < 10; i += 1) {
+            const headers = { traceparent: `00-${id}-${CALLER}-${flags}` }
+            await server.inject({ url: '/.well-known/jwks.json', headers })
+          }
+        }
+      }
+      return ofServer(await spans())
+    }
+    t.equal((await requests({})).length, 60, 'by default, every request is recorded')
+    t.equal((await requests({ OTEL_TRACES_SAMPLER: 'parentbased_always_off' })).length, 0)
+    for (const OTEL_TRACES_SAMPLER of ['traceidratio', 'parentbased_traceidratio']) {
+      const half = await requests({ OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG: '0.5' })
+      for (const id of [LOWEST, HIGHEST]) {
+        const recorded = half.filter(({ traceId }) => traceId === id).length
+        t.ok(
+          recorded > 0 && recorded < 20,
+          `${OTEL_TRACES_SAMPLER}: ${recorded} of 20 with the trace id ${id}`,
+        )
+      }
+    }
+  },
+)
+
+t.test(
+  'trusted callers decide: an unsampled trace is not exported, and its id is still logged',
+  async (t) => {
+    const { server, spans } = await started(t, { OTEL_PROPAGATORS: 'tracecontext' })
+    const headers = { traceparent: `00-${TRACE}-${CALLER}-00`, authorization: basic('machine') }
+    await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, headers)
+    t.match(server.logger.audits('token.issued')[0], { trace_id: TRACE })
+    t.same(await spans(), [])
+  },
+)
 
 t.test('the trace context of callers is ignored if OTEL_PROPAGATORS or the sampler says so', async (t) => {
   for (const env of [{ OTEL_PROPAGATORS: 'none' }, { OTEL_TRACES_SAMPLER: 'always_on' }]) {

@@ -37,6 +37,7 @@ t.test('unset options have the defaults of OpenTelemetry', async (t) => {
     sampler: 'parentbased_always_on',
     ratio: 1,
     continueTraces: true,
+    trustCallers: false,
     queue: 2048,
     batch: 512,
     delay: 5000,
@@ -94,6 +95,8 @@ t.test(
     t.match(load({ ...TO, OTEL_BSP_MAX_QUEUE_SIZE: '10' }), { queue: 512, batch: 512 })
     t.equal(load({ ...TO, OTEL_PROPAGATORS: 'none' })?.continueTraces, false)
     t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.continueTraces, true)
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.trustCallers, true)
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage' })?.trustCallers, false)
   },
 )
 
