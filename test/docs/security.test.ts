@@ -24,6 +24,7 @@ const EXPECTED = [
   ...labels('Q', 1, 21),
   ...labels('R', 1, 2),
   ...labels('S', 1, 7),
+  ...labels('U', 1, 2),
 ]
 
 interface Row {
@@ -47,8 +48,8 @@ const rows: Row[] = read('docs/security.md')
 
 /** The rows that a test's title names: `docs/security.md A3`, `docs/security.md A3, P5`. */
 function named(title: string): string[] {
-  const [, list = ''] = /docs\/security\.md ((?:[A-S]\d+)(?:, [A-S]\d+)*)/.exec(title) ?? []
-  return list.match(/[A-S]\d+/g) ?? []
+  const [, list = ''] = /docs\/security\.md ((?:[A-Z]\d+)(?:, [A-Z]\d+)*)/.exec(title) ?? []
+  return list.match(/[A-Z]\d+/g) ?? []
 }
 
 const tests = repositoryFiles().filter((path) => /^test\/(?!support|docs).*\.ts$/.test(path))

@@ -41,6 +41,7 @@ import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../../src/oauth/life
 import {
   MAX_DELIVERIES,
   MAX_DELIVERIES_PER_CLIENT,
+  MAX_DELIVERIES_TO_FAILING,
   RETRY_DELAYS,
 } from '../../src/oauth/logout/logout-outbox.ts'
 import { LOGOUT_TIMEOUT_MS } from '../../src/oauth/logout/send-logout-token.ts'
@@ -151,7 +152,7 @@ const LIMITS: readonly string[] = [
   `moves | ${ms(CONNECTION_LIMITS.keepAlive)}; ${ms(CONNECTION_LIMITS.socket)} |`,
   `| requests on one connection | ${grouped(CONNECTION_LIMITS.requests)},`,
   `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; expires in at most ${duration(MAX_CLIENT_JWT_LIFETIME)}; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
-  `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
+  `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client, ${MAX_DELIVERIES_TO_FAILING} of clients whose last delivery failed; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,

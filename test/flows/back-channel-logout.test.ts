@@ -3,7 +3,13 @@ import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
+import {
+  MAX_DELIVERIES,
+  MAX_DELIVERIES_PER_CLIENT,
+  MAX_DELIVERIES_TO_FAILING,
+} from '../../src/oauth/logout/logout-outbox.ts'
 import { createSendLogoutToken } from '../../src/oauth/logout/send-logout-token.ts'
+import { session } from '../contracts/client-sessions.ts'
 import { testClock } from '../support/server/clock.ts'
 import { freePort } from '../support/server/free-port.ts'
 import { answers, hangs, type RelyingParty, relyingParty } from '../support/server/relying-party.ts'
@@ -183,8 +189,16 @@ t.test(
   },
 )
 
+/** A session of the client that has ended: a notification that is due. */
+async function endedSession(server: TestServer, clientId: string, id: string): Promise<void> {
+  const [alice] = await server.store.users.list()
+  const owner = { clientId, userId: alice?.id ?? '', backchannelLogout: true }
+  await server.store.clientSessions.insert(session({ id, ...owner }))
+  await server.store.clientSessions.revoke(id, server.clock.now(), 'signed out')
+}
+
 t.test(
-  'at most eight notifications are sent at once, and all are sent in the end (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
+  'a limited number of notifications are sent at once, and all are sent in the end (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
   async (t) => {
     const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
     await seed(server.store)
@@ -194,21 +208,70 @@ t.test(
       release.push(() => response.writeHead(200).end())
       maxConcurrent = Math.max(maxConcurrent, release.length)
     })
-    for (let i = 0; i < 6; i += 1) {
+    const clients = MAX_DELIVERIES / MAX_DELIVERIES_PER_CLIENT + 2
+    const all = clients * MAX_DELIVERIES_PER_CLIENT
+    for (let i = 0; i < clients; i += 1) {
       await register(server, `web${i}`, rp.uri)
-      await signOut(server, `web${i}`)
-      await signOut(server, `web${i}`)
+      for (let n = 0; n < MAX_DELIVERIES_PER_CLIENT; n += 1)
+        await endedSession(server, `web${i}`, `s${i}-${n}`)
     }
     await server.poll()
-    await until('eight', () => release.length === 8)
+    await until('as many as allowed', () => release.length === MAX_DELIVERIES)
     await server.poll()
-    t.equal(rp.received.length, 8)
-    while (notified(server).length < 12) {
+    t.equal(rp.received.length, MAX_DELIVERIES)
+    while (notified(server).length < all) {
       for (const answer of release.splice(0)) answer()
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    t.equal(maxConcurrent, 8)
-    t.equal(rp.received.length, 12)
+    t.equal(maxConcurrent, MAX_DELIVERIES)
+    t.equal(rp.received.length, all)
+  },
+)
+
+t.test(
+  'twenty-four clients that hang do not delay the notifications of others (Back-Channel Logout §2.5; docs/security.md N151)',
+  async (t) => {
+    const calls: { readonly uri: string; readonly end: (error?: Error) => void }[] = []
+    const server = await start(t, {
+      sendLogoutToken: (uri, _token, signal) =>
+        uri.endsWith('/good')
+          ? Promise.resolve()
+          : new Promise<void>((resolve, reject) => {
+              calls.push({ uri, end: (error) => (error ? reject(error) : resolve()) })
+              signal.addEventListener('abort', () => reject(new Error('aborted')))
+            }),
+    })
+    await seed(server.store)
+    await register(server, 'good', 'https://good.example/good')
+    const hanging = Array.from({ length: 24 }, (_, i) => `hanging${i}`)
+    for (const id of hanging) {
+      await register(server, id, `https://${id}.example/`)
+      for (let n = 0; n < 3; n += 1) await endedSession(server, id, `${id}-${n}`)
+    }
+    await server.poll()
+    await until('they hang', () => calls.length === hanging.length * MAX_DELIVERIES_PER_CLIENT)
+    await endedSession(server, 'good', 'first')
+    await server.poll()
+    await until('delivered meanwhile', () => notified(server).length === 1)
+
+    for (const { end } of calls.splice(0)) end(new Error('timed out'))
+    await until('they hang again', async () => {
+      await server.poll()
+      return calls.length === MAX_DELIVERIES_TO_FAILING
+    })
+    server.clock.tick(3600)
+    await endedSession(server, 'good', 'second')
+    await server.poll()
+    await until('delivered meanwhile', () => notified(server).length === 2)
+    t.equal(calls.length, MAX_DELIVERIES_TO_FAILING)
+    t.equal(new Set(calls.map(({ uri }) => uri)).size, MAX_DELIVERIES_TO_FAILING, 'one for each client')
+
+    // A client that responds again has all of its places again.
+    await until('all are delivered', async () => {
+      for (const { end } of calls.splice(0)) end()
+      await server.poll()
+      return (await waiting(server)) === 0
+    })
   },
 )
 

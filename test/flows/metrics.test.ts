@@ -303,7 +303,7 @@ t.test('on the main port only direct requests from this machine may read metrics
 })
 
 t.test(
-  'a site whose name points to this machine cannot read the metrics: a Host other than loopback gets 421 (RFC 9110 §15.5.20; docs/security.md S1)',
+  'a site whose name points to this machine cannot read the metrics: a Host other than loopback gets 421 (RFC 9110 §15.5.20; docs/security.md U1)',
   async (t) => {
     const server = await started(t, { settings: LOCAL })
     const metricsApp = (localOnly: boolean) => {

@@ -174,7 +174,7 @@ t.test('the caller’s trace context is continued (W3C Trace Context §3.2)', as
 })
 
 t.test(
-  'what a stranger sends as trace context does not decide whether its request is recorded',
+  'what a stranger sends as trace context does not decide whether its request is recorded (W3C Trace Context §7; docs/security.md U2)',
   async (t) => {
     const LOWEST = `${'0'.repeat(31)}1`
     const HIGHEST = 'f'.repeat(32)

@@ -36,16 +36,32 @@ export interface LogoutOutboxDeps {
 /** The delays after the first, second, … attempt. */
 export const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
 const MAX_ATTEMPTS = RETRY_DELAYS.length + 1
-export const MAX_DELIVERIES = 8
+export const MAX_DELIVERIES = 64
 /** Lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
+/**
+ * To all clients together whose last delivery failed. Each of them gets one place. So any number of clients that hang leaves most of
+ * the places to those that respond.
+ */
+export const MAX_DELIVERIES_TO_FAILING = 16
 
 export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   const { logoutOutbox, registry, clock, audit, logger } = deps
   const stopping = new AbortController()
   const running = new Map<Promise<void>, string>()
 
+  /** Clients whose last delivery by this process failed. */
+  const failing = new Set<string>()
+
   const deliveriesTo = (id: string) => [...running.values()].filter((clientId) => clientId === id).length
+
+  const failingHavePlaces = () =>
+    [...running.values()].filter((id) => failing.has(id)).length < MAX_DELIVERIES_TO_FAILING
+
+  function hasPlace(id: string): boolean {
+    if (!failing.has(id)) return deliveriesTo(id) < MAX_DELIVERIES_PER_CLIENT
+    return deliveriesTo(id) === 0 && failingHavePlaces()
+  }
 
   const deliverDue = singleFlight(startDue)
 
@@ -53,9 +69,8 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     for (;;) {
       const freeSlots = MAX_DELIVERIES - running.size
       if (freeSlots <= 0 || stopping.signal.aborted) return
-      const busyClients = [...new Set(running.values())].filter(
-        (id) => deliveriesTo(id) >= MAX_DELIVERIES_PER_CLIENT,
-      )
+      const candidates = new Set([...running.values(), ...(failingHavePlaces() ? [] : failing)])
+      const busyClients = [...candidates].filter((id) => !hasPlace(id))
       const due = await logoutOutbox.due(clock.now(), freeSlots, busyClients)
       if (due.length === 0) return
       for (const entry of due) await startDelivery(entry)
@@ -63,7 +78,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   }
 
   async function startDelivery(entry: LogoutOutboxEntry): Promise<void> {
-    if (stopping.signal.aborted || deliveriesTo(entry.clientId) >= MAX_DELIVERIES_PER_CLIENT) return
+    if (stopping.signal.aborted || !hasPlace(entry.clientId)) return
     const delay = RETRY_DELAYS[Math.min(entry.attempts, RETRY_DELAYS.length - 1)] ?? 0
     // Claimed before the call, so that no two nodes deliver it at once. If this process dies, the entry is due again later.
     if (!(await logoutOutbox.claim(entry, clock.now() + delay))) return
@@ -83,10 +98,13 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     const { clientSessionId, clientId, userId } = entry
     const client = await registry.client(clientId)
     if (!client || client.disabled || client.backchannelLogoutUri === null) {
+      failing.delete(clientId)
       return logoutOutbox.delete(clientSessionId)
     }
     const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: clientSessionId }
     const failure = await attempt(entry, client.backchannelLogoutUri)
+    if (failure === null) failing.delete(clientId)
+    else if (!stopping.signal.aborted) failing.add(clientId)
     if (failure === null) {
       await logoutOutbox.delete(clientSessionId)
       audit('logout_token.delivered', fields)
