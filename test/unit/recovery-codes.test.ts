@@ -72,7 +72,7 @@ t.test('a code works once, for its owner only, and the stored digest does not re
   await factors.replaceRecoveryCodes(bob, CONTEXT)
   const set = await factors.replaceRecoveryCodes(alice, CONTEXT)
   t.equal(set.length, 10)
-  const stored = JSON.stringify(await store.db.query('SELECT * CONTEXT recovery_codes'))
+  const stored = JSON.stringify(await store.db.query('SELECT * FROM recovery_codes'))
   for (const code of set) t.notOk(stored.includes(code) || stored.includes(code.replaceAll('-', '')))
 
   const [first = '', second = ''] = set

@@ -14,7 +14,7 @@ export interface RawAnswer {
 export async function exchange(
   port: number,
   parts: readonly (string | Uint8Array)[],
-  { silence = 250 } = {},
+  { silence = 2000 } = {},
 ): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
