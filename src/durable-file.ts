@@ -1,5 +1,6 @@
 /** Writes files that are either complete or absent, even after a power failure. Must not know their content. */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -30,7 +31,10 @@ export async function writeWhole<T>(
   try {
     const draft = join(folder, 'draft')
     closeSync(openSync(draft, 'wx', mode))
+    const created = statSync(draft).mode
     const result = await write(draft)
+    // A copy has the mode of its source, and another draft may have taken the place of this one.
+    chmodSync(draft, created & 0o777)
     syncToDisk(draft)
     place(draft, file, replace)
     syncToDisk(dirname(file))

@@ -12,6 +12,7 @@ const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ?
 const MECHANISMS = [
   'src/errors.ts',
   'src/printable.ts',
+  'src/secret-file.ts',
   'src/single-flight.ts',
   'src/durable-file.ts',
   'src/issuer-path.ts',
@@ -233,6 +234,7 @@ const FROM_THE_MACHINE: readonly {
     home: ['src/main.ts'],
     except: {
       'src/cli/doctor-checks.ts': 'the owner of the master key file',
+      'src/secret-file.ts': 'the user whose secret it is',
       'src/store/sqlite/integrity-check.ts': 'the path of Node.js',
       'src/store/sqlite/integrity-check-process.ts': 'it runs as a separate process',
     },
@@ -251,6 +253,35 @@ t.test('time, randomness and the process have one home each', async (t) => {
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
   }
 })
+
+t.test(
+  'files are read and written in few places, and files with secrets by two of them (docs/security.md R3)',
+  async (t) => {
+    const reads = /\breadFile(Sync)?\(|\bcreateReadStream\(/
+    t.same(
+      server.filter((path) => reads.test(code(path))),
+      [
+        'src/cli/client-options.ts', // public keys of a client
+        'src/cli/export.ts', // what is published
+        'src/config/logo.ts',
+        'src/secret-file.ts',
+        'src/store/migrate.ts',
+        'src/version.ts',
+        'src/views/assets.ts',
+      ],
+    )
+    const writes = /\bwriteFile(Sync)?\(|\bcreateWriteStream\(|\bappendFile(Sync)?\(|\bcopyFile(Sync)?\(/
+    t.same(
+      server.filter((path) => writes.test(code(path))),
+      [
+        'src/cli/env-file.ts', // into a draft of durable-file.ts
+        'src/cli/export.ts', // what is published
+        'src/cli/restore.ts', // into a draft of durable-file.ts
+        'src/durable-file.ts',
+      ],
+    )
+  },
+)
 
 t.test('nothing but one file prints a control sequence to a terminal (docs/security.md R2)', async (t) => {
   const sequence = /\\(u001b|u\{1b\}|x1b|033|e\[)/i

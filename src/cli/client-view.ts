@@ -18,26 +18,13 @@ export function updatedClient(outcome: UpdateOutcome<Client>, id: string) {
   return outcome
 }
 
-interface ViewOptions extends Json {
-  /** Print only the lines of an environment file. */
-  readonly env?: boolean
-}
-
 /** @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later. */
-export function printClient(
-  context: Context,
-  options: ViewOptions,
-  client: New<Client>,
-  secret?: string,
-): void {
+export function printClient(context: Context, options: Json, client: New<Client>, secret?: string): void {
   // RFC 7591 §3.2.1: 0 means that the secret does not expire.
   const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }
-  if (secret !== undefined && !options.env) {
-    context.note('the secret is shown only once: save it now')
-  }
-  const text = options.env ? envFile(client.id, secret) : clientRecord(client, secret)
+  if (secret !== undefined) context.note('the secret is shown only once: save it now')
   const { client_id, ...rest } = describeClient(client)
-  context.print(options, { client_id, ...issued, ...rest }, text)
+  context.print(options, { client_id, ...issued, ...rest }, clientRecord(client, secret))
 }
 
 function clientRecord(client: New<Client>, secret: string | undefined): string {
@@ -49,15 +36,4 @@ function clientRecord(client: New<Client>, secret: string | undefined): string {
     access_token_ttl: client.accessTokenTtl === null ? 'default' : span(client.accessTokenTtl),
     created_at: time(client.createdAt),
   })
-}
-
-function envFile(id: string, secret: string | undefined): string {
-  const lines = [`CLIENT_ID=${shellQuote(id)}`]
-  if (secret !== undefined) lines.push(`CLIENT_SECRET=${shellQuote(secret)}`)
-  return lines.join('\n')
-}
-
-/** Quotes for a shell, but only if necessary, because not every program that reads environment files understands quotes. */
-function shellQuote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

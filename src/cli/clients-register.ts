@@ -14,13 +14,14 @@ import type { New } from '../store/contracts/update.ts'
 import { type ClientOptions, readOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { CommandError, type Context, UsageError } from './context.ts'
+import { newEnvFile } from './env-file.ts'
 import { noteUnownedScopes } from './scope-notes.ts'
 import { readSecret } from './secret-input.ts'
 
 export interface CreateOptions extends ClientOptions {
   readonly name: string
   readonly id?: string
-  readonly env?: boolean
+  readonly env?: string
 }
 
 export function createClient(context: Context, options: CreateOptions): Promise<void> {
@@ -29,7 +30,6 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       '--grant is missing (a client that only introspects tokens needs only --introspects)',
     )
   }
-  if (options.env && options.json) throw new UsageError('--env and --json cannot be combined')
   return context.withStore(async (base) => {
     const blank = newClient({
       id: options.id ?? createClientId(base.random),
@@ -38,10 +38,14 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     })
     const draft = readOptions(options, context.io)(blank)
     await checkClient(base, draft, options)
+    const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
     const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
-    if (!(await base.store.clients.insert(client))) {
+    const register = async () => {
+      if (await base.store.clients.insert(client)) return
       throw new CommandError(`the client ${client.id} exists already`)
     }
+    if (envFile === null) await register()
+    else await envFile.write({ id: client.id, secret }, register)
     base.audit('client.changed', {
       actor: context.actor,
       client_id: client.id,
@@ -49,7 +53,9 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       action: 'created',
     })
     await noteUnownedScopes(context, base, client.scopes)
-    printClient(context, options, client, secret)
+    if (envFile === null) return printClient(context, options, client, secret)
+    context.note(`the credentials are in ${envFile.path}`)
+    printClient(context, options, client)
   })
 }
 

@@ -17,10 +17,11 @@ export const clientsCommand: CommandFactory = (context) =>
             .requiredOption('--name <name>', 'display name')
             .option('--id <id>', 'client_id (default: random)'),
         )
-          .option('--env', 'print CLIENT_ID=… and CLIENT_SECRET=… for an environment file')
+          .option('--env <file>', 'write CLIENT_ID and CLIENT_SECRET to a new file that only you can read')
           .action((options: CreateOptions) => createClient(context, options)),
         'clients create --name "Order robot" --grant client_credentials --scope "orders:read orders:write"',
         'clients create --name Shop --id shop --grant "authorization_code refresh_token" --scope "openid orders:read" --redirect-uri https://shop.example/callback',
+        'clients create --name Web --grant client_credentials --env web.env',
         'clients create --name Billing --grant client_credentials --jwks-file billing.jwks.json',
         'clients create --name "Orders API" --introspects https://orders.example',
       ),

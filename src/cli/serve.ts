@@ -205,7 +205,7 @@ async function printStartup(
 function firstCommands(url: string): string[] {
   return [
     '  npx keyturn apis create https://orders.example --scope orders:read',
-    '  npx keyturn clients create --name hello --id hello --grant client_credentials --scope orders:read --env > hello.env',
+    '  npx keyturn clients create --name hello --id hello --grant client_credentials --scope orders:read --env hello.env',
     `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
   ]
 }

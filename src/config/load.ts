@@ -2,14 +2,15 @@
  * Environment → Config: the only code that reads settings. It reports all problems at once, so that an operator can fix them
  * together, and refuses unknown `KEYTURN_*` names, so that typing errors are noticed.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
 import { KeyturnError } from '../errors.ts'
+import { exposedMessage, readSecretFile } from '../secret-file.ts'
 import { type Field, fields, PREFIX, variablesOf } from './fields.ts'
-import { isPostgresUrl } from './parsers.ts'
-import { readTracing, type TracingConfig } from './tracing.ts'
+import { hasPassword, isPostgresUrl } from './parsers.ts'
+import { CREDENTIAL_VARIABLES, readTracing, type TracingConfig } from './tracing.ts'
 
 type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields)[K]['unset']> }
 
@@ -88,12 +89,29 @@ function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
   const file = join(cwd, '.env')
   if (!existsSync(file)) return {}
   try {
-    return parseEnv(readFileSync(file, 'utf8'))
+    const { text, exposed } = readSecretFile(file)
+    const variables = parseEnv(text)
+    if (exposed && hasSecret(variables)) problems.push(exposedMessage(file))
+    return variables
   } catch (error) {
     problems.push(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
     return {}
   }
 }
+
+/** A file with other settings may be readable by everyone. */
+function hasSecret(variables: NodeJS.Dict<string>): boolean {
+  return Object.entries(variables).some(([name, value = '']) => {
+    if (value === '') return false
+    if (name === PREFIX + fields.databaseUrl.name) return hasPassword(value)
+    return SECRET_VARIABLES.includes(name)
+  })
+}
+
+const SECRET_VARIABLES = [
+  ...rows.filter(([, row]) => row.secret).map(([, row]) => PREFIX + row.name),
+  ...CREDENTIAL_VARIABLES,
+]
 
 /** The text of a setting; undefined or empty if it is not set. */
 function readValue(
@@ -110,7 +128,12 @@ function readValue(
     return undefined
   }
   try {
-    const text = readFileSync(file, 'utf8').trim()
+    const { text: content, exposed } = readSecretFile(file)
+    if (exposed) {
+      problems.push(`${fileName}: ${exposedMessage(file)}`)
+      return undefined
+    }
+    const text = content.trim()
     // An empty file is not treated as unset: a default, such as a new master key, would not be what the operator wants.
     if (text === '') problems.push(`${fileName} is empty`)
     return text

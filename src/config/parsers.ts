@@ -74,6 +74,13 @@ export function identifier(value: string): string {
 export const isPostgresUrl = (value: string): boolean =>
   /^postgres(ql)?:\/\/[^\s]+$/.test(value) && URL.canParse(value)
 
+/** A password in a PostgreSQL URL may also be a parameter, as in libpq. */
+export function hasPassword(value: string): boolean {
+  if (!isPostgresUrl(value)) return false
+  const { password, searchParams } = new URL(value)
+  return password !== '' || searchParams.has('password')
+}
+
 export function databaseUrl(value: string): string {
   if (/^sqlite:.+/.test(value) || isPostgresUrl(value)) return value
   // The value is not repeated, because it may contain a password.

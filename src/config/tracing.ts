@@ -61,6 +61,9 @@ export const TRACING_VARIABLES = [
   'OTEL_SDK_DISABLED',
 ] as const
 
+/** The variables that may contain the credentials of the collector. */
+export const CREDENTIAL_VARIABLES = otlpVariables('HEADERS')
+
 /** Returns null if tracing is off. @param problems the list that problems are added to */
 export function readTracing(env: NodeJS.Dict<string>, problems: string[]): TracingConfig | null {
   /** Parses the first of the variables that is set and not empty; otherwise returns the fallback. */

@@ -2,11 +2,12 @@
  * The files that contain master keys. Each file is created once, exclusively, and is never readable by others. A new key replaces
  * the current one only when the store is encrypted under it, and then the old key is kept.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { masterKey as parse } from '../config/parsers.ts'
 import { createWhole, syncToDisk } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
+import { exposedMessage, readSecretFile } from '../secret-file.ts'
 import type { Random } from '../system.ts'
 
 /** The master key is missing, damaged, unreadable or readable by others. The message says what to do. */
@@ -34,13 +35,11 @@ export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buf
   const file = masterKeyFile(keysDir, which)
   let text: string
   try {
-    const stat = statSync(file)
-    if (!stat.isFile()) throw new InvalidMasterKey(`${file} is not a file`)
-    // As in ssh, a key that others can read is refused, because it is not secret.
-    if ((stat.mode & 0o077) !== 0) {
-      throw new InvalidMasterKey(`${file} can be read by others: chmod 600 ${file}`)
-    }
-    text = readFileSync(file, 'utf8')
+    // Before the file is opened, because opening a pipe would wait for a writer.
+    if (!statSync(file).isFile()) throw new InvalidMasterKey(`${file} is not a file`)
+    const secret = readSecretFile(file)
+    if (secret.exposed) throw new InvalidMasterKey(exposedMessage(file))
+    text = secret.text
   } catch (error) {
     if (error instanceof InvalidMasterKey) throw error
     const { code } = error as NodeJS.ErrnoException

@@ -111,19 +111,20 @@ t.test('a damaged database is not backed up as if it were intact', async (t) => 
   t.same(readdirSync(cli.dir).sort(), ['data', 'keys'])
 })
 
-t.test('a restore brings back all data and reports what it restored', async (t) => {
+t.test('a restore brings back all data and reports what it restored (docs/security.md R3)', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   const { bytes: _, file: __, ...contents } = await cli.json(['backup', file])
   const keys = await cli.json(['keys', 'list'])
   const dump = await cli.withStore(everything)
   loseDatabase(cli)
+  chmodSync(file, 0o644)
   const report = await cli.json(['restore', file])
   const active = (keys as unknown as { kid: string; state: string }[]).find((key) => key.state === 'active')
   t.same(report, { database: cli.database, ...contents, pending: 0, active: active?.kid, put_aside: null })
   t.same(await cli.json(['keys', 'list']), keys)
   t.same(await cli.withStore(everything), dump)
-  t.equal(mode(cli.database), 0o600)
+  t.equal(mode(cli.database), 0o600, 'whatever the mode of the backup is')
   t.equal(mode(dirname(cli.database)), 0o700)
   const checks = await cli.json<{ check: string; ok: boolean }[]>(['doctor'])
   t.same(checks && readdirSync(dirname(cli.database)), ['keyturn.db'])

@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import t from 'tap'
-import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
+import { hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
@@ -193,28 +194,66 @@ t.test(
   },
 )
 
-t.test('--env prints exactly two lines for an environment file', async (t) => {
-  const cli = testCli(t)
-  const { out, err } = await cli.run([...SHOP, '--env'])
-  t.match(out, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
-  t.equal(err, '')
-  const special = await cli.run([...MACHINE, '--id', "it's $HOME `x`", '--env'])
-  t.match(special.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it unchanged')
-  const publicClient = [
-    'clients',
-    'create',
-    '--id',
-    'app',
-    '--name',
-    'App',
-    '--grant',
-    'password',
-    '--auth',
-    'none',
-  ]
-  t.equal((await cli.run([...publicClient, '--env'])).out, 'CLIENT_ID=app\n')
-  t.equal((await cli.run([...MACHINE, '--env', '--json'])).code, 2)
-})
+t.test(
+  '--env writes the credentials to a file that only its owner can read (docs/security.md R3)',
+  async (t) => {
+    const cli = testCli(t)
+    const file = (name: string) => join(cli.dir, name)
+    const { code, out, err } = await cli.run([...SHOP, '--env', 'shop.env'])
+    t.equal(code, 0)
+    const text = readFileSync(file('shop.env'), 'utf8')
+    t.match(text, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
+    t.equal(statSync(file('shop.env')).mode & 0o777, 0o600)
+    t.match(out, /^client_id +shop$/m)
+    t.notMatch(out + err, 'ktcs_', 'the secret is printed nowhere')
+    t.match(err, `note: the credentials are in ${file('shop.env')}\n`)
+    const parsed = parseEnv(text)
+    t.equal((await stored(cli, 'shop'))?.secretHash, hashGeneratedSecret(parsed.CLIENT_SECRET ?? ''))
+
+    await cli.json([...MACHINE, '--id', "it's $HOME `x`", '--env', file('special.env')])
+    const special = readFileSync(file('special.env'), 'utf8')
+    t.match(special, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it unchanged')
+    const publicClient = [
+      'clients',
+      'create',
+      '--id',
+      'app',
+      '--name',
+      'App',
+      '--grant',
+      'password',
+      '--auth',
+      'none',
+    ]
+    t.notOk('client_secret' in (await cli.json([...publicClient, '--env', 'app.env'])))
+    t.equal(readFileSync(file('app.env'), 'utf8'), 'CLIENT_ID=app\n')
+  },
+)
+
+t.test(
+  '--env never replaces a file, and no client remains without its file (docs/security.md R3)',
+  async (t) => {
+    const cli = testCli(t)
+    const file = join(cli.dir, 'shop.env')
+    writeFileSync(file, 'CLIENT_SECRET=the only copy\n')
+    const taken = await cli.run([...SHOP, '--env', 'shop.env'])
+    t.match(taken, { code: 1, err: `${file} exists already` })
+    t.equal(readFileSync(file, 'utf8'), 'CLIENT_SECRET=the only copy\n')
+    const nowhere = await cli.run([...SHOP, '--env', 'none/shop.env'])
+    t.match(nowhere, { code: 1, err: /shop\.env cannot be created \(ENOENT\)/ })
+    t.same(await cli.json(['clients', 'list']), [])
+    await cli.json([...SHOP, '--env', 'first.env'])
+    const again = await cli.run([...SHOP, '--env', 'second.env'])
+    t.match(again, { code: 1, err: 'the client shop exists already' })
+    t.same(
+      readdirSync(cli.dir)
+        .filter((name) => name.includes('.env'))
+        .sort(),
+      ['first.env', 'shop.env'],
+      'nor a file without its client',
+    )
+  },
+)
 
 t.test(
   'a user-supplied secret is read from standard input, stored as argon2id and not printed',
@@ -453,18 +492,9 @@ t.test('a client is disabled, enabled and deleted, and an unknown client is refu
 t.test('a scope that no API owns is accepted with a hint', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
-  const { code, err } = await cli.run([
-    ...SHOP,
-    '--scope',
-    'read',
-    '--scope',
-    'raed',
-    '--scope',
-    'openid',
-    '--env',
-  ])
+  const { code, err } = await cli.run([...SHOP, '--scope', 'read', '--scope', 'raed', '--scope', 'openid'])
   t.equal(code, 0)
-  t.equal(
+  t.match(
     err,
     'note: no API has the scope raed; the audience of a token with only such scopes is http://localhost:3000\n',
   )

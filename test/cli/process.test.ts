@@ -139,7 +139,7 @@ t.test('the commands printed at first start return a token when pasted', async (
   const { output, stop } = await serving(t, onPort)
   const [api, client, token] = [...output.matchAll(/^ {2}(\S.*)$/gm)].map(([, line]) => line ?? '')
   t.match(api, /^npx keyturn apis create /)
-  t.match(client, /^npx keyturn clients create .* > hello\.env$/)
+  t.match(client, /^npx keyturn clients create .* --env hello\.env$/)
 
   // Runs what `npx keyturn` runs in a checkout, because npx itself takes a second per call.
   const npx = (line = '') => line.replace('npx keyturn', `'${process.execPath}' '${ENTRY}'`)

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { fields } from '../../src/config/fields.ts'
@@ -304,6 +304,7 @@ t.test('PostgreSQL requires a master key shared by all nodes', async (t) => {
 t.test('a secret may come from a file, but not from both a file and a variable', async (t) => {
   const folder = t.testdir({ key: `${KEY}\n`, url: 'sqlite:x.db', empty: '\n', folder: {} })
   const file = (name: string) => join(folder, name)
+  for (const name of ['key', 'url', 'empty']) chmodSync(file(name), 0o600)
   t.same(load({ MASTER_KEY_FILE: file('key') }).masterKey, Buffer.alloc(32, 7))
   t.equal(load({ DATABASE_URL_FILE: file('url') }).databaseUrl, 'sqlite:x.db')
   t.same(load({ MASTER_KEY_FILE: file('key'), MASTER_KEY: '' }).masterKey, Buffer.alloc(32, 7))
@@ -333,6 +334,51 @@ t.test('problems in a .env file are reported like problems in the environment', 
   const folder = t.testdir()
   mkdirSync(join(folder, '.env'))
   t.same(problems({}, folder), [`${join(folder, '.env')} cannot be read (EISDIR)`])
+})
+
+t.test(
+  'a file with a secret that others can read is refused with the command that fixes it (docs/security.md R3)',
+  async (t) => {
+    const folder = t.testdir({ key: `${KEY}\n`, next: `${KEY}\n`, url: 'postgres://keyturn@localhost/x' })
+    const names = { MASTER_KEY_FILE: 'key', MASTER_KEY_NEXT_FILE: 'next', DATABASE_URL_FILE: 'url' }
+    for (const [setting, name] of Object.entries(names)) {
+      const file = join(folder, name)
+      for (const mode of [0o644, 0o640, 0o604, 0o620, 0o602]) {
+        chmodSync(file, mode)
+        const problem = `KEYTURN_${setting}: ${file} can be read by others: chmod 600 ${file}`
+        t.same(problems({ MASTER_KEY_NEXT: '', [setting]: file }), [problem], mode.toString(8))
+      }
+      chmodSync(file, 0o400)
+      t.notMatch(problems({ [setting]: file }).join(), 'can be read by others')
+    }
+  },
+)
+
+t.test('a .env file that others can read must not contain a secret (docs/security.md R3)', async (t) => {
+  const secrets = [
+    `KEYTURN_MASTER_KEY=${KEY}`,
+    `KEYTURN_MASTER_KEY_NEXT=${KEY}`,
+    'KEYTURN_DATABASE_URL=postgres://keyturn:hush@localhost/x',
+    'KEYTURN_DATABASE_URL=postgres://localhost/x?user=keyturn&password=hush',
+    'OTEL_EXPORTER_OTLP_HEADERS=authorization=hush',
+    'OTEL_EXPORTER_OTLP_TRACES_HEADERS=authorization=hush',
+  ]
+  const others = [
+    'KEYTURN_PORT=4000',
+    'KEYTURN_DATABASE_URL=sqlite:x.db',
+    'KEYTURN_MASTER_KEY=',
+    'KEYTURN_MASTER_KEY_FILE=/nonexistent',
+    'KEYTURN_DATABASE_URL=postgres://keyturn@localhost/x',
+  ]
+  for (const line of [...secrets, ...others]) {
+    const folder = t.testdir({ '.env': `${line}\n` })
+    const file = join(folder, '.env')
+    const problem = `${file} can be read by others: chmod 600 ${file}`
+    chmodSync(file, 0o644)
+    t.equal(problems({}, folder).includes(problem), secrets.includes(line), line)
+    chmodSync(file, 0o600)
+    t.notOk(problems({}, folder).includes(problem))
+  }
 })
 
 t.test('the configuration is frozen', async (t) => {

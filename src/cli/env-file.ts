@@ -1,0 +1,59 @@
+/** `clients create --env <file>`: the credentials of a new client in a file for a shell or for `node --env-file`. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { writeWhole } from '../durable-file.ts'
+import { KeyturnError } from '../errors.ts'
+import { CommandError, type Context } from './context.ts'
+
+export interface EnvFile {
+  readonly path: string
+  /**
+   * Writes the lines and calls `register` before the file gets its name: so a file that cannot be written leaves no client whose
+   * secret nobody has, and a client that is refused leaves no file.
+   */
+  write(credentials: Credentials, register: () => Promise<void>): Promise<void>
+}
+
+interface Credentials {
+  readonly id: string
+  readonly secret: string | undefined
+}
+
+/** @throws {CommandError} if the file exists: it may contain the only copy of another secret */
+export function newEnvFile({ io }: Context, name: string): EnvFile {
+  const path = resolve(io.cwd, name)
+  const refuse = (code: unknown) =>
+    new CommandError(code === 'EEXIST' ? `${path} exists already` : `${path} cannot be created (${code})`)
+  if (existsSync(path)) throw refuse('EEXIST')
+  return {
+    path,
+    async write(credentials, register) {
+      let registered = false
+      try {
+        // Only its owner can read the draft, from its first byte on.
+        await writeWhole(path, { replace: false }, async (draft) => {
+          writeFileSync(draft, lines(credentials))
+          await register()
+          registered = true
+        })
+      } catch (error) {
+        if (error instanceof KeyturnError) throw error
+        const { message } = refuse((error as NodeJS.ErrnoException).code)
+        if (!registered) throw new CommandError(message)
+        throw new CommandError(
+          `${message}; the client ${credentials.id} was created: run keyturn clients rotate-secret`,
+        )
+      }
+    },
+  }
+}
+
+function lines({ id, secret }: Credentials): string {
+  const secretLine = secret === undefined ? '' : `CLIENT_SECRET=${shellQuote(secret)}\n`
+  return `CLIENT_ID=${shellQuote(id)}\n${secretLine}`
+}
+
+/** Quotes for a shell, but only if necessary, because not every program that reads environment files understands quotes. */
+function shellQuote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,30 @@
+/** Files that contain secrets. Must not know what the secrets are for. */
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+
+interface SecretFile {
+  readonly text: string
+  /** Other users can read or change the file, so it must be refused. */
+  readonly exposed: boolean
+}
+
+/** The file that is checked is the one that is read, even if another one gets the name in between. */
+export function readSecretFile(file: string): SecretFile {
+  const fd = openSync(file, 'r')
+  try {
+    return { text: readFileSync(fd, 'utf8'), exposed: isExposed(fstatSync(fd)) }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** As in ssh, a secret that others can read is refused with the command that fixes it, because it is not secret. */
+export const exposedMessage = (file: string): string => `${file} can be read by others: chmod 600 ${file}`
+
+/**
+ * The group of a file of another user may read it: this is how an orchestrator gives a secret of root to a process (a Kubernetes
+ * volume with `fsGroup`, a file with mode 0640 and the group of the service). The process could not change the mode.
+ */
+function isExposed({ mode, uid }: Stats): boolean {
+  const isOwn = uid === process.getuid?.()
+  return (mode & (isOwn ? 0o077 : 0o027)) !== 0
+}
