@@ -30,7 +30,7 @@ import { localMetricsEndpoint, metricsEndpoint } from './endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './endpoints/status-list.ts'
 import { sendFailure } from './failures.ts'
 import { measure } from './measure.ts'
-import { notFoundHandler } from './methods.ts'
+import { DOCUMENT, notFoundHandler } from './methods.ts'
 import { htmlNotFound } from './page-error.ts'
 import { pageScope } from './page-scope.ts'
 import { pageRoutes } from './pages/index.ts'
@@ -123,6 +123,8 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
     // No child logger for each request: creating one costs more than most requests log. Log lines contain the request ID.
     childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     requestIdHeader: false,
+    // Fastify would run the handler of every GET for HEAD too. Only documents accept HEAD (methods.ts).
+    exposeHeadRoutes: false,
     requestTimeout: limits.request,
     connectionTimeout: limits.socket,
     keepAliveTimeout: limits.keepAlive,
@@ -194,12 +196,20 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     enableCors(scope)
     refreshFirst(scope, server.refreshIfStale)
     const metadata = metadataEndpoint(config, protocolEndpoints)
-    scope.get(prefix + JWKS_PATH, jwksEndpoint(signing))
-    scope.get(prefix + STATUS_AGGREGATION_PATH, statusAggregationEndpoint(status.lists, config.statusTtl))
-    scope.get(`${prefix}${STATUS_LISTS_PATH}/:number`, statusListEndpoint(status.lists, config.statusTtl))
+    scope.get(prefix + JWKS_PATH, DOCUMENT, jwksEndpoint(signing))
+    scope.get(
+      prefix + STATUS_AGGREGATION_PATH,
+      DOCUMENT,
+      statusAggregationEndpoint(status.lists, config.statusTtl),
+    )
+    scope.get(
+      `${prefix}${STATUS_LISTS_PATH}/:number`,
+      DOCUMENT,
+      statusListEndpoint(status.lists, config.statusTtl),
+    )
     // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
-    scope.get(OAUTH_METADATA + prefix, metadata)
-    scope.get(prefix + OPENID_METADATA, metadata)
+    scope.get(OAUTH_METADATA + prefix, DOCUMENT, metadata)
+    scope.get(prefix + OPENID_METADATA, DOCUMENT, metadata)
     await scope.register((inner) => protocolScope(inner, routes(true), audit))
   })
   await app.register(async (scope) => {
@@ -211,13 +221,13 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     const pageDeps = { prefix, branding, userSessions, flows, formMacs, clock, random, sessionTtl }
     await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
-  for (const file of branding.files) app.get(prefix + file.path, assetEndpoint(file))
+  for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))
 
-  app.get('/health/live', live)
-  app.get('/health/ready', ready(server.readiness))
+  app.get('/health/live', DOCUMENT, live)
+  app.get('/health/ready', DOCUMENT, ready(server.readiness))
   // Only where users reach this machine directly: behind a proxy, outside requests may look like local ones.
   if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
-    app.get(METRICS_PATH, localMetricsEndpoint(metrics))
+    app.get(METRICS_PATH, DOCUMENT, localMetricsEndpoint(metrics))
   return app
 }
 
@@ -248,6 +258,6 @@ export function createMetricsApp({
   const app = Fastify({ ...common(logger, limits) })
   limitConnections(app.server, MAX_METRICS_CONNECTIONS, () => false)
   notFoundHandler(app, () => false)
-  app.get(METRICS_PATH, metricsEndpoint(metrics, localOnly))
+  app.get(METRICS_PATH, DOCUMENT, metricsEndpoint(metrics, localOnly))
   return app
 }

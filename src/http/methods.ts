@@ -1,8 +1,14 @@
 /**
- * Responds to requests without a route: a wrong method gets 405 with `Allow` (RFC 9110 §15.5.6), an unknown path gets 404.
- * Both are JSON, or a page for browsers. Must not know any endpoint.
+ * Which methods have a route, and the responses to requests without one: a wrong method gets 405 with `Allow` (RFC 9110
+ * §15.5.6), an unknown path gets 404. Both are JSON, or a page for browsers. Must not know any endpoint.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+
+/**
+ * The route option of a GET that writes nothing and reads no cookie or token. Only such routes accept HEAD: link checkers and
+ * previews send HEAD to any URL and expect it to be safe (RFC 9110 §9.2.1), but opening a page may issue a code or extend a session.
+ */
+export const DOCUMENT = { exposeHeadRoute: true } as const
 
 /** Sends a page if the client prefers HTML, and returns true. Otherwise sends nothing and returns false. */
 export type HtmlNotFound = (

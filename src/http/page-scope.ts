@@ -14,8 +14,6 @@ export interface PageRoute {
   readonly method: 'GET' | 'POST'
   /** Below the issuer. */
   readonly path: string
-  /** false for a GET with side effects: link checkers send HEAD and expect it to be safe (RFC 9110 §9.2.1). */
-  readonly head?: false
   /** What the CSRF token of a POST is bound to; default `user-session`. */
   readonly csrf?: CsrfBinding
   readonly handler: (request: PageRequest) => Promise<FastifyReply>
@@ -44,11 +42,10 @@ export async function pageScope(
     done()
   })
   app.setErrorHandler((error, request, reply) => sendErrorPage(deps, error, request, reply))
-  for (const { method, path, head = true, csrf = 'user-session', handler } of routes) {
+  for (const { method, path, csrf = 'user-session', handler } of routes) {
     app.route({
       method,
       url: deps.prefix + path,
-      exposeHeadRoute: method === 'GET' && head,
       bodyLimit: MAX_BODY_BYTES,
       handler: async (request, reply) => {
         const pageRequest = await createPageRequest(deps, request, reply)

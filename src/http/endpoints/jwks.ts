@@ -12,7 +12,8 @@ export interface JwksDeps {
 export function jwksEndpoint({ ring, knownVerifiers }: JwksDeps) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { body, etag, cacheControl, version } = ring.jwks()
-    knownVerifiers.served(request.headers[VERIFIER_HEADER], version)
+    // HEAD transfers no keys, so its sender does not have them.
+    if (request.method === 'GET') knownVerifiers.served(request.headers[VERIFIER_HEADER], version)
     reply.header('etag', etag).header('cache-control', cacheControl)
     if (matchesEtag(request, etag)) return reply.status(304).send()
     return reply.type('application/jwk-set+json').send(body)

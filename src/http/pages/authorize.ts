@@ -19,8 +19,6 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
     {
       method: 'GET',
       path: '/oauth2/authorize',
-      // A GET may issue a code and use a pushed request.
-      head: false,
       async handler(request) {
         const { query } = request
         // RFC 6749 §3.1: an authorization request ignores unknown parameters, and `flow` and `arrival` are unknown there.

@@ -28,8 +28,6 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
     {
       method: 'GET',
       path: LOGOUT_PATH,
-      // A GET with a valid `id_token_hint` signs the user out.
-      head: false,
       async handler(request) {
         const pairs = logoutRequest(request)
         const step = await logout(pairs, request.current?.userSession ?? null)
