@@ -7,7 +7,7 @@ import { boundedMap } from './bounded-map.ts'
 import { type Cookies, joinChunks, readCookies, splitIntoChunks } from './cookies.ts'
 import type { Encryption } from './encryption.ts'
 import { BrowserSessionError } from './errors.ts'
-import type { Lifetimes, Session, SessionRepository } from './session.ts'
+import { type Lifetimes, type Session, type SessionRepository, userOf } from './session.ts'
 
 interface Parts {
   readonly encryption: Encryption
@@ -18,7 +18,7 @@ interface Parts {
 
 /** Seconds for which a cookie from before a refresh is accepted, because requests may be in flight during a refresh. */
 const SUCCESSOR_SECONDS = 60
-const MAX_REMEMBERED = 10_000
+const REMEMBERED = { maxSize: 10_000, maxPerOwner: 50 }
 /** The maximum number of generations that are decrypted. No race leaves more behind. */
 const MAX_GENERATIONS = 8
 /** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
@@ -27,9 +27,9 @@ const LAST_USE_PRECISION = 1 / 20
 export function cookieSessions({ encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const pattern = new RegExp(`^${cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)
   const lastUseCookie = cookies.name('.seen')
-  const successors = boundedMap<Session>(MAX_REMEMBERED, clock)
+  const successors = boundedMap<Session>(REMEMBERED, clock)
   // A cookie that was copied before the logout still decrypts, so this process remembers which sessions have ended.
-  const ended = boundedMap<true>(MAX_REMEMBERED, clock)
+  const ended = boundedMap<true>(REMEMBERED, clock)
   const successorKey = ({ id, generation }: Session) => `${id}.${generation}`
 
   function newestOf(session: Session): Session | undefined {
@@ -105,12 +105,12 @@ export function cookieSessions({ encryption, cookies, clock, lifetimes }: Parts)
     },
     async replace(from, to) {
       if (ended.get(from.id) !== undefined) return undefined
-      successors.set(successorKey(from), to, clock() + SUCCESSOR_SECONDS)
+      successors.set(successorKey(from), to, clock() + SUCCESSOR_SECONDS, userOf(to))
       return to
     },
     writeCookies,
     async end(session) {
-      ended.set(session.id, true, session.signedInAt + lifetimes.absoluteSeconds)
+      ended.set(session.id, true, session.signedInAt + lifetimes.absoluteSeconds, userOf(session))
     },
     clearCookies(request, reply) {
       clearGenerations(request, reply, () => true)

@@ -7,6 +7,7 @@ const ERRORS = {
   SIGN_IN_REFUSED: [403, 'The sign-in was not allowed.'],
   SIGN_IN_FAILED: [400, 'The sign-in failed. Sign in again.'],
   SESSION_TOO_LARGE: [500, 'The tokens are too large for cookies. Use a session store.'],
+  REFRESH_FAILED: [502, 'The authorization server did not refresh the session. Try again later.'],
   ISSUER_UNAVAILABLE: [503, 'The authorization server cannot be reached. Try again later.'],
 } as const satisfies Record<string, readonly [number, string]>
 
@@ -26,6 +27,11 @@ export class BrowserSessionError extends Error {
     this.code = code
     this.statusCode = status
   }
+}
+
+/** Whether a refresh may succeed later, so that the session goes on. */
+export function isTemporary(error: unknown): error is BrowserSessionError {
+  return hasCode(error, 'ISSUER_UNAVAILABLE') || hasCode(error, 'REFRESH_FAILED')
 }
 
 export function hasCode(error: unknown, code: BrowserSessionErrorCode): error is BrowserSessionError {

@@ -1,16 +1,21 @@
 /** The hook that requires a session. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { BrowserSessionError } from './errors.ts'
+import { type BrowserSessionError, hasCode } from './errors.ts'
 
 /** A Fastify `onRequest` or `preHandler` hook. */
 export type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
-/** `isForged` says whether a request has the cookie of a session but does not come from a page of this app. */
-export function sessionGuard(loginPath: string, isForged: (request: FastifyRequest) => boolean): Guard {
+/** `refusalOf` says why a request that has the cookie of a session must not use the session. */
+export function sessionGuard(
+  loginPath: string,
+  refusalOf: (request: FastifyRequest) => BrowserSessionError | undefined,
+): Guard {
   return async (request, reply) => {
     reply.header('cache-control', 'no-store')
     if (request.browserSession !== null) return undefined
-    if (isForged(request)) throw new BrowserSessionError('CSRF')
+    const refusal = refusalOf(request)
+    const signInHelps = refusal === undefined || hasCode(refusal, 'SESSION_ENDED')
+    if (refusal !== undefined && !(signInHelps && isNavigation(request))) throw refusal
     if (!isNavigation(request)) return reply.code(401).send({ error: 'not_signed_in', login: loginPath })
     return reply.redirect(`${loginPath}?${new URLSearchParams({ return_to: request.url })}`, 302)
   }

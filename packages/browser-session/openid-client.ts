@@ -23,7 +23,7 @@ export interface OpenIdClient {
   exchange(parameters: URLSearchParams, checks: CallbackChecks): Promise<TokenSet & { claims: IdTokenClaims }>
   /**
    * Returns `ended` if the refresh token is no longer valid (RFC 6749 §5.2, `invalid_grant`).
-   * @throws {BrowserSessionError} ISSUER_UNAVAILABLE
+   * @throws {BrowserSessionError} ISSUER_UNAVAILABLE if the issuer failed; REFRESH_FAILED if it gave another answer
    */
   refresh(refreshToken: string, subject: string): Promise<TokenSet | 'ended'>
   /** Revokes a refresh token (RFC 7009); does nothing if the issuer has no endpoint for it. */
@@ -172,18 +172,20 @@ export function createOpenIdClient(settings: ClientSettings): OpenIdClient {
       const server = await metadata()
       const attempt = () =>
         oauth.refreshTokenGrantRequest(server, client, authentication(server), refreshToken, requestOptions())
+      let status: number | undefined
       try {
         // The response may have been lost. An issuer that allows a retry gives the same tokens again.
         const response = await attempt().catch((error) =>
           isUnanswered(error) ? attempt() : Promise.reject(error),
         )
+        status = response.status
         const answer = await oauth.processRefreshTokenResponse(server, client, response)
         const tokens = await tokenSet(server, response, answer)
         // OpenID Connect Core §12.2: the ID token of another user does not continue this session.
         return tokens.claims !== undefined && tokens.claims.sub !== subject ? 'ended' : tokens
       } catch (error) {
         if (error instanceof oauth.ResponseBodyError && error.error === 'invalid_grant') return 'ended'
-        throw new BrowserSessionError('ISSUER_UNAVAILABLE', error)
+        throw new BrowserSessionError(hasFailed(status) ? 'ISSUER_UNAVAILABLE' : 'REFRESH_FAILED', error)
       }
     },
 
@@ -211,9 +213,14 @@ export function createOpenIdClient(settings: ClientSettings): OpenIdClient {
   }
 }
 
-/** A 5xx status says nothing about the code, so the user may try again. */
+/** Then the failure says nothing about the code, so the user may try again. */
 function failExchange(error: unknown, status: number): never {
-  throw new BrowserSessionError(status >= 500 ? 'ISSUER_UNAVAILABLE' : 'SIGN_IN_FAILED', error)
+  throw new BrowserSessionError(hasFailed(status) ? 'ISSUER_UNAVAILABLE' : 'SIGN_IN_FAILED', error)
+}
+
+/** Whether there is no response, or one that says nothing about the request: a 5xx status, or 429 (RFC 6585 §4). */
+function hasFailed(status: number | undefined): boolean {
+  return status === undefined || status >= 500 || status === 429
 }
 
 /** Whether `fetch` itself failed: no connection, a broken one, or a timeout. Errors of oauth4webapi have a code. */

@@ -4,6 +4,7 @@ import { cookieSessions } from './cookie-sessions.ts'
 import { createCookies } from './cookies.ts'
 import { passesCsrfCheck } from './csrf.ts'
 import { createEncryption } from './encryption.ts'
+import { BrowserSessionError } from './errors.ts'
 import { type Guard, sessionGuard } from './guard.ts'
 import { createOpenIdClient } from './openid-client.ts'
 import { type BrowserSessionOptions, resolveOptions } from './options.ts'
@@ -17,13 +18,16 @@ import { createTokenRefresh } from './token-refresh.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The session of the signed-in user; null if no one is signed in, or the request may be forged. */
+    /**
+     * The session of the signed-in user; null if no one is signed in, the request may be forged, or the access token has
+     * expired and the issuer did not refresh it.
+     */
     browserSession: BrowserSession | null
   }
   interface FastifyInstance {
     /**
      * Makes a hook that requires a session. Without one, a page is redirected to the sign-in and a script gets a 401; a
-     * forged request gets a 403.
+     * forged request gets a 403; and a 503 says that the issuer cannot confirm an expired session.
      */
     requireSession(): Guard
   }
@@ -46,20 +50,36 @@ export async function browserSession(app: FastifyInstance, options: BrowserSessi
       : storedSessions({ store, encryption, cookies, clock, lifetimes })
   const tokenRefresh = createTokenRefresh({ sessions, issuer, clock, lifetimes })
   const loaded = new WeakMap<FastifyRequest, Session>()
-  const isGenuine = (request: FastifyRequest) => passesCsrfCheck(request, origin, csrfHeader)
+  const refusals = new WeakMap<FastifyRequest, BrowserSessionError>()
+  const { login, callback, logout } = settings.paths
+  /** These routes begin or end a session, and must do so while the issuer is down. */
+  const withoutRefresh = new Set<string | undefined>([login, callback, logout])
+
+  /** @throws {BrowserSessionError} if the request must not use its session */
+  async function usableSession(session: Session, request: FastifyRequest, reply: FastifyReply) {
+    if (!passesCsrfCheck(request, origin, csrfHeader)) throw new BrowserSessionError('CSRF')
+    const current = requestSession({ sessions, tokenRefresh, clock }, session, request, reply)
+    // A copied cookie still decrypts after a logout in another process, and the issuer may have ended the session. So a
+    // session counts only as long as its access token, and then the issuer has to confirm it.
+    if (clock() >= session.expiresAt && !withoutRefresh.has(request.routeOptions.url)) {
+      await current.accessToken()
+    }
+    return current
+  }
 
   app.decorateRequest('browserSession', null)
-  app.decorate('requireSession', () =>
-    sessionGuard(settings.paths.login, (request) => loaded.has(request) && !isGenuine(request)),
-  )
+  app.decorate('requireSession', () => sessionGuard(login, (request) => refusals.get(request)))
 
   app.addHook('onRequest', async (request, reply) => {
     const session = await sessions.load(request, reply)
     if (session === undefined) return
     loaded.set(request, session)
-    // A forged request has no session, neither on guarded routes nor on routes that only read `browserSession`.
-    if (isGenuine(request)) {
-      request.browserSession = requestSession({ sessions, tokenRefresh, clock }, session, request, reply)
+    try {
+      request.browserSession = await usableSession(session, request, reply)
+    } catch (error) {
+      // Routes without the guard are open to everyone, so they get the request, but without a session.
+      if (!(error instanceof BrowserSessionError)) throw error
+      refusals.set(request, error)
     }
   })
 
@@ -77,6 +97,7 @@ export async function browserSession(app: FastifyInstance, options: BrowserSessi
     cookies,
     encryption,
     sessionOf: (request) => loaded.get(request),
+    refusalOf: (request) => refusals.get(request),
   })
 }
 

@@ -1,6 +1,6 @@
 /** The session as a route handler sees it: `request.browserSession`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { hasCode } from './errors.ts'
+import { hasCode, isTemporary } from './errors.ts'
 import type { Session, SessionRepository } from './session.ts'
 import { singleFlight } from './single-flight.ts'
 import type { TokenRefresh } from './token-refresh.ts'
@@ -14,7 +14,7 @@ export interface BrowserSession {
   /**
    * Returns an access token for a call to an API, and refreshes it first if it is about to expire. Call it before the
    * response begins, because it may set cookies. Never send the token to the browser.
-   * @throws {BrowserSessionError} SESSION_ENDED (401), ISSUER_UNAVAILABLE (503)
+   * @throws {BrowserSessionError} SESSION_ENDED (401), REFRESH_FAILED (502), ISSUER_UNAVAILABLE (503)
    */
   accessToken(): Promise<string>
 }
@@ -48,7 +48,7 @@ export function requestSession(
         request.browserSession = null
         sessions.clearCookies(request, reply)
       }
-      const stillUsable = hasCode(error, 'ISSUER_UNAVAILABLE') && clock() < session.expiresAt
+      const stillUsable = isTemporary(error) && clock() < session.expiresAt
       if (!stillUsable) throw error
     }
     return session.accessToken

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
 import { passesCsrfCheck } from './csrf.ts'
 import type { Encryption } from './encryption.ts'
-import { BrowserSessionError } from './errors.ts'
+import { BrowserSessionError, hasCode } from './errors.ts'
 import type { OpenIdClient } from './openid-client.ts'
 import type { Settings } from './options.ts'
 import { returnUrl } from './return-to.ts'
@@ -21,6 +21,8 @@ export interface Parts {
   readonly encryption: Encryption
   /** Returns the session of the request's cookies, even if the request may be forged. */
   sessionOf(request: FastifyRequest): Session | undefined
+  /** Returns why the request must not use its session, if there is a reason. */
+  refusalOf(request: FastifyRequest): BrowserSessionError | undefined
 }
 
 /** How long a browser may take from the logout here to the logout at the issuer. */
@@ -36,7 +38,8 @@ interface Logout {
 }
 
 export function addRoutes(app: FastifyInstance, parts: Parts): void {
-  const { settings, issuer, sessions, tokenRefresh, transactions, cookies, encryption, sessionOf } = parts
+  const { settings, issuer, sessions, tokenRefresh, transactions, cookies, encryption } = parts
+  const { sessionOf, refusalOf } = parts
   const { origin, paths, clock } = settings
   const logoutCookie = cookies.name('.logout')
   const options = { exposeHeadRoute: false, logLevel: 'warn', onRequest: setSecurityHeaders } as const
@@ -78,6 +81,9 @@ export function addRoutes(app: FastifyInstance, parts: Parts): void {
 
   app.get(paths.session, options, async (request) => {
     const session = request.browserSession
+    const refusal = refusalOf(request)
+    // While the issuer cannot confirm the session, a page must not believe that the user signed out.
+    if (refusal !== undefined && !hasCode(refusal, 'SESSION_ENDED')) throw refusal
     return session === null
       ? { signedIn: false }
       : { signedIn: true, claims: settings.pageClaims(session.claims) }

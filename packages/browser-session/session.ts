@@ -58,6 +58,11 @@ export interface Lifetimes {
   readonly refreshAhead: number
 }
 
+/** Names the user of a session: a subject is unique at its issuer only (OpenID Connect Core §2). */
+export function userOf({ claims }: Session): string {
+  return JSON.stringify([claims.iss, claims.sub])
+}
+
 export function newSession(
   tokens: TokenSet & { claims: IdTokenClaims },
   now: number,

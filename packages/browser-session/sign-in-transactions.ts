@@ -29,7 +29,7 @@ export function createSignInTransactions(
 ): SignInTransactions {
   const prefix = cookies.name('.tx.')
   const cookieName = (state: string) => prefix + state.slice(0, 16)
-  const consumed = boundedMap<true>(MAX_REMEMBERED, clock)
+  const consumed = boundedMap<true>({ maxSize: MAX_REMEMBERED }, clock)
 
   const decrypt = (name: string, encrypted: string | undefined) => {
     const found =

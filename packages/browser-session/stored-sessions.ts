@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
 import { type Encryption, sha256 } from './encryption.ts'
-import type { Lifetimes, Session, SessionRepository } from './session.ts'
+import { type Lifetimes, type Session, type SessionRepository, userOf } from './session.ts'
 import type { SessionStore } from './session-store.ts'
 
 interface Parts {
@@ -32,7 +32,7 @@ export function storedSessions({ store, encryption, cookies, clock, lifetimes }:
   const write = (session: Session, version: number) => {
     const key = sha256(session.id)
     const value = encryption.encrypt('stored-session', key, session)
-    return store.put(key, value, expiryOf(session), version)
+    return store.put(key, value, expiryOf(session), version, sha256(userOf(session)))
   }
 
   const sessionIdOf = (request: FastifyRequest) => {

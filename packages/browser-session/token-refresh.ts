@@ -1,7 +1,8 @@
 /** Refreshes the access token of a session, once for all requests that need it. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BrowserSessionError, hasCode } from './errors.ts'
+import { BrowserSessionError, isTemporary } from './errors.ts'
 import type { OpenIdClient } from './openid-client.ts'
+import { createRefreshPauses } from './refresh-pauses.ts'
 import { type Lifetimes, refreshedSession, type Session, type SessionRepository } from './session.ts'
 import { singleFlight } from './single-flight.ts'
 
@@ -15,7 +16,7 @@ interface Parts {
 export interface TokenRefresh {
   /**
    * Returns the session with an access token that does not need a refresh.
-   * @throws {BrowserSessionError} SESSION_ENDED, ISSUER_UNAVAILABLE
+   * @throws {BrowserSessionError} SESSION_ENDED, REFRESH_FAILED, ISSUER_UNAVAILABLE
    */
   refresh(session: Session): Promise<Session>
   /** Waits for a refresh in progress, and returns the newest generation; undefined if the session has ended. */
@@ -24,13 +25,11 @@ export interface TokenRefresh {
 
 /** How long another process may take to store what it got. */
 const STORE_TIMEOUT_MS = 200
-/** After a failure, the issuer is not asked again for this long, so that an issuer in trouble is not overloaded. */
-const PAUSE_SECONDS = 5
 
 export function createTokenRefresh({ sessions, issuer, clock, lifetimes }: Parts): TokenRefresh {
   // By refresh token: two requests of a session that hold the same one share one refresh.
   const refreshes = singleFlight<string, Session>()
-  let pausedUntil = 0
+  const pauses = createRefreshPauses(clock)
 
   function refresh(session: Session): Promise<Session> {
     const { refreshToken } = session
@@ -49,11 +48,12 @@ export function createTokenRefresh({ sessions, issuer, clock, lifetimes }: Parts
     if (latest === undefined) throw new BrowserSessionError('SESSION_ENDED')
     if (clock() < latest.refreshAt) return latest
     if (latest.refreshToken !== refreshToken) return refresh(latest)
-    if (clock() < pausedUntil) throw new BrowserSessionError('ISSUER_UNAVAILABLE')
+    pauses.assertNotPaused(latest)
     const tokens = await issuer.refresh(refreshToken, session.claims.sub).catch((error) => {
-      if (hasCode(error, 'ISSUER_UNAVAILABLE')) pausedUntil = clock() + PAUSE_SECONDS
+      if (isTemporary(error)) pauses.failed(latest, error)
       throw error
     })
+    pauses.answered()
     if (tokens === 'ended') return (await successorOf(latest)) ?? end(latest)
     const next = refreshedSession(latest, tokens, clock(), lifetimes)
     const stored = await sessions.replace(latest, next)

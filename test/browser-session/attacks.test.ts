@@ -378,7 +378,7 @@ for (const store of [undefined, 'cookie'] as const) {
       answer.id_token,
       answer.id_token?.split('.')[1],
     ])
-    t.ok(tokens.length === 8 && tokens.every((token) => token && token.length > 20))
+    t.ok(tokens.length === 12 && tokens.every((token) => token && token.length > 20))
     const wire = appResponses.map(({ headers, body }) => JSON.stringify(headers) + body).join('\n')
     const clear = Buffer.from(wire.replaceAll('-', '+').replaceAll('_', '/'), 'base64').toString('latin1')
     for (const token of tokens) t.notOk(wire.includes(token ?? '') || clear.includes(token ?? ''))

@@ -43,6 +43,9 @@ async function app(t: Test, options: Partial<BrowserSessionOptions>): Promise<st
     const answer = await fetch(`${issuer}/oauth2/userinfo`, { headers: { authorization } })
     return { status: answer.status, token: authorization, ...((await answer.json()) as object) }
   })
+  // These do not ask for the access token.
+  app.get('/orders', { onRequest: app.requireSession() }, async () => 'read')
+  app.post('/orders', { onRequest: app.requireSession() }, async () => 'written')
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
   return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
@@ -135,6 +138,30 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       server.clock.tick(TOKEN_SECONDS)
       const refused = await tab.request(`${APP}/me`)
       t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })
+    },
+  )
+}
+
+for (const where of ['the app', 'Keyturn'] as const) {
+  t.test(
+    `cookie: a cookie that was copied before a logout at ${where} is over in every process within the access token’s life (draft-ietf-oauth-browser-based-apps §6.1; docs/security.md T1)`,
+    async (t) => {
+      const [one, two] = [await app(t, { store: 'cookie' }), await app(t, { store: 'cookie' })]
+      const tab = tabOf(one)
+      const at = browser()
+      await signIn(tab, at)
+      const copy = copyOf(tab, two)
+      const write = { method: 'POST', headers: SAME_ORIGIN_HEADERS }
+      if (where === 'the app') await tab.request(`${APP}/auth/logout`, write)
+      else {
+        const { userSessions } = server.deps.accounts
+        const current = await userSessions.current(at.cookies().get('__Host-keyturn-session'))
+        if (current) await userSessions.end(current.userSession, 'signed out elsewhere', 'test')
+      }
+      server.clock.tick(TOKEN_SECONDS)
+      t.equal((await copyOf(copy, two).request(`${APP}/orders`)).status, 401)
+      t.equal((await copyOf(copy, two).request(`${APP}/orders`, write)).status, 401)
+      t.same((await copyOf(copy, two).request(`${APP}/auth/session`)).json(), { signedIn: false })
     },
   )
 }

@@ -280,11 +280,11 @@ t.test(
   async (t) => {
     let now = 1000
     const store = memoryStore({ maxSessions: 3, clock: () => now })
-    for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0))
-    t.notOk(await store.put('a', 'other', 2000, 0))
-    t.ok(await store.put('a', 'newer', 2000, 1))
-    t.notOk(await store.put('a', 'other', 2000, 1))
-    await store.put('d', 'd', 2000, 0)
+    for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0, 'user'))
+    t.notOk(await store.put('a', 'other', 2000, 0, 'user'))
+    t.ok(await store.put('a', 'newer', 2000, 1, 'user'))
+    t.notOk(await store.put('a', 'other', 2000, 1, 'user'))
+    await store.put('d', 'd', 2000, 0, 'user')
     t.equal(await store.get('b'), undefined)
     t.match(await store.get('a'), { value: 'newer', version: 2 })
     await store.touch('a', 3000)
