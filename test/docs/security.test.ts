@@ -24,6 +24,7 @@ const EXPECTED = [
   ...labels('Q', 1, 21),
   ...labels('R', 1, 3),
   ...labels('S', 1, 7),
+  ...labels('T', 1, 3),
   ...labels('U', 1, 2),
 ]
 
