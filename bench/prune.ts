@@ -21,7 +21,7 @@ const YEAR = 365 * 86_400
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-prune-'))
 const config = loadConfig({ KEYTURN_DATABASE_URL: `sqlite:${join(folder, 'keyturn.db')}` }, folder)
 const logger = createLogger({ level: 'silent', pretty: false, destination: 2 })
-const { store, clock } = await openBase(config, { logger }, 'apply')
+const { store, clock } = await openBase(config, { logger }, 'create')
 try {
   await storeRegistry(store, clock.now(), null)
   await storeSessions(store, clock.now(), rows, 0)

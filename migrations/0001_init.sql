@@ -13,6 +13,14 @@ INSERT INTO revisions (name, value) VALUES ('status', 1);
 
 INSERT INTO revisions (name, value) VALUES ('data_keys', 1);
 
+-- Names this store, once it is created; one row. The file beside the master key has the same name, so that another database, or
+-- an empty one, is not taken for this store.
+CREATE TABLE store_identity (
+  id         TEXT PRIMARY KEY CHECK (id = 'main'),
+  store      TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
 -- Signing keys
 
 -- At most one row. Every change of the ring is a compare-and-swap on this version.
@@ -413,7 +421,9 @@ CREATE TABLE audit_head (
   hash      TEXT NOT NULL,
   base_seq  BIGINT NOT NULL,
   base_hash TEXT NOT NULL,
+  -- When an administrator last accepted the log as it was found; 0: never.
+  accepted_at BIGINT NOT NULL,
   mac       TEXT
 );
 
-INSERT INTO audit_head (id, seq, hash, base_seq, base_hash) VALUES ('main', 0, '', 0, '');
+INSERT INTO audit_head (id, seq, hash, base_seq, base_hash, accepted_at) VALUES ('main', 0, '', 0, '', 0);

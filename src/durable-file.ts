@@ -12,7 +12,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 
 export interface WriteOptions {
   /** Whether to replace an existing file. If false, an existing file stays unchanged and `EEXIST` is thrown. */
@@ -60,6 +61,38 @@ export function createWhole(file: string, text: string): void {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Replaces a file without blocking the event loop. The new file belongs to the owner of the old one, so that a command that an
+ * administrator runs as root does not take it away from the server.
+ */
+export async function replaceWhole(file: string, text: string): Promise<void> {
+  const folder = await mkdtemp(`${file}.new-`)
+  try {
+    const draft = join(folder, 'draft')
+    const owner = await stat(file).catch(() => null)
+    const handle = await open(draft, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      if (owner) await handle.chown(owner.uid, owner.gid)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(draft, file)
+    const names = await open(dirname(file), 'r')
+    await names.sync().finally(() => names.close())
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Deletes what processes have left that were killed while they replaced the file. */
+export async function removeDrafts(file: string): Promise<void> {
+  const names = await readdir(dirname(file)).catch(() => [])
+  for (const name of names.filter((one) => one.startsWith(`${basename(file)}.new-`)))
+    await rm(join(dirname(file), name), { recursive: true, force: true })
 }
 
 function place(draft: string, file: string, replace: boolean): void {

@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   'store_unavailable',
   'store_damaged',
   'store_unusable',
+  'store_missing',
   'constraint_violation',
   'transfer_refused',
   'notifications_missing',

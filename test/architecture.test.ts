@@ -264,6 +264,7 @@ t.test(
         'src/cli/client-options.ts', // public keys of a client
         'src/cli/export.ts', // what is published
         'src/config/logo.ts',
+        'src/node/store-record.ts',
         'src/secret-file.ts',
         'src/store/migrate.ts',
         'src/version.ts',

@@ -109,7 +109,7 @@ async function seed(
   const base = await openBase(
     config,
     { logger: createLogger({ level: 'silent', pretty: false, destination: 2 }) },
-    'apply',
+    'create',
   )
   try {
     const keys = await openKeys(base, { bits: RSA_BITS })

@@ -18,10 +18,21 @@ export interface AuditEntry {
   readonly count: number
 }
 
+/**
+ * Which data key made a MAC. The head always has a MAC of the newest data key: a rotation of the master key, which adds a data key,
+ * signs the head again in the same commit. So a MAC of an older data key means that an older head was put back, or that someone
+ * with an older master key wrote it. `unknown`: there is no MAC, or no data key made it.
+ */
+export type Signature =
+  | { readonly by: 'newest' }
+  | { readonly by: 'older'; readonly dataKey: number; readonly invalidated: boolean }
+  | { readonly by: 'unknown' }
+
 /** Computes and verifies the MAC of the head. A MAC names the data key that it was made with. */
 export interface AuditKeys {
+  /** With the newest data key. */
   create(text: string): string
-  verify(text: string, mac: string): boolean
+  check(text: string, mac: string): Signature
 }
 
 export function createRow(previous: Pick<AuditRow, 'seq' | 'hash'>, entry: AuditEntry): AuditRow {
@@ -52,12 +63,12 @@ export function signHead(keys: AuditKeys, head: Omit<AuditHead, 'mac'>): AuditHe
   return { ...head, mac: keys.create(signedText(head)) }
 }
 
-export function isSigned(keys: AuditKeys, head: AuditHead): boolean {
-  return keys.verify(signedText(head), head.mac ?? '')
+export function signatureOf(keys: AuditKeys | null, head: AuditHead): Signature {
+  return keys === null || head.mac === null ? { by: 'unknown' } : keys.check(signedText(head), head.mac)
 }
 
-const signedText = ({ seq, hash, baseSeq, baseHash }: Omit<AuditHead, 'mac'>): string =>
-  JSON.stringify([seq, hash, baseSeq, baseHash])
+const signedText = ({ seq, hash, baseSeq, baseHash, acceptedAt }: Omit<AuditHead, 'mac'>): string =>
+  JSON.stringify([seq, hash, baseSeq, baseHash, acceptedAt])
 
 function canonical(fields: AuditFields): string {
   const defined = Object.entries(fields).filter(([, value]) => value !== undefined)

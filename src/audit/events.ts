@@ -45,7 +45,9 @@ export const AUDIT_EVENTS = [
   'user.changed',
   'verifier.expected',
   'verifier.deleted',
+  'store.restored',
   'audit.broken',
+  'audit.accepted',
   'audit.dropped',
 ] as const
 
@@ -68,7 +70,10 @@ export interface AuditFields {
   target?: string
   grant_type?: string
   scope?: string
-  /** Why a request was refused or a session ended: an error code or a short constant, never user input. */
+  /**
+   * Why a request was refused or a session ended: an error code or a short constant, never user input. Also what an administrator
+   * gives as the reason of `audit accept`.
+   */
   reason?: string
   /** The exact cause, if the client gets one error for several causes. */
   detail?: FailureDetail

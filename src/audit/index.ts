@@ -4,13 +4,16 @@
  */
 import type { Store } from '../store/index.ts'
 import type { Clock, Logger } from '../system.ts'
-import { type Audit, createAudit } from './events.ts'
+import type { AnchorKeeper } from './anchor.ts'
+import { type Audit, type AuditFields, createAudit } from './events.ts'
 import { type AuditLog, type AuditLogDeps, createAuditLog } from './log.ts'
 
 export interface AuditTrail {
   readonly audit: Audit
   /** The copy in the store. */
   readonly auditLog: AuditLog
+  /** Accepts the copy in the store as it is found, and records that as an event. */
+  readonly acceptAudit: (fields: AuditFields) => Promise<void>
 }
 
 export interface AuditTrailDeps {
@@ -18,6 +21,7 @@ export interface AuditTrailDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly keys: AuditLogDeps['keys']
+  readonly anchor: AnchorKeeper
   /** If false, events go only to the log. */
   readonly stored: boolean
   /** How many rows may wait while the store is unavailable. */
@@ -27,13 +31,14 @@ export interface AuditTrailDeps {
 }
 
 export function createAuditTrail(deps: AuditTrailDeps): AuditTrail {
-  const { store, clock, logger, keys, stored, maxWaiting, observe } = deps
+  const { store, clock, logger, keys, anchor, stored, maxWaiting, observe } = deps
   const auditToLog = createAudit(logger)
   const auditLog = createAuditLog({
     rows: store.auditRows,
     clock,
     logger,
     keys,
+    anchor,
     hasRing: async () => (await store.revisions.read()).ring > 0,
     alarm: (event, fields) => audit(event, fields),
     maxWaiting,
@@ -43,5 +48,14 @@ export function createAuditTrail(deps: AuditTrailDeps): AuditTrail {
     auditLog.record(event, fields)
   }
   const audit = observe(stored ? auditToLogAndStore : auditToLog)
-  return { audit, auditLog }
+  return {
+    audit,
+    auditLog,
+    async acceptAudit(fields) {
+      const now = clock.now()
+      const entry = { event: 'audit.accepted', fields, since: now, at: now, count: 1 } as const
+      await auditLog.accept(stored ? entry : null)
+      observe(auditToLog)('audit.accepted', fields)
+    },
+  }
 }

@@ -7,15 +7,10 @@ import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds } from '../system.ts'
 import { createAggregation } from './aggregation.ts'
-import { type AuditEntry, type AuditKeys, createRow, signHead } from './chain.ts'
+import { type Anchor, type AnchorKeeper, isLater, type KeptAnchor } from './anchor.ts'
+import { type AuditEntry, type AuditKeys, createRow, signatureOf, signHead } from './chain.ts'
 import type { Audit } from './events.ts'
-import {
-  createTamperCheck,
-  findStored,
-  type LogState,
-  type RowRef,
-  type TamperCheckDeps,
-} from './tamper-check.ts'
+import { createTamperCheck, findStored, type LogState, type TamperCheckDeps } from './tamper-check.ts'
 
 export interface AuditLog {
   /** Adds the event to the queue. Never throws. */
@@ -24,8 +19,17 @@ export interface AuditLog {
   flush(all?: 'all'): Promise<void>
   /** Checks whether someone has tampered with the log, and reports it. */
   check(): Promise<void>
-  /** Signs the head of rows that were written before the first data key. Call before the first ring is created. */
+  /** Signs the head of a new log. Call after the first data key and before the first ring is created. */
   signUnsigned(): Promise<void>
+  /**
+   * Accepts the log as it is found, and appends the entry, if rows are kept. From then on the log is intact again.
+   * @throws {Error} if there are no keys
+   */
+  accept(entry: AuditEntry | null): Promise<void>
+  /** The head with a MAC of other keys, for the commit that stores them; null if the log is not intact. */
+  signedWith(keys: AuditKeys): Promise<{ readonly expected: AuditHead; readonly head: AuditHead } | null>
+  /** Updates the anchor outside the database, if the log is intact. @throws if it cannot be written */
+  keepAnchor(): Promise<void>
   /** Deletes at most `limit` of the oldest rows that are older than `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
   state(): AuditLogState
@@ -43,6 +47,7 @@ interface AuditLogState {
 
 export interface AuditLogDeps extends TamperCheckDeps {
   readonly clock: Clock
+  readonly anchor: AnchorKeeper
   /** If more rows wait, the oldest are dropped, and only their number is recorded. */
   readonly maxWaiting: number
 }
@@ -53,16 +58,19 @@ const BATCH = 100
 const ATTEMPTS = 50
 
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
-  const { rows, clock, maxWaiting } = deps
+  const { rows, clock, anchor, maxWaiting } = deps
   const aggregation = createAggregation()
   const tamperCheck = createTamperCheck(deps)
   let queue: AuditEntry[] = []
   /** The batch that is being written. It stays unchanged until it is known to be stored. */
   let batch: AuditEntry[] = []
   /** Last rows of earlier attempts at this batch. After a lost connection, any of them may have been stored. */
-  let possibleEnds: RowRef[] = []
+  let possibleEnds: Anchor[] = []
   let cached: LogState | undefined
-  let newest: RowRef | undefined
+  /** The newest row that this process, or the store record, knows of an intact log. */
+  let newest: KeptAnchor | undefined
+  /** The anchor that this process has kept outside the database. */
+  let kept: KeptAnchor | undefined
   let droppedEntry: AuditEntry | undefined
   let written = 0
   let dropped = 0
@@ -116,13 +124,10 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function writeBatch(): Promise<void> {
-    const keys = await requireKeys()
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const stored = cached ? null : await findStored(rows, possibleEnds)
-      if (stored) {
-        newest = stored
-        return
-      }
+      if (!cached && (await findStored(rows, possibleEnds))) return
+      // For each attempt: a rotation of the master key may have moved the head, and then another data key signs.
+      const keys = await requireKeys()
       const { head, last, intact } = cached ?? (await inspect(keys))
       const newRows: AuditRow[] = []
       for (const entry of batch) newRows.push(createRow(newRows.at(-1) ?? last, entry))
@@ -144,7 +149,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       }
       if (added) {
         cached = { head: newHead, last: end, intact }
-        newest = end
+        if (intact) newest = newHead
         return
       }
     }
@@ -158,9 +163,36 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function inspect(keys: AuditKeys | null): Promise<LogState> {
+    // Before the log is read, which other nodes continue to write.
+    newest ??= anchor.read() ?? undefined
     const state = await tamperCheck.inspect(keys, newest)
-    newest = state.head
+    if (state.intact) newest = state.head
     return state
+  }
+
+  /** False if the head was moved concurrently. */
+  async function acceptOnce(keys: AuditKeys, entry: AuditEntry | null): Promise<boolean> {
+    const { head, firstSeq, lastSeq } = await rows.state()
+    if (!head) {
+      await inspect(keys)
+      return false
+    }
+    const isSigned = signatureOf(keys, head).by === 'newest'
+    // Without a MAC, the beginning of the log is believed only if it fits the rows.
+    const isBase = isSigned || firstSeq === null || firstSeq === head.baseSeq + 1
+    const base = isBase
+      ? { baseSeq: head.baseSeq, baseHash: head.baseHash }
+      : { baseSeq: firstSeq - 1, baseHash: '' }
+    const [lastRow] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
+    const last = lastRow ?? { seq: base.baseSeq, hash: base.baseHash }
+    const row = entry && createRow(last, entry)
+    const { seq, hash } = row ?? last
+    const earlier = Math.max(isSigned ? head.acceptedAt : 0, newest?.acceptedAt ?? 0)
+    const newHead = signHead(keys, { seq, hash, ...base, acceptedAt: Math.max(clock.now(), earlier + 1) })
+    if (!(await rows.append(head, row ? [row] : [], newHead))) return false
+    cached = undefined
+    newest = newHead
+    return true
   }
 
   return {
@@ -180,16 +212,42 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       enqueue(async () => {
         const keys = await requireKeys()
         const { head } = await rows.state()
-        if (!keys || !head || head.mac !== null || head.seq === 0 || (await deps.hasRing())) return
+        // With a ring, an unsigned head means that someone has tampered with it.
+        if (!keys || !head || head.mac !== null || (await deps.hasRing())) return
         cached = undefined
         // If another process moves the head concurrently, that process signs it.
         await rows.append(head, [], signHead(keys, head))
       }),
 
+    accept: (entry) =>
+      enqueue(async () => {
+        newest ??= anchor.read() ?? undefined
+        for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+          const keys = await requireKeys()
+          if (!keys) throw new Error('the store has no keys yet, so there is nothing to accept')
+          if (await acceptOnce(keys, entry)) return
+        }
+        throw new StoreUnavailable(new Error('other nodes won every attempt to write the audit log'))
+      }),
+
+    signedWith: (keys) =>
+      enqueue(async () => {
+        const { head, intact } = await inspect(await requireKeys())
+        cached = undefined
+        return intact ? { expected: head, head: signHead(keys, head) } : null
+      }),
+
+    async keepAnchor() {
+      if (!newest || (kept && !isLater(newest, kept))) return
+      const { seq, hash, acceptedAt } = newest
+      await anchor.advance({ seq, hash, acceptedAt })
+      kept = { seq, hash, acceptedAt }
+    },
+
     prune: (before, limit) =>
       enqueue(async () => {
-        const keys = await requireKeys()
         for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+          const keys = await requireKeys()
           const { head, intact } = await inspect(keys)
           // A log that was tampered with is evidence and is not pruned.
           if (!intact) return 0

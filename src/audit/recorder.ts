@@ -6,7 +6,7 @@ import type { AuditLog } from './log.ts'
 const WRITE_INTERVAL_MS = 100
 /** While writing fails. */
 const RETRY_INTERVAL_MS = 1000
-/** How often the end of the audit log is logged, as an anchor outside the database. */
+/** How often the end of the audit log is logged, as an anchor that other machines may keep. */
 const ANCHOR_INTERVAL: Seconds = 3600
 
 export interface Recorder {
@@ -18,6 +18,9 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let stopped = false
   let checked = false
   let failing = false
+  let unkept = false
+  /** At most once a second, because each time flushes a file to disk. */
+  let keptAt: EpochSeconds = 0
   let anchoredAt: EpochSeconds = clock.now()
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
@@ -29,6 +32,7 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
       await log.flush(all)
       if (failing) logger.info('the audit log can be written to the store again')
       failing = false
+      await keepAnchor(all === 'all')
     } catch (error) {
       // Logged once, not at every attempt.
       if (!failing)
@@ -39,6 +43,25 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
       failing = true
     }
     if (Math.abs(clock.now() - anchoredAt) >= ANCHOR_INTERVAL) logAnchor()
+  }
+
+  async function keepAnchor(isLast: boolean): Promise<void> {
+    const now = clock.now()
+    if (now === keptAt && !isLast) return
+    keptAt = now
+    try {
+      await log.keepAnchor()
+      if (unkept) logger.info('the end of the audit log is kept outside the database again')
+      unkept = false
+    } catch (error) {
+      if (!unkept) {
+        logger.warn(
+          { err: error },
+          'the end of the audit log cannot be kept outside the database: set KEYTURN_STORE_RECORD_FILE',
+        )
+      }
+      unkept = true
+    }
   }
 
   function logAnchor(): void {

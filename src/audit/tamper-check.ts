@@ -2,21 +2,26 @@
  * Checks whether someone other than Keyturn has changed the audit log, and reports it. Called before each write that does not
  * continue this node's own. Must not know how rows are written.
  */
-import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
+import type { AuditHead, AuditStore } from '../store/contracts/audit.ts'
 import type { Logger } from '../system.ts'
-import { type AuditKeys, isSigned } from './chain.ts'
+import type { Anchor, KeptAnchor } from './anchor.ts'
+import { type AuditKeys, type Signature, signatureOf } from './chain.ts'
 import type { Audit } from './events.ts'
 
 /** The `reason` of `audit.broken`. */
-type Problem = 'head changed' | 'head missing' | 'rows after the head' | 'rolled back'
-
-export type RowRef = Pick<AuditRow, 'seq' | 'hash'>
+type Problem =
+  | 'head changed'
+  | 'head signed with an old key'
+  | 'head missing'
+  | 'rows after the head'
+  | 'end cut off'
+  | 'rolled back'
 
 export interface LogState {
   readonly head: AuditHead
   /** The row that the next row follows. */
-  readonly last: RowRef
-  /** If false, the head is moved without a valid MAC, so that the damage stays visible. */
+  readonly last: Anchor
+  /** If false, the head is moved without a valid MAC, so that the damage stays visible until an administrator accepts it. */
   readonly intact: boolean
 }
 
@@ -36,49 +41,58 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
 
   /**
    * Reads the state of the log, and checks whether a Keyturn node has written it.
-   * @param newest the newest row that this process knows
+   * @param newest the newest row that this process, or the store record, knows of an intact log
    */
-  async function inspect(keys: AuditKeys | null, newest: RowRef | undefined): Promise<LogState> {
+  async function inspect(keys: AuditKeys | null, newest: KeptAnchor | undefined): Promise<LogState> {
+    // Asked before the head is read: the head is signed before the ring is created, so with a ring no head is unsigned.
+    const mustBeSigned = await hasRing()
     const { head, firstSeq, lastSeq } = await rows.state()
     if (!head) return replaceMissingHead(firstSeq, lastSeq, newest)
-    const problem = await findProblem(keys, head, lastSeq, newest)
+    const problem =
+      (await findSignatureProblem(keys, head, mustBeSigned)) ?? (await findProblem(head, lastSeq, newest))
     if (problem) reportProblem(problem, head, newest)
-    return {
-      head,
-      last: { seq: Math.max(head.seq, lastSeq), hash: head.hash },
-      intact: problem === null || problem === 'rolled back',
-    }
+    // An administrator has accepted the log: the same problem is reported if it comes back.
+    else reported.clear()
+    return { head, last: { seq: Math.max(head.seq, lastSeq), hash: head.hash }, intact: problem === null }
   }
 
   async function findProblem(
-    keys: AuditKeys | null,
     head: AuditHead,
     lastSeq: number,
-    newest: RowRef | undefined,
+    newest: KeptAnchor | undefined,
   ): Promise<Problem | null> {
-    if (!(await isAuthentic(keys, head))) return 'head changed'
     if (lastSeq > head.seq) return 'rows after the head'
-    if (!newest || head.baseSeq >= newest.seq || (await findStored(rows, [newest]))) return null
+    if (head.seq > head.baseSeq && lastSeq < head.seq) return 'end cut off'
+    return newest && (await wasRolledBack(head, newest)) ? 'rolled back' : null
+  }
+
+  async function wasRolledBack(head: AuditHead, newest: KeptAnchor): Promise<boolean> {
+    if (head.acceptedAt !== newest.acceptedAt) return head.acceptedAt < newest.acceptedAt
+    if (newest.seq <= head.baseSeq) return newest.seq === head.baseSeq && newest.hash !== head.baseHash
+    if (await findStored(rows, [newest])) return false
     // The row may have been pruned after the head was read.
     const reread = await rows.state()
-    return (reread.head?.baseSeq ?? 0) >= newest.seq ? null : 'rolled back'
+    return (reread.head?.baseSeq ?? 0) < newest.seq
   }
 
-  async function isAuthentic(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
-    if (head.mac !== null) {
-      if (keys !== null && isSigned(keys, head)) return true
-      // Another node may have used a newer data key.
-      const current = await loadKeys()
-      return current !== null && isSigned(current, head)
-    }
-    return (head.seq === 0 && head.baseSeq === 0) || !(await hasRing())
+  async function findSignatureProblem(
+    keys: AuditKeys | null,
+    head: AuditHead,
+    mustBeSigned: boolean,
+  ): Promise<Problem | null> {
+    let signature: Signature = signatureOf(keys, head)
+    // Another node may have used a newer data key.
+    if (signature.by !== 'newest') signature = signatureOf(await loadKeys(), head)
+    if (signature.by === 'newest') return null
+    if (signature.by === 'older') return 'head signed with an old key'
+    return head.mac === null && !mustBeSigned ? null : 'head changed'
   }
 
-  /** Someone has deleted the head. The log continues with an invalid head, so that it never verifies again. */
+  /** Someone has deleted the head. The log continues with an invalid head, until an administrator accepts it. */
   async function replaceMissingHead(
     firstSeq: number | null,
     lastSeq: number,
-    newest: RowRef | undefined,
+    newest: KeptAnchor | undefined,
   ): Promise<LogState> {
     const [end] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
     const head = {
@@ -86,6 +100,7 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
       hash: end?.hash ?? '',
       baseSeq: Math.max(0, (firstSeq ?? 1) - 1),
       baseHash: '',
+      acceptedAt: 0,
       mac: 'none',
     }
     await rows.putHead(head)
@@ -93,7 +108,7 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
     return { head, last: head, intact: false }
   }
 
-  function reportProblem(reason: Problem, { seq, hash }: AuditHead, newest: RowRef | undefined): void {
+  function reportProblem(reason: Problem, { seq, hash }: AuditHead, newest: Anchor | undefined): void {
     if (reported.has(reason)) return
     reported.add(reason)
     logger.error(
@@ -107,7 +122,10 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
 }
 
 /** The first of these rows that the store has with this hash. */
-export async function findStored(rows: AuditStore, ends: readonly RowRef[]): Promise<RowRef | null> {
+export async function findStored(
+  rows: Pick<AuditStore, 'page'>,
+  ends: readonly Anchor[],
+): Promise<Anchor | null> {
   for (const end of ends) {
     const [row] = await rows.page(end.seq - 1, 1)
     if (row?.seq === end.seq && row.hash === end.hash) return end

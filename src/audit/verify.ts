@@ -1,6 +1,7 @@
 /** Verifies the whole audit log and returns what does not fit. Must not change anything. */
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
-import { type AuditKeys, hashRow, isSigned } from './chain.ts'
+import type { Anchor, KeptAnchor } from './anchor.ts'
+import { type AuditKeys, hashRow, signatureOf } from './chain.ts'
 
 export interface VerifyResult {
   /** How many rows were read. */
@@ -9,16 +10,13 @@ export interface VerifyResult {
   readonly head: string | null
   /** `seq` of the last row that was pruned. */
   readonly prunedTo: number
-  /** Whether the head has a valid MAC; null if no master key exists yet. */
+  /** Whether the head has a valid MAC of the newest data key; null if the store has no ring yet. */
   readonly signed: boolean | null
   /** One sentence for each; empty if the log is intact. */
   readonly findings: readonly string[]
 }
 
-export interface Anchor {
-  readonly seq: number
-  readonly hash: string
-}
+type Kept = NonNullable<VerifyDeps['kept']>
 
 interface VerifyDeps {
   readonly rows: Pick<AuditStore, 'state' | 'page'>
@@ -26,6 +24,8 @@ interface VerifyDeps {
   readonly hasRing: boolean
   /** An earlier end of the log, kept outside the database. */
   readonly anchor?: Anchor
+  /** The anchor of the store record, which must be read before the log, and the name of its file. */
+  readonly kept?: { readonly anchor: KeptAnchor; readonly file: string }
 }
 
 const PAGE = 1000
@@ -44,7 +44,7 @@ export async function verifyLog(deps: VerifyDeps): Promise<VerifyResult> {
   }
 }
 
-async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<VerifyResult> {
+async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Promise<VerifyResult> {
   const { head, firstSeq, lastSeq } = await rows.state()
   const findings: string[] = []
   const report = (text: string) => {
@@ -54,7 +54,9 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
   // Without a head, the chain is verified from the first stored row.
   let previous: Pick<AuditRow, 'seq' | 'hash'> | null = head ? base : null
   let count = 0
-  let hashAtAnchor: string | undefined = anchor?.seq === base.seq ? base.hash : undefined
+  /** `seq` → `hash` of the rows that the anchors name. */
+  const anchored = new Map([[base.seq, base.hash]])
+  const named = [anchor?.seq, kept?.anchor.seq]
   const broken: Broken[] = []
 
   if (head && firstSeq !== null && firstSeq <= base.seq) {
@@ -72,7 +74,7 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
       else if (previous && broken.length < MAX_FINDINGS && hashRow(previous.hash, row) !== row.hash) {
         broken.push({ row, previous: previous.hash })
       }
-      if (row.seq === anchor?.seq) hashAtAnchor = row.hash
+      if (named.includes(row.seq)) anchored.set(row.seq, row.hash)
       previous = row
     }
     after = page.at(-1)?.seq ?? end
@@ -82,12 +84,8 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
   if (!head) report('the head of the log is missing')
   else checkHead(head, previous ?? base)
   checkAnchor()
-  const signed = !head || (keys === null && !hasRing) ? null : isSignedOrEmpty(head)
-  if (signed === false) {
-    report(
-      'the head was not written by Keyturn: rows may have been cut off at the end, or all rows rewritten',
-    )
-  }
+  if (head && kept) checkKept(head, kept)
+  const signed = head && hasRing ? checkSignature(head) : null
   const last = previous && previous.seq > 0 ? `${previous.seq}:${previous.hash}` : null
   return { rows: count, head: last, prunedTo: base.seq, signed, findings }
 
@@ -99,15 +97,40 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
   }
 
   function checkAnchor(): void {
-    if (!anchor || hashAtAnchor === anchor.hash) return
+    if (!anchor || anchored.get(anchor.seq) === anchor.hash) return
     if (anchor.seq < base.seq) report(`row ${anchor.seq} was pruned: the anchor is too old to be compared`)
     else if (anchor.seq > end) report(`the log ends at row ${end}, before the anchor: its end was cut off`)
     else report(`row ${anchor.seq} is not the row of the anchor: the log was rewritten`)
   }
 
-  function isSignedOrEmpty(head: AuditHead): boolean {
-    if (keys && isSigned(keys, head)) return true
-    return head.mac === null && head.seq === 0 && head.baseSeq === 0
+  function checkKept(head: AuditHead, { anchor: { seq, hash, acceptedAt }, file }: Kept): void {
+    // Accepted since: the log may have gone back, and the acceptance is in it.
+    if (head.acceptedAt > acceptedAt) return
+    if (head.acceptedAt < acceptedAt) {
+      report(`the log is from before the acceptance that ${file} knows: an older copy was put back`)
+    } else if (seq >= base.seq && anchored.get(seq) !== hash) {
+      report(
+        seq > end
+          ? `the log ends at row ${end}, before row ${seq} in ${file}: its end was cut off, or an older copy was put back`
+          : `row ${seq} is not the row in ${file}: an older copy was put back, or the log was rewritten`,
+      )
+    }
+  }
+
+  function checkSignature(head: AuditHead): boolean {
+    const signature = signatureOf(keys, head)
+    if (signature.by === 'newest') return true
+    if (signature.by === 'older') {
+      const state = signature.invalidated ? 'was invalidated by master-key rotate' : 'signs no longer'
+      report(
+        `the head has a MAC of data key ${signature.dataKey}, which ${state}: an older head was put back, or someone with an older master key wrote it`,
+      )
+    } else {
+      report(
+        'the head was not written by Keyturn: rows may have been cut off at the end, or all rows rewritten',
+      )
+    }
+    return false
   }
 }
 

@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from 'commander'
 import { normalizeUsername } from '../accounts/username.ts'
+import type { Anchor } from '../audit/anchor.ts'
 import { AUDIT_EVENTS } from '../audit/events.ts'
-import { type Anchor, verifyLog } from '../audit/verify.ts'
+import { type VerifyResult, verifyLog } from '../audit/verify.ts'
 import { duration } from '../config/parsers.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import type { Base } from '../node/base.ts'
@@ -40,6 +41,14 @@ export const auditCommand: CommandFactory = (context) =>
             .action((options: Json & { anchor?: Anchor }) => verify(context, options)),
           'audit verify',
         ),
+      )
+      .addCommand(
+        examples(
+          action('accept', 'accept the log as it is found, after audit verify has found something')
+            .requiredOption('--reason <text>', 'what happened; it is kept in the log', reasonOption)
+            .action((options: Json & { reason: string }) => accept(context, options)),
+          'audit accept --reason "restored the backup of monday"',
+        ),
       ),
     'audit --since 1h --user alice',
     'audit --event keys.rotated --json',
@@ -66,6 +75,14 @@ function limitOption(value: string): number {
   const parsed = /^\d{1,6}$/.test(value) ? Number(value) : 0
   if (parsed >= 1 && parsed <= MAX_LIMIT) return parsed
   throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_LIMIT}.`)
+}
+
+const MAX_REASON = 500
+
+function reasonOption(value: string): string {
+  const text = value.trim()
+  if (text !== '' && text.length <= MAX_REASON) return text
+  throw new InvalidArgumentError(`It must be a text of at most ${MAX_REASON} characters.`)
 }
 
 function anchorOption(value: string): Anchor {
@@ -181,17 +198,9 @@ function details({ count, since, fields }: ReturnType<typeof describe>): string 
 }
 
 function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<void> {
-  return context.withStore(async ({ config, store }) => {
-    const keys = await auditKeys(config, store)()
-    const verdict = await verifyLog({
-      rows: store.auditRows,
-      keys,
-      hasRing: (await store.revisions.read()).ring > 0,
-      ...(options.anchor ? { anchor: options.anchor } : {}),
-    })
+  return context.withStore(async (base) => {
+    const verdict = await inspect(base, options.anchor)
     const { rows, head, findings } = verdict
-    if (!keys && verdict.signed === false)
-      throw new CommandError('the master key is missing, so the signature of the audit log cannot be checked')
     const value = {
       intact: findings.length === 0,
       rows,
@@ -203,8 +212,46 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
     const summary = `${count(rows, 'row')}${head === null ? '' : `, the last is ${head}`}`
     const lines = findings.length === 0 ? [`intact: ${summary}`] : [...findings, `not intact: ${summary}`]
     if (verdict.signed === null && rows > 0)
-      context.note('there is no master key yet, so the audit log is not signed')
+      context.note('the store has no key ring yet, so the log is not signed')
     context.print(options, value, lines.join('\n'))
     if (findings.length > 0) throw new AlreadyReported()
+  })
+}
+
+async function inspect({ config, store, record }: Base, anchor?: Anchor): Promise<VerifyResult> {
+  // Before the log is read, which a server may continue to write.
+  const kept = record.read()
+  const keys = await auditKeys(config, store)()
+  const verdict = await verifyLog({
+    rows: store.auditRows,
+    keys,
+    hasRing: (await store.revisions.read()).ring > 0,
+    ...(anchor ? { anchor } : {}),
+    ...(kept ? { kept: { anchor: kept, file: `${record.file}` } } : {}),
+  })
+  if (!keys && verdict.signed === false)
+    throw new CommandError('the master key is missing: its signature cannot be checked')
+  return verdict
+}
+
+/** The findings about rows stay until the rows are pruned: no acceptance can tell what was in them. */
+function accept(context: Context, options: Json & { reason: string }): Promise<void> {
+  return context.withStore(async (base) => {
+    const { findings } = await inspect(base)
+    if (findings.length === 0) throw new CommandError('the audit log is intact: there is nothing to accept')
+    const kept = base.record.read()
+    await base.acceptAudit({
+      actor: context.actor,
+      reason: options.reason,
+      ...(kept ? { target: `${kept.seq}:${kept.hash}` } : {}),
+    })
+    await base.auditLog.keepAnchor()
+    const { findings: left, head } = await inspect(base)
+    const lines = [
+      ...findings.map((finding) => `accepted: ${finding}`),
+      ...left.map((finding) => `stays until the rows are pruned: ${finding}`),
+      `The log continues after ${head}.`,
+    ]
+    context.print(options, { accepted: findings, left, head }, lines.join('\n'))
   })
 }

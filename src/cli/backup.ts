@@ -1,10 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { sameFile, writeWhole } from '../durable-file.ts'
+import { StoreMissing } from '../store/db.ts'
 import {
   assertIntegrity,
   copyDatabase,
   databaseFile,
+  databaseName,
   isPostgres,
   openCopy,
   sideFiles,
@@ -28,7 +30,7 @@ export const backupCommand: CommandFactory = (context) =>
 
 async function backup(context: Context, target: string, options: FileOptions): Promise<void> {
   const source = embeddedFile(context, 'pg_dump --format=custom')
-  if (!existsSync(source)) throw new CommandError(`there is no database ${source}`)
+  if (!existsSync(source)) throw new StoreMissing(databaseName(context.config().databaseUrl))
   if (!existsSync(dirname(target))) {
     // The folder is not created, because it may be the mount point of a disk that is not mounted.
     throw new CommandError(`there is no folder ${dirname(target)}`)

@@ -6,7 +6,9 @@ import { KeyturnError } from '../errors.ts'
 import { type Keys, openKeys } from '../keys/index.ts'
 import { createLogger } from '../log/logger.ts'
 import { type Base, closeBase, openBase, type System } from '../node/base.ts'
+import { assertRecorded } from '../node/own-store.ts'
 import { printable } from '../printable.ts'
+import { databaseName } from '../store/index.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
@@ -43,7 +45,7 @@ export interface Context {
   system(config: Config): System
   /** Opens the store, runs `work` and closes the store. */
   withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
-  /** Like `withStore`, with the master key and the key ring, which are created if they do not exist. */
+  /** Like `withStore`, with the master key and the key ring. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
   /** Prints the value with `--json`, otherwise the text. */
   print(options: Json, value: unknown, text: string): void
@@ -71,8 +73,9 @@ export function createContext(given: Io): Context {
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
     const systemDeps = system(config)
-    const base = await openBase(config, systemDeps, 'new-only')
+    const base = await openBase(config, systemDeps, 'current')
     try {
+      await assertOwnStore(base)
       return await work(base)
     } finally {
       await closeBase(base, systemDeps.logger)
@@ -85,12 +88,30 @@ export function createContext(given: Io): Context {
     config: () => loadConfig(io.env, io.cwd),
     system,
     withStore,
-    withKeys: (work) => withStore(async (base) => work(base, await openKeys(base))),
+    withKeys: (work) =>
+      withStore(async (base) => {
+        if ((await base.store.ring.read()) === null) {
+          const place = databaseName(base.config.databaseUrl)
+          throw new CommandError(`the database at ${place} has no key ring: keyturn serve creates one`)
+        }
+        return work(base, await openKeys(base))
+      }),
     print({ json }, value, text) {
       io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
     },
     note: (text) => io.err(`note: ${printable(text)}\n`),
   }
+}
+
+/** A user who may not read the keys folder can still run the commands that need no key. */
+async function assertOwnStore({ store, config, record }: Base): Promise<void> {
+  try {
+    record.recorded()
+  } catch (error) {
+    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') return
+    throw error
+  }
+  assertRecorded(await store.identity.read(), config, record)
 }
 
 /** A command that can be run, as opposed to a group of commands. All of them take `--json`. */

@@ -6,10 +6,12 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
 import { activeKey, automaticRotationAt, isPublished, leavesAt, nextKey, SKEW } from '../keys/ring.ts'
+import { assertRecorded, explainMissing } from '../node/own-store.ts'
+import { createStoreRecord, type StoreRecord } from '../node/store-record.ts'
 import type { Ring } from '../store/contracts/ring.ts'
-import type { Db } from '../store/db.ts'
-import { createStore, databaseFile } from '../store/index.ts'
-import { migrationStatus } from '../store/migrate.ts'
+import { type Db, StoreMissing } from '../store/db.ts'
+import { createStore, databaseFile, databaseName } from '../store/index.ts'
+import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { type EpochSeconds, systemClock } from '../system.ts'
 import { checkKeys, checkMasterKey, checkMasterKeyRotation } from './doctor-keys.ts'
 import { checkServer } from './doctor-server.ts'
@@ -60,7 +62,12 @@ export async function runChecks(io: Io): Promise<Finding[]> {
     await check('data folder', () => checkFolder(dirname(file)))
     await check('database file', () => checkDatabaseFile(file))
   }
-  const db = await check('store', () => openExisting(config))
+  const record = createStoreRecord(config)
+  const db = await check('store', () =>
+    openExisting(config).catch((error) => {
+      throw explainMissing(error, config, record)
+    }),
+  )
   /** undefined if unknown, null if there is no ring. */
   let ring: Ring | null | undefined = db === null ? null : undefined
   try {
@@ -71,9 +78,11 @@ export async function runChecks(io: Io): Promise<Finding[]> {
     if (db) {
       await check('durability', () => checkDurability(db, config))
       await check('integrity', () => checkIntegrity(db, config))
-      const ready = await check('migrations', () => checkMigrations(db))
-      if (ready) ring = await check('ring', () => checkRing(db, sharedClock.now()))
-      else if (ready === false) ring = null
+      const ready = await check('migrations', () => checkMigrations(db, config))
+      if (ready) {
+        await check('store record', () => checkRecord(db, config, record))
+        ring = await check('ring', () => checkRing(db, sharedClock.now()))
+      }
     }
     if (ring) {
       const knownRing = ring
@@ -109,6 +118,14 @@ function checkClock(now: EpochSeconds): readonly [string] {
   return [`it is ${time(now)}`]
 }
 
+async function checkRecord(db: Db, config: Config, record: StoreRecord): Promise<readonly [string]> {
+  if (record.file === null) return ['off: nothing outside the database tells whether it is the right one']
+  const recorded = record.recorded()
+  if (!recorded) return [`${record.file} will be created when the server starts`]
+  assertRecorded(await createStore(db).identity.read(), config, record)
+  return [`${record.file} names this store, and row ${recorded.audit.seq} of its audit log`]
+}
+
 /** Seconds. Clocks that are synchronised differ by much less. */
 const MAX_CLOCK_DIFFERENCE = 5
 
@@ -139,10 +156,10 @@ function checkDatabaseFile(file: string): readonly [string] {
   return [`${file}, readable by its owner only`]
 }
 
-async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {
+async function checkMigrations(db: Db, config: Config): Promise<readonly [string, true]> {
   const steps = await migrationStatus(db)
+  if (isEmpty(steps)) throw new StoreMissing(databaseName(config.databaseUrl))
   const missing = steps.filter(({ applied_at }) => applied_at === null)
-  if (missing.length === steps.length) return ['none applied yet: the first start applies them', false]
   if (missing.length > 0) {
     throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: run keyturn migrate`)
   }

@@ -1,5 +1,4 @@
 /** Checks of the database: that it opens, is durable and is undamaged. */
-import { existsSync } from 'node:fs'
 import type { Config } from '../config/load.ts'
 import { databaseOptions } from '../node/base.ts'
 import type { Db } from '../store/db.ts'
@@ -10,7 +9,6 @@ export async function openExisting(config: Config): Promise<readonly [string, Db
   const file = databaseFile(config.databaseUrl)
   if (!remote) {
     if (file === null) return ['in memory: all data is lost when the server stops', null]
-    if (!existsSync(file)) return ['none yet: keyturn serve creates it', null]
   }
   const db = openDb(config.databaseUrl, databaseOptions(config))
   try {

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
 import type { Config } from '../config/load.ts'
 import { databaseOptions } from '../node/base.ts'
-import { databaseFile, openDb } from '../store/index.ts'
-import { type MigrationStatus, migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
+import { StoreMissing } from '../store/db.ts'
+import { databaseName, openDb } from '../store/index.ts'
+import { ensureSchema, isEmpty, type MigrationStatus, migrationStatus } from '../store/migrate.ts'
 import { systemClock } from '../system.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { table, time } from './output.ts'
@@ -26,7 +26,8 @@ async function apply(context: Context, options: Json): Promise<void> {
   const config = context.config()
   const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
-    const applied = await migrate(db, context.io.clock ?? systemClock)
+    const name = databaseName(config.databaseUrl)
+    const applied = await ensureSchema(db, context.io.clock ?? systemClock, 'apply', name)
     const text = applied.length === 0 ? 'up to date' : applied.map((name) => `applied ${name}`).join('\n')
     context.print(options, { applied }, text)
   } finally {
@@ -44,14 +45,11 @@ async function status(context: Context, options: Json): Promise<void> {
 }
 
 async function readStatus(config: Config): Promise<MigrationStatus[]> {
-  const file = databaseFile(config.databaseUrl)
-  // Opening the file would create it.
-  if (file !== null && !existsSync(file)) {
-    return readMigrations().map(({ name }) => ({ name, applied_at: null }))
-  }
   const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
-    return await migrationStatus(db)
+    const steps = await migrationStatus(db)
+    if (isEmpty(steps)) throw new StoreMissing(databaseName(config.databaseUrl))
+    return steps
   } finally {
     await db.close()
   }

@@ -1,11 +1,15 @@
-import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { noAnchorKeeper } from '../audit/anchor.ts'
+import { createAuditTrail } from '../audit/index.ts'
 import type { Config } from '../config/load.ts'
 import { sameFile, writeWhole } from '../durable-file.ts'
+import { auditKeys } from '../keys/audit-keys.ts'
 import { decryptDataKey } from '../keys/data-keys.ts'
 import { DecryptionError } from '../keys/encryption.ts'
 import { masterKeyFile } from '../keys/master-key.ts'
 import { createMasterKeys } from '../keys/master-keys.ts'
+import { createStoreRecord, type RecordedStore, type StoreRecord } from '../node/store-record.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
 import {
   assertIntegrity,
@@ -15,9 +19,9 @@ import {
   type Store,
   sideFiles,
 } from '../store/index.ts'
-import { migrationStatus } from '../store/migrate.ts'
+import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
-import { systemRandom } from '../system.ts'
+import { systemClock, systemRandom } from '../system.ts'
 import { embeddedFile, type FileOptions, summaryText } from './backup.ts'
 import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 
@@ -47,15 +51,17 @@ async function restore(context: Context, backup: string, options: FileOptions): 
   const lock = exists ? lockDatabase(target) : null
   try {
     let aside: string | null = null
-    const summary = await writeWhole(target, { replace: exists }, async (draft) => {
+    const record = createStoreRecord(config)
+    const { recorded, ...summary } = await writeWhole(target, { replace: exists }, async (draft) => {
       copyFileSync(backup, draft)
       // If the database was copied with another tool, part of its data may be in the write-ahead log.
       if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)
       assertIntegrity(draft, backup)
-      const summary = await prepare(draft, backup, config)
+      const summary = await prepare(draft, backup, { context, config, record })
       if (exists) aside = moveAside(target)
       return summary
     })
+    await keepRecord(context, record, recorded)
     const value = { database: target, ...summary, put_aside: aside }
     const lines = [`${target}: ${summaryText(summary)}`]
     if (aside !== null) lines.push(`The previous database is now ${aside}`)
@@ -80,19 +86,79 @@ function lockDatabase(target: string): Reader | null {
 async function prepare(
   draft: string,
   backup: string,
-  config: Config,
-): Promise<Summary & { pending: number; active: string | null }> {
+  use: { readonly context: Context; readonly config: Config; readonly record: StoreRecord },
+): Promise<Summary & { pending: number; active: string | null; recorded: RecordedStore | null }> {
   const db = openDb(`sqlite:${draft}`)
   try {
     const steps = await migrationStatus(db)
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
-    if (pending === steps.length) throw new CommandError(`${backup} is not a backup of Keyturn`)
+    if (isEmpty(steps)) throw new CommandError(`${backup} is not a backup of Keyturn`)
     const store = createStore(db)
-    const active = await decryptAll(store, config)
+    const active = await decryptAll(store, use.config)
     await store.status.startNewLists()
-    return { ...(await summarize(db)), pending, active }
+    // Not into an older schema: the first start after the restore keeps the anchor then.
+    const isComplete = active !== null && pending === 0
+    const recorded = isComplete ? await recordRestore(store, backup, use) : null
+    return { ...(await summarize(db)), pending, active, recorded }
   } finally {
     await db.close()
+  }
+}
+
+/**
+ * The audit log goes back to the time of the backup, and this command is how an administrator says so: the event names the row that
+ * the log had reached, and the log counts as accepted. A log that is not sound in the backup stays so.
+ */
+async function recordRestore(
+  store: Store,
+  backup: string,
+  { context, config, record }: Parameters<typeof prepare>[2],
+): Promise<RecordedStore | null> {
+  const before = readOrNull(record)
+  const { audit, auditLog } = createAuditTrail({
+    store,
+    clock: context.io.clock ?? systemClock,
+    logger: context.system(config).logger,
+    keys: auditKeys(config, store),
+    anchor: noAnchorKeeper,
+    stored: config.auditRetention !== null,
+    maxWaiting: Number.POSITIVE_INFINITY,
+    observe: (trail) => trail,
+  })
+  const reached = before
+    ? { reason: `the audit log had reached ${before.audit.seq}:${before.audit.hash}` }
+    : {}
+  audit('store.restored', { actor: context.actor, target: basename(backup), ...reached })
+  await auditLog.flush('all')
+  const [name, { head }] = [await store.identity.read(), await store.auditRows.state()]
+  if (name === null || !head) return null
+  const { seq, hash, acceptedAt } = head
+  return { store: name, audit: { seq, hash, acceptedAt } }
+}
+
+/** A record that is damaged does not keep an administrator from restoring. */
+function readOrNull(record: StoreRecord): RecordedStore | null {
+  try {
+    return record.recorded()
+  } catch {
+    return null
+  }
+}
+
+async function keepRecord(
+  context: Context,
+  record: StoreRecord,
+  recorded: RecordedStore | null,
+): Promise<void> {
+  if (record.file === null) return
+  try {
+    if (recorded) await record.write(recorded)
+    // What it says is of the store that was there before.
+    else rmSync(record.file, { force: true })
+  } catch (error) {
+    context.note(
+      `${record.file} still names the store that was there before (${(error as NodeJS.ErrnoException).code}): delete it before the next start`,
+    )
   }
 }
 

@@ -10,13 +10,15 @@ import { issuerBase } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
 import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { closeBase, openBase, type System } from '../node/base.ts'
+import { type Base, closeBase, openBase, type System } from '../node/base.ts'
 import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
 import type { NodeInfo } from '../node/heartbeat.ts'
+import { assertRecorded, assertRing, explainMissing, openingFor, recordStore } from '../node/own-store.ts'
 import { openServer, type Server } from '../node/server.ts'
+import { createStoreRecord } from '../node/store-record.ts'
 import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
-import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { withProgress } from './progress.ts'
 
@@ -28,12 +30,17 @@ export const serveCommand: CommandFactory = (context) =>
   examples(
     action('serve', 'run the server')
       .addOption(bitsOption('RSA key size for a new key ring'))
-      .action((options: KeyOptions & { json?: boolean }) => serve(context, options)),
+      .option('--new', 'the store is meant to be new, although the master key belongs to another one')
+      .action((options: ServeOptions) => serve(context, options)),
     'serve',
     'serve --bits 4096',
   )
 
-async function serve(context: Context, options: KeyOptions & { json?: boolean }): Promise<void> {
+interface ServeOptions extends KeyOptions, Json {
+  readonly new?: boolean
+}
+
+async function serve(context: Context, options: ServeOptions): Promise<void> {
   const { io } = context
   const stopped = io.stopSignal()
   const { config, release } = await reservePort(context.config())
@@ -42,7 +49,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const metrics = createMetrics({ processMetrics: true })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
   const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
-  const base = await openBase(config, system, 'apply')
+  const base = await openOwnBase(config, system, options.new === true)
   let recorder: Recorder | undefined
   try {
     let stopping = false
@@ -55,6 +62,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     const server = await openServer(base, keys, system, () =>
       stopping ? 'the server is stopping' : (poller?.problem() ?? null),
     )
+    await recordStore(base.store, base.record, system.logger)
     await release()
     const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     let app: FastifyInstance | undefined
@@ -84,6 +92,23 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     await system.tracing?.stop()
   }
   system.logger.info('stopped')
+}
+
+/** Opens the store if it is the one that belongs to the master key, or creates it if nothing says that there was one. */
+async function openOwnBase(config: Config, system: System, isNew: boolean): Promise<Base> {
+  const record = createStoreRecord(config)
+  const mode = openingFor(config, record, isNew)
+  const base = await openBase(config, system, mode).catch((error) => {
+    throw explainMissing(error, config, record)
+  })
+  try {
+    if (!isNew) assertRecorded(await base.store.identity.read(), config, record)
+    await assertRing(base.store, config, record, isNew)
+    return base
+  } catch (error) {
+    await base.store.db.close()
+    throw error
+  }
 }
 
 /** Adds tracing if it is configured; the OpenTelemetry modules are loaded only then. */

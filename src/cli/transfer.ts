@@ -2,18 +2,11 @@ import { existsSync } from 'node:fs'
 import { databaseUrl as parseUrl } from '../config/parsers.ts'
 import { sameFile } from '../durable-file.ts'
 import { databaseOptions } from '../node/base.ts'
-import { databaseFile, isPostgres, openDb, openExclusive } from '../store/index.ts'
+import { StoreMissing } from '../store/db.ts'
+import { databaseFile, databaseName, isPostgres, openDb, openExclusive } from '../store/index.ts'
 import { assertTransferable, type Progress, type TransferredTable, transfer } from '../store/transfer.ts'
 import { systemClock } from '../system.ts'
-import {
-  action,
-  CommandError,
-  type CommandFactory,
-  type Context,
-  examples,
-  type Json,
-  UsageError,
-} from './context.ts'
+import { action, type CommandFactory, type Context, examples, type Json, UsageError } from './context.ts'
 import { count, table } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -39,14 +32,14 @@ async function runTransfer(context: Context, options: TransferOptions): Promise<
   const from = config.databaseUrl
   const [sourceFile, targetFile] = [databaseFile(from), databaseFile(to)]
   if (!isPostgres(from) && (sourceFile === null || !existsSync(sourceFile)))
-    throw new CommandError('there is no database to transfer')
+    throw new StoreMissing(databaseName(from))
   if (from === to || (sourceFile !== null && targetFile !== null && sameFile(sourceFile, targetFile)))
     throw new UsageError('--to is the source database')
 
   const source = await openExclusive(from, databaseOptions(config))
   try {
-    await assertTransferable(source)
-    const db = openDb(to, databaseOptions(config))
+    await assertTransferable(source, databaseName(from))
+    const db = openDb(to, { ...databaseOptions(config), create: true })
     try {
       let latest: Progress | undefined
       const work = transfer({
@@ -101,16 +94,11 @@ function report(
   )
   const text = [
     grid,
-    `${count(rows, 'row')} copied to ${withoutPassword(to)}.`,
+    `${count(rows, 'row')} copied to ${targetName(to)}.`,
     'Set KEYTURN_DATABASE_URL to it, keep the master key, and do not start a server on the old database again.',
   ]
-  context.print(options, { to: withoutPassword(to), rows, tables }, text.join('\n'))
+  context.print(options, { to: targetName(to), rows, tables }, text.join('\n'))
 }
 
-function withoutPassword(to: string): string {
-  if (!isPostgres(to)) return to
-  const url = new URL(to)
-  url.password = ''
-  // The query is left out, because it may contain a password too.
-  return `${url.protocol}//${url.username ? `${url.username}@` : ''}${url.host}${url.pathname}`
-}
+/** As it was given, without a password. */
+const targetName = (to: string): string => (isPostgres(to) ? databaseName(to) : to)

@@ -2,6 +2,7 @@
  * The table of settings. The type `Config`, the loader, `keyturn --help` and a check of the README's table follow from it. Must
  * not know what a setting is used for. A new setting is a row here and a row in the README.
  */
+import { join } from 'node:path'
 import { logo } from './logo.ts'
 import {
   boolean,
@@ -25,6 +26,7 @@ export const PREFIX = 'KEYTURN_'
 interface DerivationBasis {
   readonly port: number
   readonly issuer: string
+  readonly keysDir: string
 }
 
 export interface Field<T> {
@@ -127,6 +129,13 @@ export const fields = {
       masterKey,
       'second valid master key, for `keyturn master-key rotate` to move to; see docs/master-key.md',
     ),
+  ),
+  /** null: nothing about the store is recorded outside of it. */
+  storeRecordFile: derived<string | null>(
+    'STORE_RECORD_FILE',
+    (value) => (value === 'off' ? null : text(value)),
+    ({ keysDir }) => join(keysDir, 'store.json'),
+    'file outside the database that names the store and the end of its audit log; default `store.json` in `KEYTURN_KEYS_DIR`; `off`: none',
   ),
   accessTokenTtl: field(
     'ACCESS_TOKEN_TTL',

@@ -3,8 +3,8 @@ import type { AuditKeys } from '../audit/chain.ts'
 import type { Config } from '../config/load.ts'
 import type { Store } from '../store/index.ts'
 import { systemRandom } from '../system.ts'
-import { createDataKey, decryptDataKey, fixedDataKeys } from './data-keys.ts'
-import { createMacs } from './macs.ts'
+import { createDataKey, type DataKey, decryptDataKey, fixedDataKeys } from './data-keys.ts'
+import { createMacs, dataKeyOf } from './macs.ts'
 import { createMasterKeys, type MasterKeys } from './master-keys.ts'
 
 /** The returned function reads the keys when they are first needed, because most commands need none. Resolves with null if there are none yet. */
@@ -20,8 +20,22 @@ export function auditKeys(
     const masterKeys = opened
     if (masterKeys.list().length === 0) masterKeys.refresh()
     if (stored.length === 0 || masterKeys.list().length === 0) return null
-    // All data keys, because an invalidated one may have signed the current head.
     const keys = stored.map((row) => createDataKey(row.number, decryptDataKey(masterKeys, row)))
-    return createMacs(fixedDataKeys(...keys.reverse()), 'keyturn/audit-head/v1')
+    const invalidated = stored.filter((row) => row.invalidated).map(({ number }) => number)
+    return createAuditKeys(keys.reverse(), invalidated)
+  }
+}
+
+/** @param keys newest first, also those that were invalidated @param invalidated their numbers */
+export function createAuditKeys(keys: readonly DataKey[], invalidated: readonly number[] = []): AuditKeys {
+  const macs = createMacs(fixedDataKeys(...keys), 'keyturn/audit-head/v1')
+  return {
+    create: macs.create,
+    check(text, mac) {
+      const dataKey = dataKeyOf(mac)
+      if (dataKey === null || !macs.verify(text, mac)) return { by: 'unknown' }
+      if (dataKey === keys[0]?.number) return { by: 'newest' }
+      return { by: 'older', dataKey, invalidated: invalidated.includes(dataKey) }
+    },
   }
 }

@@ -10,6 +10,12 @@ export interface Macs {
   verify(text: string, mac: string): boolean
 }
 
+/** The number of the data key that a MAC names; null if the text is not a MAC. */
+export function dataKeyOf(mac: string): number | null {
+  const [, id] = FORMAT.exec(mac) ?? []
+  return id === undefined ? null : Number(id)
+}
+
 const FORMAT = /^v1\.(\d{1,9})\.([\w-]{43})$/
 
 export function createMacs(dataKeys: Pick<DataKeys, 'current' | 'valid'>, purpose: DataKeyPurpose): Macs {

@@ -4,11 +4,13 @@
  * stored.
  */
 import type { Audit } from '../audit/events.ts'
+import type { AuditLog } from '../audit/log.ts'
 import type { DataKeyStore, Dependents, StoredDataKey } from '../store/contracts/data-keys.ts'
 import type { RingStore } from '../store/contracts/ring.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../system.ts'
-import { CURRENT_AFTER, type DataKeys, decryptDataKey, encryptDataKey } from './data-keys.ts'
+import { createAuditKeys } from './audit-keys.ts'
+import { CURRENT_AFTER, createDataKey, type DataKeys, decryptDataKey, encryptDataKey } from './data-keys.ts'
 import type { MasterKey, MasterKeys } from './master-keys.ts'
 
 interface RotateMasterKeyDeps {
@@ -17,6 +19,7 @@ interface RotateMasterKeyDeps {
   readonly random: Pick<Random, 'bytes'>
   readonly masterKeys: MasterKeys
   readonly audit: Audit
+  readonly auditLog: Pick<AuditLog, 'signedWith'>
   readonly failpoint: ReachFailpoint
 }
 
@@ -50,9 +53,13 @@ export async function rotateMasterKey(
     )
     const number = newest.number + 1
     const now = clock.now()
+    const secret = random.bytes(32)
+    // In the same commit, so that no sound head is ever signed with an older data key. A head that is not sound stays unsigned:
+    // a rotation must not make a log that was tampered with look whole.
+    const auditHead = await deps.auditLog.signedWith(createAuditKeys([createDataKey(number, secret)]))
     const newDataKey = {
       number,
-      encrypted: encryptDataKey(masterKeys, to, number, random.bytes(32)),
+      encrypted: encryptDataKey(masterKeys, to, number, secret),
       createdAt: now,
       currentFrom: compromised ? now : now + CURRENT_AFTER,
     }
@@ -62,6 +69,7 @@ export async function rotateMasterKey(
       dataKeys,
       encryptedDataKeys,
       newDataKey,
+      ...(auditHead ? { auditHead } : {}),
       invalidateOld: compromised,
     }
     if (await store.dataKeys.rotateMasterKey(rotation)) {

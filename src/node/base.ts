@@ -5,7 +5,7 @@
 import type { ConcurrencyLimits } from '../accounts/concurrency-limiter.ts'
 import type { WriteLimits } from '../accounts/write-limiter.ts'
 import type { Audit } from '../audit/events.ts'
-import { createAuditTrail } from '../audit/index.ts'
+import { type AuditTrail, createAuditTrail } from '../audit/index.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Config } from '../config/load.ts'
 import { type GenerateKey, generateKey } from '../keys/algorithms.ts'
@@ -14,7 +14,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { Db } from '../store/db.ts'
-import { createStore, type OpenOptions, openDb, type Store } from '../store/index.ts'
+import { createStore, databaseName, type OpenOptions, openDb, type Store } from '../store/index.ts'
 import { ensureSchema, type MigrationMode } from '../store/migrate.ts'
 import { monitorDb } from '../store/monitored-db.ts'
 import {
@@ -31,6 +31,7 @@ import {
 import { type Tracing, untraced } from '../tracing/tracing.ts'
 import { type ClusterClock, createClusterClock } from './cluster-clock.ts'
 import type { NodeInfo } from './heartbeat.ts'
+import { createStoreRecord, type StoreRecord } from './store-record.ts'
 
 /** Dependencies on the machine and the network. Tests replace those that they need to control. */
 export interface System {
@@ -62,6 +63,9 @@ export interface Base {
   readonly audit: Audit
   /** The copy of the audit trail in the store. */
   readonly auditLog: AuditLog
+  readonly acceptAudit: AuditTrail['acceptAudit']
+  /** What is known of the store outside of it. */
+  readonly record: StoreRecord
   readonly store: Store
   /** Why the store cannot be used, for the log; null if it can. */
   readonly storeProblem: () => Promise<string | null>
@@ -75,25 +79,32 @@ export const databaseOptions = (config: Config): OpenOptions => ({
   timeout: config.databaseTimeout,
 })
 
-/** @throws {StoreUnusable | StoreUnavailable} */
+/** @throws {StoreMissing | StoreUnusable | StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { random = systemRandom, failpoint = noFailpoint, logger, metrics, tracing = untraced } = system
   const db = monitorDb(
-    openDb(config.databaseUrl, { ...databaseOptions(config), integrityCheck: mode === 'apply' }),
+    openDb(config.databaseUrl, {
+      ...databaseOptions(config),
+      create: mode === 'create',
+      integrityCheck: mode !== 'current',
+    }),
   )
   db.integrityChecked?.catch((err) => logger.error({ err }, 'the database is damaged: restore a backup'))
   try {
     const clusterClock = await openClusterClock(system, db)
     const { clock } = clusterClock
-    const applied = await ensureSchema(db, clock, mode)
+    const applied = await ensureSchema(db, clock, mode, databaseName(config.databaseUrl))
     if (applied.length > 0) failpoint('start:migrated')
     const tracedDb = tracing.store(db)
     const store = createStore(metrics?.timeStore(tracedDb) ?? tracedDb)
-    const { audit, auditLog } = createAuditTrail({
+    if (mode !== 'current') await store.identity.create(random.id(), clock.now())
+    const record = createStoreRecord(config)
+    const { audit, auditLog, acceptAudit } = createAuditTrail({
       store,
       clock,
       logger,
       keys: auditKeys(config, store),
+      anchor: record,
       stored: config.auditRetention !== null,
       maxWaiting: system.nodeInfo ? MAX_WAITING_EVENTS : Number.POSITIVE_INFINITY,
       observe: (trail) => tracing.audit(metrics?.countAudit(trail) ?? trail),
@@ -107,6 +118,8 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
       generateKey: system.generateKey ?? generateKey,
       audit,
       auditLog,
+      acceptAudit,
+      record,
       store,
       storeProblem: db.problem,
     }
@@ -122,6 +135,8 @@ export async function closeBase({ auditLog, store }: Base, logger: Logger): Prom
     // Not thrown: the command has done its work, and the events are in the log.
     logger.error({ err: error }, 'the audit log in the store lacks the last events')
   })
+  // A user who may not write the record may run commands all the same; the next serving node keeps the anchor.
+  await auditLog.keepAnchor().catch(() => {})
   await store.db.close()
 }
 

@@ -142,3 +142,10 @@ export class StoreUnusable extends KeyturnError<'store_unusable'> {
     super('store_unusable', message, { cause, hint })
   }
 }
+
+/** There is no store at the configured place. Only `serve` and `demo` create one: absence may be a disk that is not mounted. */
+export class StoreMissing extends KeyturnError<'store_missing'> {
+  constructor(name: string, hint = 'keyturn serve creates one') {
+    super('store_missing', `no database at ${name}`, { hint })
+  }
+}

@@ -2,6 +2,7 @@
  * Opens a store: chooses the engine and creates the store of each aggregate. Must not know what the aggregates are for. A new table is
  * `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
  */
+import { resolve } from 'node:path'
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
 import type { ClientSessionStore } from './contracts/client-sessions.ts'
@@ -10,6 +11,7 @@ import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
 import type { DataKeyStore } from './contracts/data-keys.ts'
 import type { FactorStore } from './contracts/factors.ts'
+import type { IdentityStore } from './contracts/identity.ts'
 import type { LogoutOutboxStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
@@ -34,6 +36,7 @@ import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
 import { createDataKeyStore } from './sql/data-keys.ts'
 import { createFactorStore } from './sql/factors.ts'
+import { createIdentityStore } from './sql/identity.ts'
 import { createLogoutOutboxStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
@@ -63,6 +66,7 @@ export {
 export interface Store {
   readonly db: Db
   readonly revisions: RevisionStore
+  readonly identity: IdentityStore
   readonly ring: RingStore
   readonly dataKeys: DataKeyStore
   readonly apis: ApiStore
@@ -90,6 +94,7 @@ export interface OpenOptions extends PostgresOptions, SqliteOptions {}
 
 /**
  * @param url as in `KEYTURN_DATABASE_URL`
+ * @throws {StoreMissing} if there is no file, unless `create` is set
  * @throws {StoreUnusable} if the file is not a database, or cannot be created or opened
  */
 export function openDb(url: string, options: OpenOptions = {}): Db {
@@ -113,12 +118,21 @@ export function databaseFile(url: string): string | null {
   return path === ':memory:' || isPostgres(url) ? null : path
 }
 
+/** Names the database in messages: the file with its whole path, or the URL without its password. */
+export function databaseName(url: string): string {
+  if (!isPostgres(url)) return resolve(pathOf(url))
+  const { protocol, username, host, pathname } = new URL(url)
+  // A password may be in the query too.
+  return `${protocol}//${username ? `${username}@` : ''}${host}${pathname}`
+}
+
 const pathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '')
 
 export function createStore(db: Db): Store {
   return {
     db,
     revisions: createRevisionStore(db),
+    identity: createIdentityStore(db),
     ring: createRingStore(db),
     dataKeys: createDataKeyStore(db),
     apis: createApiStore(db),

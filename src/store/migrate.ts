@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../system.ts'
 import { version } from '../version.ts'
-import { ConstraintViolation, type Db, type Reader, StoreUnusable } from './db.ts'
+import { ConstraintViolation, type Db, type Reader, StoreMissing, StoreUnusable } from './db.ts'
 import { assertNoOlderNodes, isOlder } from './older-nodes.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
@@ -117,24 +117,38 @@ async function prepare(db: Db): Promise<void> {
   }
 }
 
-/** `apply`: bring the schema up to date. `new-only`: create it in an empty database, and refuse one that needs migrations. */
-export type MigrationMode = 'apply' | 'new-only'
+/**
+ * `create`: bring the schema up to date, also in an empty database. `apply`: the same, but refuse an empty database. `current`:
+ * refuse also a database that needs migrations.
+ */
+export type MigrationMode = 'create' | 'apply' | 'current'
 
-/** Returns what was applied. @throws {StoreUnusable} like `migrate`, and with `new-only` if migrations are pending */
+/**
+ * Returns what was applied.
+ * @param name of the database, for messages
+ * @throws {StoreMissing} if the database is empty, unless it may be created
+ * @throws {StoreUnusable} like `migrate`, and with `current` if migrations are pending
+ */
 export async function ensureSchema(
   db: Db,
   clock: Clock,
   mode: MigrationMode,
+  name: string,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<string[]> {
   const status = await migrationStatus(db, migrations)
   const missing = status.filter((step) => step.applied_at === null)
   if (missing.length === 0) return []
-  if (mode === 'new-only' && missing.length < status.length) {
+  if (mode !== 'create' && isEmpty(status)) throw new StoreMissing(name)
+  if (mode === 'current') {
     throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
   }
   return migrate(db, clock, migrations)
 }
+
+/** Whether no migration was ever applied: the database has nothing of Keyturn. */
+export const isEmpty = (status: readonly MigrationStatus[]): boolean =>
+  status.every(({ applied_at }) => applied_at === null)
 
 /** @throws {StoreUnusable} like `migrate` */
 export async function migrationStatus(

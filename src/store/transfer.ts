@@ -5,8 +5,14 @@
 import { KeyturnError } from '../errors.ts'
 import type { Clock } from '../system.ts'
 import { createChecksum, type Row } from './checksum.ts'
-import type { Db, Param, Reader, Step } from './db.ts'
-import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
+import { type Db, type Param, type Reader, type Step, StoreMissing } from './db.ts'
+import {
+  isEmpty as isEmptyDatabase,
+  type MigrationStatus,
+  migrate,
+  migrationStatus,
+  TRANSFER_MARK,
+} from './migrate.ts'
 import { TABLES, type Table } from './tables.ts'
 
 /** The transfer was refused or has failed; the message says why. */
@@ -66,12 +72,16 @@ export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> 
   return copied
 }
 
-/** Call this before the target is created. @throws {TransferRefused | StoreUnusable} */
-export async function assertTransferable(source: Reader): Promise<void> {
+/**
+ * Call this before the target is created.
+ * @param name of the source, for messages
+ * @throws {StoreMissing | TransferRefused | StoreUnusable}
+ */
+export async function assertTransferable(source: Reader, name: string): Promise<void> {
   const steps = await migrationStatus(source)
   const pending = steps.filter(({ applied_at }) => applied_at === null).length
-  if (pending === steps.length) {
-    throw new TransferRefused('the database is empty; if it should not be, restore a backup')
+  if (isEmptyDatabase(steps)) {
+    throw new StoreMissing(name, 'it is empty; if it should not be, restore a backup')
   }
   if (pending > 0)
     throw new TransferRefused(`the database needs ${pending} migration(s): run keyturn migrate`)

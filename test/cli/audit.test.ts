@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 
 const PASSWORD = 'correct horse battery staple'
 const WITH_PASSWORD = { input: PASSWORD }
@@ -23,7 +23,7 @@ const events = (rows: readonly AuditEvent[]) => rows.map(({ event, fields }) => 
 
 /** The key ring, a client and alice are created an hour apart; then alice is disabled. */
 async function withEvents(t: Test): Promise<Cli> {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   cli.clock.tick(3600)
   await cli.json(['clients', 'create', '--name', 'shop', '--id', 'shop', '--grant', 'client_credentials'])
@@ -96,7 +96,7 @@ t.test('a deleted user or client is found by id, and an unknown name is refused'
 })
 
 t.test('contradictory or malformed options are usage errors', async (t) => {
-  const cli = testCli(t as Test)
+  const cli = await startedCli(t as Test)
   for (const args of [
     ['--since', 'yesterday'],
     ['--since', '5'],
@@ -162,14 +162,10 @@ t.test(
   },
 )
 
-t.test('rows written before a signing key existed are kept, and signed once there is one', async (t) => {
+t.test('the log is signed from the first start on', async (t) => {
   const cli = testCli(t as Test)
-  await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'orders:read'])
-  const before = await cli.run(['audit', 'verify', '--json'])
-  t.match(before, { code: 0, err: /there is no master key yet/ })
-  t.match(before.json(), { rows: 1, signed: null })
-  await cli.json(['keys', 'list'])
-  t.match(await cli.json(['audit', 'verify']), { rows: 2, signed: true, findings: [] })
+  await cli.start({ AUDIT_RETENTION: 'off' })
+  t.match(await cli.json(['audit', 'verify']), { rows: 0, head: null, signed: true, findings: [] })
 })
 
 t.test('a backup includes the audit log, and the restored log continues it', async (t) => {
@@ -177,9 +173,14 @@ t.test('a backup includes the audit log, and the restored log continues it', asy
   await cli.json(['backup', `${cli.dir}/copy.db`])
   await cli.json(['users', 'enable', 'alice'])
   await cli.json(['restore', `${cli.dir}/copy.db`, '--force'])
-  t.match(await cli.json(['audit', 'verify']), { rows: 4, findings: [] })
-  await cli.json(['users', 'enable', 'alice'])
   t.match(await cli.json(['audit', 'verify']), { rows: 5, findings: [] })
+  t.match((await listAudit(cli)).at(-1), {
+    event: 'store.restored',
+    actor: 'operator:tester',
+    fields: { target: 'copy.db', reason: /^the audit log had reached 5:/ },
+  })
+  await cli.json(['users', 'enable', 'alice'])
+  t.match(await cli.json(['audit', 'verify']), { rows: 6, findings: [] })
 })
 
 t.test('a transfer copies the audit log, and the copy verifies', async (t) => {
@@ -195,6 +196,7 @@ t.test('a transfer copies the audit log, and the copy verifies', async (t) => {
 t.test('with KEYTURN_AUDIT_RETENTION=off nothing is stored, and the audit command says so', async (t) => {
   const cli = testCli(t as Test)
   const withoutRetention = { settings: { AUDIT_RETENTION: 'off' } }
+  await cli.start(withoutRetention.settings)
   await cli.json(['keys', 'list'], withoutRetention)
   t.match(await cli.run(['audit'], withoutRetention), {
     code: 0,

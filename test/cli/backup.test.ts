@@ -18,7 +18,7 @@ import t, { type Test } from 'tap'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { systemRandom } from '../../src/system.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 import { folderAt } from '../support/processes/data-folder.ts'
 import { laterVersion, makeRelease } from '../support/processes/later-release.ts'
 import { keyturn } from '../support/processes/process.ts'
@@ -32,7 +32,7 @@ let template: Promise<Cli> | undefined
 /** Returns a copy of a store with a key ring and all seeded data. Generating keys for each test would be slow. */
 async function seeded(child: Test): Promise<Cli> {
   template ??= (async () => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await cli.json(['migrate'])
     await cli.json(['keys', 'list'])
     await cli.withStore((store) => seed(store))
@@ -92,7 +92,7 @@ t.test(
   async (t) => {
     const cli = testCli(t)
     const file = join(cli.dir, 'backup.db')
-    t.match(await cli.run(['backup', file]), { code: 1, err: /there is no database/ })
+    t.match(await cli.run(['backup', file]), { code: 1, err: /no database at/ })
     const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
     const settings = { DATABASE_URL: 'postgres://keyturn@127.0.0.1:1/none', MASTER_KEY }
     t.match(await cli.run(['backup', file], { settings }), { code: 1, err: /pg_dump/ })

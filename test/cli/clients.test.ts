@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
 import { hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
 const USER_SUPPLIED = 'a user-supplied secret value'
@@ -21,7 +21,7 @@ function jwksFile(cli: Cli, keys: unknown[], name = 'keys.json'): string {
 const stored = (cli: Cli, id: string) => cli.withStore((store) => store.clients.find(id))
 
 t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1)', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c'])
   const { client_id: id, client_secret: secret, ...rest } = created as Record<string, string>
   t.match(id, /^c_[\w-]{27}$/)
@@ -53,7 +53,7 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
 })
 
 t.test('every client option is stored in its field', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const created = await cli.json([
     ...['clients', 'create', '--name', 'Shop', '--id', 'shop', '--grant', 'password refresh_token'],
@@ -87,7 +87,7 @@ const CODE = [
 ]
 
 t.test('every option for interactive clients is stored, and can be reset', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
   const created = await cli.json([
     ...CODE,
@@ -145,7 +145,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
 t.test(
   'keys for signed requests can be combined with any authentication method (RFC 9101 §4, §6; docs/security.md K126)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
     const basic = { token_endpoint_auth_method: 'client_secret_basic' }
     await cli.json(CODE)
@@ -169,7 +169,7 @@ t.test(
 t.test(
   'options that no interactive client can have are usage errors (RFC 9700 §2.6, RFC 7636 §4.4.1; docs/security.md C32, D52)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     for (const options of [
       ['--auth', 'none', '--pkce', 'optional'],
       ['--require-signed-requests'],
@@ -197,7 +197,7 @@ t.test(
 t.test(
   '--env writes the credentials to a file that only its owner can read (docs/security.md R3)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const file = (name: string) => join(cli.dir, name)
     const { code, out, err } = await cli.run([...SHOP, '--env', 'shop.env'])
     t.equal(code, 0)
@@ -233,7 +233,7 @@ t.test(
 t.test(
   '--env never replaces a file, and no client remains without its file (docs/security.md R3)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const file = join(cli.dir, 'shop.env')
     writeFileSync(file, 'CLIENT_SECRET=the only copy\n')
     const taken = await cli.run([...SHOP, '--env', 'shop.env'])
@@ -258,7 +258,7 @@ t.test(
 t.test(
   'a user-supplied secret is read from standard input, stored as argon2id and not printed',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], {
       input: `${USER_SUPPLIED}\n`,
     })
@@ -294,7 +294,7 @@ t.test(
 )
 
 t.test('providing keys makes a private_key_jwt client, and only public keys are accepted', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
   const created = await cli.json([...SHOP, '--jwks-file', file])
   t.match(created, { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [{ kty: 'EC' }] } })
@@ -325,7 +325,7 @@ t.test('providing keys makes a private_key_jwt client, and only public keys are 
 t.test(
   'invalid client options are usage errors and create nothing (RFC 6749 §4.4, RFC 9700 §4.15.1; docs/security.md E61, E63)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     for (const options of [
       ['--name', 'x'],
       ['--grant', 'client_credentials'],
@@ -350,14 +350,14 @@ t.test(
 )
 
 t.test('without --grant a client can only introspect tokens (RFC 7662 §4)', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const created = await cli.json(['clients', 'create', '--name', 'Orders API', '--introspects', API])
   t.match(created, { grant_types: [], introspects: [API], client_secret: /^ktcs_/ })
 })
 
 t.test('a client id can be used only once', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(SHOP)
   const { code, err } = await cli.run(SHOP)
   t.equal(code, 1)
@@ -365,7 +365,7 @@ t.test('a client id can be used only once', async (t) => {
 })
 
 t.test('an update changes the given fields, lists what it removes and keeps the secret', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read', '--scope', 'write'])
   await cli.json([...SHOP, '--scope', 'read write', '--introspects', API, '--access-token-ttl', '5m'])
   const before = await stored(cli, 'shop')
@@ -397,7 +397,7 @@ t.test('an update changes the given fields, lists what it removes and keeps the 
 t.test(
   'changing the authentication method removes the old credential (RFC 7591 §2; docs/security.md B18)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const first = await cli.json<{ client_secret: string }>(SHOP)
     const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
     await cli.json(['clients', 'update', 'shop', '--jwks-file', file])
@@ -418,7 +418,7 @@ t.test(
 )
 
 t.test('a contradictory update is a usage error and changes nothing', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(SHOP)
   const before = await stored(cli, 'shop')
   for (const options of [
@@ -436,7 +436,7 @@ t.test('a contradictory update is a usage error and changes nothing', async (t) 
 t.test(
   'a secret is replaced by a generated or user-supplied one, and only for a client that has one',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const first = await cli.json<{ client_secret: string }>(SHOP)
     const second = await cli.json<{ client_secret: string }>(['clients', 'rotate-secret', 'shop'])
     t.ok(isGeneratedSecret(second.client_secret))
@@ -467,7 +467,7 @@ t.test(
 )
 
 t.test('a client is disabled, enabled and deleted, and an unknown client is refused', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(SHOP)
   t.match(await cli.json(['clients', 'disable', 'shop']), { disabled: true })
   t.match((await cli.run(['clients', 'list'])).out, /shop .* disabled\n/)
@@ -490,7 +490,7 @@ t.test('a client is disabled, enabled and deleted, and an unknown client is refu
 })
 
 t.test('a scope that no API owns is accepted with a hint', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const { code, err } = await cli.run([...SHOP, '--scope', 'read', '--scope', 'raed', '--scope', 'openid'])
   t.equal(code, 0)

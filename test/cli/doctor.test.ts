@@ -1,7 +1,6 @@
 import {
   chmodSync,
   cpSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -14,7 +13,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Step } from '../../src/store/db.ts'
-import { type Cli, type RunOptions, testCli } from '../support/processes/cli.ts'
+import { type Cli, type RunOptions, startedCli, testCli } from '../support/processes/cli.ts'
 import { freePort } from '../support/server/free-port.ts'
 
 interface Finding {
@@ -33,7 +32,7 @@ async function folder(t: Test): Promise<{ cli: Cli; settings: Record<string, str
 /**
  * An installation with a key ring after its first rotation. Each test uses a copy, because generating keys is slow.
  */
-const template = testCli(t)
+const template = await startedCli(t)
 await template.json(['keys', 'rotate'])
 await template.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
 
@@ -52,15 +51,13 @@ async function examine(cli: Cli, options: RunOptions = {}) {
 
 const sql = (cli: Cli, ...steps: Step[]) => cli.withStore((store) => store.db.batch(steps))
 
-t.test('before the first start every check passes and nothing is created', async (t) => {
+t.test('without a database the doctor says so and creates nothing (docs/security.md R5)', async (t) => {
   const { cli, settings } = await folder(t)
   const { code, findings, bad } = await examine(cli, { settings })
-  t.equal(code, 0)
-  t.same(bad, [])
-  t.match(
-    findings.find(({ check }) => check === 'store'),
-    { message: /none yet/ },
-  )
+  t.equal(code, 1)
+  t.same(bad, [
+    { check: 'store', ok: false, message: `no database at ${cli.database}: keyturn serve creates one` },
+  ])
   t.match(
     findings.find(({ check }) => check === 'server'),
     { message: /^not running at/ },
@@ -81,6 +78,7 @@ t.test('on a healthy installation every check passes with one line of output eac
         'durability',
         'integrity',
         'migrations',
+        'store record',
         'ring',
         'signing keys',
         'master key rotation',
@@ -90,17 +88,18 @@ t.test('on a healthy installation every check passes with one line of output eac
     ],
   )
   const { out } = await cli.run(['doctor'], { settings })
-  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){15}$/)
+  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){16}$/)
   t.ok(before.equals(readFileSync(cli.database)), 'the database is unchanged')
 })
 
-t.test('a database without a key ring or schema counts as new, not as a fault', async (t) => {
-  const { cli, settings } = await folder(t)
-  await cli.json(['migrate'])
-  t.match(await examine(cli, { settings }), { code: 0, bad: [] })
+t.test('a database without a schema is a fault; the rest is examined all the same', async (t) => {
+  const { cli, settings } = await installation(t)
   await sql(cli, { sql: 'DELETE FROM schema_migrations' })
-  t.match(await examine(cli, { settings }), { code: 0, bad: [] })
-  t.notOk(existsSync(join(cli.keysDir, 'master.key')))
+  const { code, bad } = await examine(cli, { settings })
+  t.equal(code, 1)
+  t.match(bad, [
+    { check: 'migrations', message: `no database at ${cli.database}: keyturn serve creates one` },
+  ])
 })
 
 /** A fault, and the checks that the doctor then reports as failed. */
@@ -312,7 +311,7 @@ t.test('a running server must publish the keys of this store', async (t) => {
     DATABASE_URL: `sqlite:${join(cli.dir, 'other.db')}`,
     KEYS_DIR: join(cli.dir, 'others'),
   }
-  await cli.json(['keys', 'list'], { settings: otherStore })
+  await cli.start(otherStore)
   t.match(await examine(cli, { settings: { ...settings, ...otherStore } }), {
     code: 1,
     bad: [{ check: 'server', message: /has other keys than this store/ }],

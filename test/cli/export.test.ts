@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createVerifier, VerifyError } from '../../packages/verify/index.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 import { basic, claimsOf, clientCredentials, post } from '../support/server/requests.ts'
 import { ORDERS, seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -36,7 +36,7 @@ interface Exported {
 }
 
 async function exported(t: Test): Promise<Exported> {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const folder = join(cli.dir, 'public')
   const { issuer } = await startBucket(t, () => folder)
   const env = { settings: { ISSUER: issuer } }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Ring } from '../../src/store/contracts/ring.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 
 const DAY = 86_400
 
@@ -22,7 +22,7 @@ const rotate = (cli: Cli, ...args: string[]) => cli.json<Rotated>(['keys', 'rota
 const ringOf = (cli: Cli) => cli.withStore((store) => store.ring.read()) as Promise<Ring>
 
 t.test('the first command creates the key ring with one active and one next key', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const keys = await list(cli)
   const now = cli.clock.now()
   const common = { alg: 'RS256', created_at: now, published_at: now, leaves_at: null }
@@ -42,7 +42,7 @@ t.test('the first command creates the key ring with one active and one next key'
 t.test(
   'the first rotation is safe: the next key becomes active and a new next key is published',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const before = await list(cli)
     const { active, next, retiring } = await rotate(cli)
     t.equal(active, before.find(({ state }) => state === 'next')?.kid)
@@ -60,7 +60,7 @@ t.test(
 t.test(
   'a second rotation is refused with the time from which it is safe, and then succeeds (docs/security.md Q10)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const first = await rotate(cli)
     cli.clock.tick(100)
     const refused = await cli.run(['keys', 'rotate', '--json'])
@@ -80,7 +80,7 @@ t.test(
 )
 
 t.test('--force rotates at once, and the audit trail records that it was forced', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const first = await rotate(cli)
   const second = await rotate(cli, '--force')
   t.equal(second.active, first.next)
@@ -88,7 +88,7 @@ t.test('--force rotates at once, and the audit trail records that it was forced'
 })
 
 t.test('--wait shows one line of progress until rotation is safe, and then rotates', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const first = await rotate(cli)
   cli.clock.tick(DAY - 2)
   const timer = setInterval(() => cli.clock.tick(1), 900)
@@ -100,7 +100,7 @@ t.test('--wait shows one line of progress until rotation is safe, and then rotat
 })
 
 t.test('revoking a key removes it at once, promotes the next key and reports the exposure', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const [active, next] = ['active', 'next'].map((state) => async () => {
     return (await list(cli)).find((key) => key.state === state)?.kid ?? ''
   }) as [() => Promise<string>, () => Promise<string>]
@@ -128,7 +128,7 @@ t.test('revoking a key removes it at once, promotes the next key and reports the
 })
 
 t.test('a kid that begins with a dash is not parsed as an option', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const kid = `-${'a'.repeat(42)}`
   for (const args of [
     ['keys', 'revoke', kid],
@@ -142,7 +142,7 @@ t.test('a kid that begins with a dash is not parsed as an option', async (t) => 
 })
 
 t.test('a key ring keeps its key size until another is requested', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await rotate(cli, '--bits', '3072')
   const sizes = (await ringOf(cli)).keys.map(
     ({ publicJwk }) => Buffer.from(publicJwk.n ?? '', 'base64url').length * 8,
@@ -152,7 +152,7 @@ t.test('a key ring keeps its key size until another is requested', async (t) => 
 })
 
 t.test('the timeline draws a bar for each key and marks the current time', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const start = cli.clock.now()
   const first = await rotate(cli)
   cli.clock.tick(2 * DAY)
@@ -174,7 +174,7 @@ t.test('the timeline draws a bar for each key and marks the current time', async
 t.test(
   'a key ring is never changed under another master key, and no new master key is created for it (docs/security.md Q8)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await list(cli)
     const before = await ringOf(cli)
     const MASTER_KEY = Buffer.alloc(32, 1).toString('base64url')

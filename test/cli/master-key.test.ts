@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { masterKeyId } from '../../src/keys/master-keys.ts'
 import { systemRandom } from '../../src/system.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 import { refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -46,7 +46,7 @@ async function serving(t: Test, cli: Cli, settings: Record<string, string> = {})
 }
 
 t.test('rotating the master key creates a new key, switches to it and keeps the old file', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   const before = keyIn(cli)
   const report = await cli.json<Report>(['master-key', 'rotate'])
@@ -76,7 +76,7 @@ t.test('rotating the master key creates a new key, switches to it and keeps the 
 })
 
 t.test('terminal output says what to do with the old master key and with old backups', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const { out, code } = await cli.run(['master-key', 'rotate'])
   t.equal(code, 0)
   t.match(
@@ -87,7 +87,7 @@ t.test('terminal output says what to do with the old master key and with old bac
 })
 
 t.test('a running server loads the new master key from the folder and continues', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const server = await serving(t as Test, cli)
   await seed(server.store)
   await server.deps.registry.sync()
@@ -108,7 +108,7 @@ t.test('a running server loads the new master key from the folder and continues'
 t.test(
   '--prepare creates the next key and lists the nodes that have it, and re-encrypts nothing',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await serving(t as Test, cli)
     const before = await inUse(cli)
     const report = await cli.json<Report>(['master-key', 'rotate', '--prepare'])
@@ -136,7 +136,7 @@ t.test(
 )
 
 t.test('rotation is refused while a serving node lacks the next key, unless --force is given', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   const masterKey = keyIn(cli).toString('base64url')
   // Its master key comes from the settings, so it never reads the folder.
@@ -153,7 +153,7 @@ t.test('rotation is refused while a serving node lacks the next key, unless --fo
 })
 
 t.test('a node that reports no keys counts as lacking the next key', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
   const now = cli.clock.now()
@@ -164,7 +164,7 @@ t.test('a node that reports no keys counts as lacking the next key', async (t) =
 })
 
 t.test('an old key file in the folder is never overwritten', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['master-key', 'rotate'])
   const old = keyIn(cli, 'master.key.old')
   t.match(await cli.run(['master-key', 'rotate']), {
@@ -188,6 +188,7 @@ t.test(
     const cli = testCli(t)
     const [MASTER_KEY, MASTER_KEY_NEXT] = [1, 2].map(() => systemRandom.bytes(32).toString('base64url'))
     if (!MASTER_KEY || !MASTER_KEY_NEXT) throw new Error('no keys')
+    await cli.start({ MASTER_KEY, STORE_RECORD_FILE: 'off' })
     const run = (args: string[], settings: Record<string, string>) =>
       cli.run(['master-key', 'rotate', ...args], { settings })
     t.match(await run([], { MASTER_KEY }), { code: 1, err: /KEYTURN_MASTER_KEY_NEXT is missing/ })
@@ -210,7 +211,7 @@ t.test(
 )
 
 t.test('status reports what depends on an old data key, and drop-old invalidates it', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const server = await serving(t as Test, cli)
   await seed(server.store)
   await server.deps.registry.sync()
@@ -225,7 +226,7 @@ t.test('status reports what depends on an old data key, and drop-old invalidates
 })
 
 t.test('--compromised says what becomes invalid and what else an attacker may have', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const { code, out } = await cli.run(['master-key', 'rotate', '--compromised'])
   t.equal(code, 0)
   t.match(
@@ -237,7 +238,7 @@ t.test('--compromised says what becomes invalid and what else an attacker may ha
 })
 
 t.test('usage errors exit 2, and --help lists the options', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   for (const args of [['--prepare', '--force'], ['--prepare', '--compromised'], ['--nonsense']])
     t.equal((await cli.run(['master-key', 'rotate', ...args])).code, 2, args.join(' '))
   const { out, code } = await cli.run(['master-key', 'rotate', '--help'])
@@ -248,7 +249,7 @@ t.test('usage errors exit 2, and --help lists the options', async (t) => {
 t.test(
   'the doctor reports a rotation that was prepared, is unfinished or left the old key behind',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const rotationCheck = async (settings = {}) => {
       const { out } = await cli.run(['doctor', '--json'], { settings })
       const all = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
@@ -280,7 +281,7 @@ t.test(
 t.test(
   'an old backup needs its old master key, and with both keys in place it is re-encrypted',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await cli.json(['keys', 'list'])
     const backup = join(cli.dir, 'before.db')
     await cli.json(['backup', backup])
@@ -309,7 +310,7 @@ t.test(
 )
 
 t.test('a next key readable by other users is refused like the master key', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['master-key', 'rotate', '--prepare'])
   chmodSync(fileOf(cli, 'master.key.next'), 0o644)
   t.match(await cli.run(['master-key', 'rotate']), {

@@ -1,21 +1,22 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { readMigrations } from '../../src/store/migrate.ts'
-import { testCli } from '../support/processes/cli.ts'
+import { startedCli, testCli } from '../support/processes/cli.ts'
 
 const names = readMigrations().map(({ name }) => name)
 
-t.test('--status lists pending migrations without creating a database', async (t) => {
+t.test('neither migrate nor migrate --status creates a database (docs/security.md R5)', async (t) => {
   const cli = testCli(t)
-  const pending = names.map((name) => ({ name, applied_at: null }))
-  t.same(await cli.json(['migrate', '--status']), pending)
-  t.match((await cli.run(['migrate', '--status'])).out, /^0001_init +pending$/m)
-  t.notOk(existsSync(cli.database))
+  for (const args of [['migrate'], ['migrate', '--status']]) {
+    const { code, err } = await cli.run(args)
+    t.equal(code, 1)
+    t.equal(err, `keyturn: no database at ${cli.database}: keyturn serve creates one\n`)
+    t.notOk(existsSync(cli.database))
+  }
 })
 
-t.test('migrate updates a database once, and --status then shows when', async (t) => {
-  const cli = testCli(t)
-  t.same(await cli.json(['migrate']), { applied: names })
+t.test('migrate updates a database once, and --status shows when each step was applied', async (t) => {
+  const cli = await startedCli(t)
   t.same(await cli.json(['migrate']), { applied: [] })
   t.equal((await cli.run(['migrate'])).out, 'up to date\n')
   const applied = names.map((name) => ({ name, applied_at: cli.clock.now() }))
@@ -30,7 +31,7 @@ t.test(
       ['changed', `UPDATE schema_migrations SET checksum = 'x'`, /was changed after it had been applied/],
     ] as const) {
       await t.test(title, async (t) => {
-        const cli = testCli(t)
+        const cli = await startedCli(t)
         await cli.json(['migrate'])
         await cli.withStore((store) => store.db.batch([{ sql }]))
         for (const args of [

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { node } from '../contracts/nodes.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 import { countQueries } from '../support/server/query-count.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 
@@ -38,7 +38,7 @@ async function serving(
 }
 
 t.test('a node is listed while it serves, and not after a clean stop', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   t.same(await list(cli), [])
   t.equal((await cli.run(['nodes'])).out, 'none\n')
@@ -55,7 +55,7 @@ t.test('a node is listed while it serves, and not after a clean stop', async (t)
 })
 
 t.test('a node without a heartbeat is shown as gone after 30 seconds and deleted after a day', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   const server = await serving(t, cli, 17)
   await server.store.nodes.record(node({ id: 'killed', seenAt: cli.clock.now() }))
@@ -106,7 +106,7 @@ interface Rotated {
 }
 
 t.test('keys rotate reports that all nodes have switched', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   const servers = [await serving(t, cli, 17), await serving(t, cli, 18)]
   // A running server does this about four times per second.
@@ -125,7 +125,7 @@ t.test('keys rotate reports that all nodes have switched', async (t) => {
 t.test(
   'keys rotate names nodes that have not switched and does not wait for nodes that are gone',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await cli.json(['keys', 'list'])
     const now = cli.clock.now()
     await cli.withStore(async ({ nodes }) => {

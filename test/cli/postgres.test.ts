@@ -21,10 +21,11 @@ interface Finding {
 
 async function node(t: Test, url: string, MASTER_KEY = masterKey()) {
   const cli = testCli(t)
-  const settings = { DATABASE_URL: url, MASTER_KEY, PORT: String(await freePort()) }
+  const settings = { DATABASE_URL: url, MASTER_KEY, PORT: String(await freePort()), STORE_RECORD_FILE: 'off' }
   return {
     cli,
     masterKey: MASTER_KEY,
+    start: () => cli.start(settings),
     run: (args: readonly string[], more: Record<string, string> = {}) =>
       cli.run(args, { settings: { ...settings, ...more } }),
     json: <T>(args: readonly string[]) => cli.json<T>(args, { settings }),
@@ -44,18 +45,20 @@ t.test(
 )
 
 t.test('migrate, registration, keys, export and doctor work as on SQLite and leave no files', async (t) => {
-  const { cli, json, run } = await node(t as Test, await postgres.emptyDatabase())
-  const names = readMigrations().map(({ name }) => name)
-  t.same(
-    (await json<{ applied_at: number | null }[]>(['migrate', '--status'])).map((one) => one.applied_at),
-    names.map(() => null),
-  )
+  const { cli, json, run, start } = await node(t as Test, await postgres.emptyDatabase())
+  for (const args of [['migrate'], ['migrate', '--status'], ['keys', 'list']])
+    t.match(await run(args), { code: 1, err: /no database at postgres:\S+: keyturn serve creates one/ })
   const before = await run(['doctor', '--json'])
   t.match(
     before.json<Finding[]>().find(({ check }) => check === 'migrations'),
-    { ok: true, message: /none applied yet/ },
+    { ok: false, message: /no database at/ },
   )
-  t.same(await json(['migrate']), { applied: names })
+  await start()
+  t.equal(
+    (await json<{ applied_at: number | null }[]>(['migrate', '--status'])).length,
+    readMigrations().length,
+  )
+  t.same(await json(['migrate']), { applied: [] })
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
   await json(['clients', 'create', '--name', 'm', '--grant', 'client_credentials', '--scope', 'read'])
   const { active } = await json<{ active: string }>(['keys', 'rotate'])
@@ -89,7 +92,7 @@ t.test(
   async (t) => {
     const url = await postgres.emptyDatabase()
     const first = await node(t as Test, url)
-    await first.json(['keys', 'list'])
+    await first.start()
     await first.json(['keys', 'rotate'])
     const other = await node(t as Test, url)
     for (const args of [['serve'], ['keys', 'rotate', '--force']]) {
@@ -145,7 +148,8 @@ t.test('the doctor detects a read-only database server', async (t) => {
 
 t.test('export --watch works with a database user that has minimal rights', async (t) => {
   const url = await postgres.emptyDatabase()
-  const { cli, json, run: all, masterKey } = await node(t as Test, url)
+  const { cli, json, run: all, masterKey, start: startOnce } = await node(t as Test, url)
+  await startOnce()
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
   await json(['keys', 'list'])
   // Creates a status list to sign.

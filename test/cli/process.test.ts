@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { version } from '../../src/version.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 import { freePort } from '../support/server/free-port.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
@@ -47,7 +47,7 @@ function command(cli: Cli, file: string, args: readonly string[], input = ''): P
 }
 
 t.test('exit codes are 0 for success, 1 for refusal and 2 for usage or configuration errors', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const [done, refused, usage, configuration] = await Promise.all([
     keyturn(cli, ['--version']),
     keyturn(cli, ['apis', 'show', 'https://orders.example', '--json']),
@@ -66,7 +66,7 @@ t.test('exit codes are 0 for success, 1 for refusal and 2 for usage or configura
 t.test(
   'results go to standard output, the audit trail to standard error, and passwords to neither',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const password = 'correct horse battery staple'
     const create = ['users', 'create', 'alice', '--password-stdin', '--json']
     const { code, out, err } = await keyturn(cli, create, `${password}\n`)
@@ -88,7 +88,7 @@ t.test(
 )
 
 t.test('an unsupported Node.js version is reported in one line with exit code 2', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const line = /^keyturn needs Node\.js 22\.18 or newer, this is [\d.]+: .*\n$/
   for (const old of ['20.11.0', '22.17.1', '18.0.0']) {
     const fake = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${old}' } })`
@@ -104,7 +104,7 @@ t.test('an unsupported Node.js version is reported in one line with exit code 2'
 })
 
 t.test('the demo exits 0 and prints only its steps', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const { code, out, err } = await keyturn(cli, ['demo'])
   t.equal(code, 0, out)
   t.equal(err, '')
@@ -133,7 +133,7 @@ async function serving(t: Test, cli: Cli) {
 }
 
 t.test('the commands printed at first start return a token when pasted', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const port = String(await freePort())
   const onPort = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }
   const { output, stop } = await serving(t, onPort)

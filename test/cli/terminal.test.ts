@@ -1,6 +1,6 @@
 /** What others have stored reaches the terminal of an operator only in printable form, whichever command prints it. */
 import t from 'tap'
-import { testCli } from '../support/processes/cli.ts'
+import { startedCli } from '../support/processes/cli.ts'
 import { api, client, session, user } from '../support/server/seed.ts'
 
 /** Sets the title, answers for the operator, clears the screen (7 and 8 bits), forges a line, and turns the text around. */
@@ -26,7 +26,7 @@ const LISTS = [
 ]
 
 t.test('no command prints control characters that are stored (docs/security.md R2)', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
   await cli.withStore(async (store) => {
     const now = cli.clock.now()
@@ -64,7 +64,7 @@ t.test('no command prints control characters that are stored (docs/security.md R
 })
 
 t.test('notes and errors contain no control characters (docs/security.md R2)', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
   await cli.withStore(async ({ users }) => users.insert(await user({ username: HOSTILE, roles: ['clerk'] })))
   const removed = await cli.run(['roles', 'delete', 'clerk'])

@@ -5,7 +5,7 @@
 import t, { type Test } from 'tap'
 import { verifyPassword } from '../../src/accounts/password.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
 const CHOSEN = 'a secret that somebody chose'
@@ -14,7 +14,7 @@ const ROUNDS = 12
 const client = (cli: Cli) => cli.withStore((store) => store.clients.find('shop'))
 
 async function withShop(t: Test): Promise<Cli> {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['clients', 'create', '--name', 'Shop', '--id', 'shop', '--grant', 'client_credentials'])
   return cli
 }
@@ -97,7 +97,7 @@ t.test('`rotate-secret` beside `update --name`: both changes are made (docs/secu
 })
 
 t.test('APIs, roles and users keep the changes of both administrators (docs/security.md R1)', async (t) => {
-  const cli = testCli(t as Test)
+  const cli = await startedCli(t as Test)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
   await cli.json(['users', 'create', 'alice', '--password-stdin'], { input: 'correct horse battery staple' })

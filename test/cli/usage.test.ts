@@ -1,5 +1,5 @@
 /** Rules that every command must follow. A new command must be added to the table below. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import t from 'tap'
@@ -9,7 +9,7 @@ import { createProgram } from '../../src/cli/run.ts'
 import { fields } from '../../src/config/fields.ts'
 import type { Store } from '../../src/store/index.ts'
 import { version } from '../../src/version.ts'
-import { testCli } from '../support/processes/cli.ts'
+import { startedCli, testCli } from '../support/processes/cli.ts'
 import { masterKeysOf } from '../support/server/keys.ts'
 
 interface Sample {
@@ -74,6 +74,12 @@ const samples: Record<string, Sample> = {
   },
   export: { args: [join(t.testdir({}), 'public')] },
   'audit verify': {},
+  'audit accept': {
+    args: ['--reason', 'the test took the signature away'],
+    before: async ({ db }) => {
+      await db.batch([{ sql: 'UPDATE audit_head SET mac = NULL' }])
+    },
+  },
   backup: { args: [join(t.testdir({}), 'backup.db')] },
   restore: { args: (outputs) => [(outputs.get('backup') as { file?: string })?.file ?? 'x', '--force'] },
   transfer: { args: ['--to', `sqlite:${join(t.testdir({}), 'other.db')}`] },
@@ -110,7 +116,7 @@ t.test('the table of commands in this file is complete', async (t) => {
 })
 
 t.test('every command accepts --json, prints one document and never shows a key or a hash', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const outputs = new Map<string, unknown>()
   const hidden: string[] = []
   let printed = ''
@@ -164,6 +170,19 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
     // The error of restore itself does not suggest to restore a backup.
     if (path !== 'restore') t.match(output.error, /restore a backup/, path)
     t.match(outcome.err, /^keyturn: [^\n]+\n$/, path)
+  }
+})
+
+t.test('without a database every command but serve and demo refuses and creates nothing', async (t) => {
+  const cli = testCli(t)
+  // Restoring a backup is the other way to say that a database is meant to be created; here, there is no backup.
+  for (const path of all.filter((path) => !['serve', 'demo', 'restore'].includes(path))) {
+    const input = samples[path]?.input ?? ''
+    const { code, err, out } = await cli.run(argsOf(path), { input, settings, stopSignal })
+    t.equal(code, 1, path)
+    const said = path === 'doctor' ? out : err
+    t.match(said, `no database at ${cli.database}: keyturn serve creates one`, path)
+    t.same(readdirSync(cli.dir), [], `${path} creates nothing`)
   }
 })
 

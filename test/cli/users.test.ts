@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 import { basic, login, post, refresh } from '../support/server/requests.ts'
 import { client, PASSWORD, SECRET, user } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -12,7 +14,7 @@ const input = `${PASSWORD}\n`
 
 /** A server on a store with a client and a user that were created by commands. */
 async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read'])
   const client = [
     'clients',
@@ -27,7 +29,8 @@ async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
   ]
   await cli.json([...client, '--grant', 'password refresh_token'], { input: SECRET })
   await cli.json([...CREATE, '--role', 'clerk'], { input })
-  const server = await testServer({ database: cli.database, clock: cli.clock })
+  const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
+  const server = await testServer({ database: cli.database, clock: cli.clock, masterKey })
   t.teardown(() => server.close())
   return { cli, server }
 }
@@ -38,7 +41,7 @@ const isActive = async (server: TestServer, token: string): Promise<boolean> =>
 t.test(
   'a user is created with a random id, a normalised username and an argon2id password hash',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
     await cli.json(['roles', 'create', 'admin', '--scope', 'b'])
     const create = [
@@ -82,7 +85,7 @@ t.test(
 )
 
 t.test('usernames are unique in every spelling, and roles must exist', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(CREATE, { input })
   const again = await cli.run(['users', 'create', 'ALICE', '--password-stdin'], { input })
   t.equal(again.code, 1)
@@ -94,7 +97,7 @@ t.test('usernames are unique in every spelling, and roles must exist', async (t)
 })
 
 t.test('invalid account input is a usage error', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   for (const [args, password] of [
     [['a\u0000b'], PASSWORD],
     [[''], PASSWORD],
@@ -117,7 +120,7 @@ t.test('invalid account input is a usage error', async (t) => {
 t.test(
   'a name and an email address can be set at creation or later, and are shown (OpenID Connect Core §5.1)',
   async (t) => {
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
     const created = await cli.json<Record<string, unknown>>([...CREATE, ...given], { input })
     t.match(created, { name: 'Alice Ångström', email: 'alice@example.com', email_verified: true })
@@ -162,7 +165,7 @@ t.test(
 )
 
 t.test('a password is prompted for twice, and only on a terminal', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const withoutTerminal = await cli.run(['users', 'create', 'alice'], { input })
   t.equal(withoutTerminal.code, 2)
   t.match(withoutTerminal.err, 'use --password-stdin')
@@ -295,7 +298,7 @@ t.test('granting or removing a role takes effect with the next token', async (t)
 })
 
 t.test('an unknown user is refused before a password is prompted for', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const askSecret = () => t.fail('no password prompt is expected') as never
   for (const args of [['show'], ['update', '--name', 'x'], ['set-password'], ['disable'], ['enable']]) {
     const { code, err } = await cli.run(['users', ...args, 'bob'], { interactive: true, askSecret })
@@ -305,7 +308,7 @@ t.test('an unknown user is refused before a password is prompted for', async (t)
 })
 
 t.test('a role is created, changed and deleted, and the output names the affected users', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read', '--scope', 'write'])
   const role = await cli.json(['roles', 'create', 'clerk', '--scope', 'read write'])
   t.same(role, {
@@ -345,7 +348,7 @@ t.test('a role is created, changed and deleted, and the output names the affecte
 })
 
 t.test('a role can require a second factor at creation or later', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
   const strict = await cli.json(['roles', 'create', 'admin', '--scope', 'read', '--require-second-factor'])
   t.match(strict, { name: 'admin', require_second_factor: true })
@@ -372,7 +375,7 @@ t.test('a role can require a second factor at creation or later', async (t) => {
 })
 
 t.test('an invalid role is refused', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
   for (const [args, code] of [
     [['create', 'clerk', '--scope', 'a'], 1],
@@ -395,7 +398,7 @@ t.test('an invalid role is refused', async (t) => {
 })
 
 t.test('lost second factors can be removed: authenticator app, passkeys and recovery codes', async (t) => {
-  const cli = testCli(t)
+  const cli = await startedCli(t)
   const { id } = await cli.json(CREATE, { input })
   const userId = String(id)
   const reset = ['users', 'reset-second-factor', 'ALICE']

@@ -62,7 +62,7 @@ const ROTATOR = `
   const [settings, rounds, from, every] = process.argv.slice(1)
   const rotated = []
   const logger = { info: ({ audit, kid }) => audit === 'keys.rotated' && rotated.push(kid), warn() {}, error() {}, debug() {} }
-  const base = await openBase(loadConfig(JSON.parse(settings), '/nonexistent'), { logger }, 'apply')
+  const base = await openBase(loadConfig(JSON.parse(settings), '/nonexistent'), { logger }, 'create')
   const keys = await openKeys(base)
   const answered = []
   for (let round = 0; round < Number(rounds); round += 1) {

@@ -1,7 +1,7 @@
 import type { AuditHead, AuditRow, AuditStore } from '../../src/store/contracts/audit.ts'
 import { type Contract, winners } from './contract.ts'
 
-const FIRST: AuditHead = { seq: 0, hash: '', baseSeq: 0, baseHash: '', mac: null }
+const FIRST: AuditHead = { seq: 0, hash: '', baseSeq: 0, baseHash: '', acceptedAt: 0, mac: null }
 
 const row = (seq: number, overrides: Partial<AuditRow> = {}): AuditRow => ({
   seq,

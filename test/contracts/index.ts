@@ -9,6 +9,7 @@ import type { Contract } from './contract.ts'
 import { dataKeysContract } from './data-keys.ts'
 import { dbContract } from './db.ts'
 import { factorsContract } from './factors.ts'
+import { identityContract } from './identity.ts'
 import { logoutOutboxContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
@@ -26,6 +27,7 @@ import { verifiersContract } from './verifiers.ts'
 export const contracts: Readonly<Record<string, Contract>> = {
   db: dbContract,
   revisions: revisionsContract,
+  identity: identityContract,
   ring: ringContract,
   'data keys': dataKeysContract,
   apis: apisContract,

@@ -16,7 +16,11 @@ t.test(
 
     const firsts = servers.filter((server) => JSON.parse(server.stdout()).first_start)
     t.ok(firsts.length >= 1)
-    t.same(readdirSync(dirname(folder.masterKey)), ['master.key'], 'no temporary file is left')
+    t.same(
+      readdirSync(dirname(folder.masterKey)).sort(),
+      ['master.key', 'store.json'],
+      'no temporary file is left',
+    )
     t.equal(statSync(folder.masterKey).mode & 0o777, 0o600)
     t.equal(statSync(folder.database).mode & 0o777, 0o600)
     t.equal((await readStore(folder, (store) => store.ring.read()))?.version, 1)

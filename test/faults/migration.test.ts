@@ -37,13 +37,13 @@ const NAMES = ALL.map(({ name }) => name)
 
 /** A store as an earlier release left it. */
 async function atStep(url: string, steps: number): Promise<void> {
-  const db = openDb(url)
+  const db = openDb(url, { create: true })
   await migrate(db, testClock(), ALL.slice(0, steps))
   await db.close()
 }
 
 async function applied(url: string): Promise<string[]> {
-  const db = openDb(url)
+  const db = openDb(url, { create: true })
   try {
     return (await migrationStatus(db, ALL)).filter((one) => one.applied_at !== null).map(({ name }) => name)
   } finally {
@@ -144,7 +144,7 @@ const KILLED = `
   import { openDb } from '${source('store/index.ts')}'
   import { migrate } from '${source('store/migrate.ts')}'
   const [, file, nth, steps] = process.argv
-  const db = openDb('sqlite:' + file)
+  const db = openDb('sqlite:' + file, { create: true })
   const { prepare } = Database.prototype
   let left = Number(nth)
   Database.prototype.prepare = function (sql) {
@@ -179,7 +179,7 @@ t.test(
 
 /** Applies the rest. A migration of which half was already applied would fail here. */
 async function finish(t: Test, url: string, done: number): Promise<void> {
-  const db = openDb(url)
+  const db = openDb(url, { create: true })
   t.same(await migrate(db, testClock(), ALL), NAMES.slice(done))
   await db.close()
 }

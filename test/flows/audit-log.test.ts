@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { noAnchorKeeper } from '../../src/audit/anchor.ts'
 import { createAuditLog } from '../../src/audit/log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { auditKeys } from '../../src/keys/audit-keys.ts'
@@ -148,7 +149,7 @@ t.test('every manual change of the audit log is detected and named', async (t) =
   const rows = await rowsOf(server)
   for (const [what, { sql, found }] of Object.entries(MANUAL_CHANGES)) {
     await server.store.db.batch([{ sql: 'DELETE FROM audit' }, { sql: 'DELETE FROM audit_head' }])
-    const empty = { seq: 0, hash: '', baseSeq: 0, baseHash: '', mac: null }
+    const empty = { seq: 0, hash: '', baseSeq: 0, baseHash: '', acceptedAt: 0, mac: null }
     await server.store.auditRows.putHead(empty)
     await server.store.auditRows.append(empty, rows, head)
     t.same(await verdict(server).then(({ findings }) => findings), [], 'before')
@@ -188,6 +189,7 @@ async function forged(server: TestServer) {
     clock: { now: () => originals[at]?.at ?? 0 },
     logger: other.logger,
     keys: auditKeys(other.config, other.store),
+    anchor: noAnchorKeeper,
     hasRing: async () => true,
     alarm: () => {},
     maxWaiting: 100,

@@ -216,7 +216,7 @@ t.test(
     t.equal((await refresh(one, next.refresh_token)).statusCode, 200)
 
     const config = testConfig({ ...settingsOf(one), MASTER_KEY: w.old })
-    const base = await openBase(config, { logger: testLogger(), clock: one.clock }, 'apply')
+    const base = await openBase(config, { logger: testLogger(), clock: one.clock }, 'create')
     t.teardown(() => base.store.db.close())
     await t.rejects(openKeys(base), {
       name: 'DecryptionError',

@@ -154,7 +154,7 @@ t.test('without the master key the database cannot be decrypted or taken over', 
       DATABASE_URL: `sqlite:${join(folder, 'thief', 'keyturn.db')}`,
       MASTER_KEY: masterKey.toString('base64url'),
     })
-  const base = await openBase(config(randomBytes(32)), { logger: testLogger() }, 'apply')
+  const base = await openBase(config(randomBytes(32)), { logger: testLogger() }, 'create')
   t.teardown(() => base.store.db.close())
   await t.rejects(openKeys(base), { name: 'DecryptionError' })
   t.equal((await base.store.ring.read())?.version, before.version + 1, 'nothing was changed by trying')

@@ -7,7 +7,7 @@ import t from 'tap'
 import type { Store } from '../../src/store/index.ts'
 import { type Random, systemRandom } from '../../src/system.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
-import { testCli } from '../support/processes/cli.ts'
+import { startedCli } from '../support/processes/cli.ts'
 import { testClock } from '../support/server/clock.ts'
 import { login, refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -50,7 +50,7 @@ t.test(
   { timeout: 3_600_000 },
   async (t) => {
     const postgres = await startPostgres(t)
-    const cli = testCli(t)
+    const cli = await startedCli(t)
     const clock = testClock()
     const masterKey = systemRandom.bytes(32).toString('base64url')
     const stores = [

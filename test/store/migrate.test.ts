@@ -5,7 +5,13 @@ import t, { type Test } from 'tap'
 import { openBase } from '../../src/node/base.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
-import { ensureSchema, migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
+import {
+  ensureSchema,
+  type MigrationMode,
+  migrate,
+  migrationStatus,
+  readMigrations,
+} from '../../src/store/migrate.ts'
 import { BOTH, FIRST, SECOND, step } from '../support/postgres/example-migrations.ts'
 import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
@@ -15,7 +21,7 @@ import { testConfig } from '../support/server/server.ts'
 const clock = testClock(1_000)
 
 function open(t: Test, file = join(t.testdir(), 'keyturn.db')): { db: Db; file: string } {
-  const db = openDb(`sqlite:${file}`)
+  const db = openDb(`sqlite:${file}`, { create: true })
   t.teardown(() => db.close())
   return { db, file }
 }
@@ -102,7 +108,7 @@ t.test(
     const { openDb } = await import(${JSON.stringify(source('store/index.ts'))})
     const { migrate } = await import(${JSON.stringify(source('store/migrate.ts'))})
     const [file, left, steps] = process.argv.slice(1)
-    const db = openDb('sqlite:' + file)
+    const db = openDb('sqlite:' + file, { create: true })
     let batches = Number(left)
     const dying = { ...db, batch(steps) { if (batches-- === 0) process.kill(process.pid, 'SIGKILL'); return db.batch(steps) } }
     await migrate(dying, { now: () => 1 }, JSON.parse(steps))`
@@ -194,33 +200,42 @@ t.test('the migrations are portable SQL', async (t) => {
 })
 
 t.test(
-  '`apply` brings the schema up to date; `new-only` creates it in an empty database and refuses an older one',
+  '`create` makes the schema in an empty database, which other modes refuse; `apply` brings it up to date; `current` refuses an older one',
   async (t) => {
     const { db } = open(t as Test)
-    t.same(await ensureSchema(db, clock, 'new-only', [FIRST]), ['0001_first'], 'of a new database')
-    t.same(await ensureSchema(db, clock, 'new-only', [FIRST]), [])
-    await t.rejects(ensureSchema(db, clock, 'new-only', BOTH), {
+    for (const mode of ['apply', 'current'] as const) {
+      await t.rejects(ensureSchema(db, clock, mode, 'test.db', [FIRST]), {
+        name: 'StoreMissing',
+        message: 'no database at test.db',
+      })
+      t.same(await tables(db), [])
+    }
+    t.same(await ensureSchema(db, clock, 'create', 'test.db', [FIRST]), ['0001_first'])
+    t.same(await ensureSchema(db, clock, 'current', 'test.db', [FIRST]), [])
+    await t.rejects(ensureSchema(db, clock, 'current', 'test.db', BOTH), {
       name: 'StoreUnusable',
       message: 'the database needs 1 migration(s): run keyturn migrate',
     })
     t.same(await tables(db), ['a', 'schema_migrations'])
-    t.same(await ensureSchema(db, clock, 'apply', BOTH), ['0002_second'])
-    await t.rejects(ensureSchema(db, clock, 'new-only', [FIRST]), /newer than this program/)
+    t.same(await ensureSchema(db, clock, 'apply', 'test.db', BOTH), ['0002_second'])
+    await t.rejects(ensureSchema(db, clock, 'current', 'test.db', [FIRST]), /newer than this program/)
   },
 )
 
 t.test(
-  'a command creates the whole schema of a new database, and closes a database that it refuses',
+  'a start creates the whole schema of a new database, and a command closes a database that it refuses',
   async (t) => {
     const file = join(t.testdir(), 'keyturn.db')
-    const base = () =>
-      openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'new-only')
-    const { store } = await base()
+    const base = (mode: MigrationMode) =>
+      openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, mode)
+    await t.rejects(base('current'), { name: 'StoreMissing', message: `no database at ${file}` })
+    t.notOk(existsSync(file))
+    const { store } = await base('create')
     t.notOk((await migrationStatus(store.db)).some((one) => one.applied_at === null))
     const newer = `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future', 'x', 1)`
     await store.db.batch([{ sql: newer }])
     await store.db.close()
-    await t.rejects(base(), { name: 'StoreUnusable', message: /newer than this program/ })
+    await t.rejects(base('current'), { name: 'StoreUnusable', message: /newer than this program/ })
     t.notOk(existsSync(`${file}-wal`), 'closing the last connection has removed the write-ahead log')
   },
 )

@@ -112,7 +112,8 @@ t.test('a program starts and continues with a store that a newer program has exp
   const [older, newer] = [files(t as Test, FIRST), files(t as Test, { ...FIRST, ...EXPAND })]
   await migrate(db, clock, newer)
   t.same(await migrate(db, clock, older), [])
-  for (const mode of ['apply', 'new-only'] as const) t.same(await ensureSchema(db, clock, mode, older), [])
+  for (const mode of ['apply', 'current'] as const)
+    t.same(await ensureSchema(db, clock, mode, 'test.db', older), [])
   const at = clock.now()
   t.same(await migrationStatus(db, older), [
     { name: '0001_a', applied_at: at },
@@ -140,8 +141,8 @@ t.test(
         message: `the database has 0003_c, after which only keyturn ${oldest} and later can use it, and this is ${version}: upgrade keyturn`,
       }
       await t.rejects(migrationStatus(db, older), refusal)
-      await t.rejects(ensureSchema(db, clock, 'apply', older), refusal)
-      await t.rejects(ensureSchema(db, clock, 'new-only', older), refusal)
+      await t.rejects(ensureSchema(db, clock, 'apply', 'test.db', older), refusal)
+      await t.rejects(ensureSchema(db, clock, 'current', 'test.db', older), refusal)
     }
   },
 )
@@ -192,16 +193,22 @@ t.test('a transfer refuses a store with a migration of a newer version', async (
   const { assertTransferable, transfer } = await import('../../src/store/transfer.ts')
   const file = (name: string) => `sqlite:${join(t.testdirName, name)}`
   t.testdir({})
-  const [source, target] = [openDb(file('one.db')), openDb(file('two.db'))]
+  const [source, target] = [
+    openDb(file('one.db'), { create: true }),
+    openDb(file('two.db'), { create: true }),
+  ]
   t.teardown(() => Promise.all([source.close(), target.close()]))
   await migrate(source, clock)
-  await assertTransferable(source)
+  await assertTransferable(source, 'test.db')
   const more = {
     sql: `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_more', 'expand:x', 1)`,
   }
   await source.batch([more])
   t.equal((await createStore(source).nodes.list()).length, 0, 'it can be used')
-  await t.rejects(assertTransferable(source), { name: 'TransferRefused', message: /newer than this program/ })
+  await t.rejects(assertTransferable(source, 'test.db'), {
+    name: 'TransferRefused',
+    message: /newer than this program/,
+  })
   await migrate(target, clock)
   await target.batch([more])
   await t.rejects(transfer({ source, target, clock }), { name: 'TransferRefused', message: /newer/ })

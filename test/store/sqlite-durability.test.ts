@@ -9,7 +9,7 @@ import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
 
 t.test('the connection flushes every commit and enforces foreign keys (docs/security.md Q2)', async (t) => {
-  const db = openDb(`sqlite:${join(t.testdir(), 'keyturn.db')}`)
+  const db = openDb(`sqlite:${join(t.testdir(), 'keyturn.db')}`, { create: true })
   t.teardown(() => db.close())
   const pragma = async (name: string) => Object.values((await db.query(`PRAGMA ${name}`))[0] ?? {})[0]
   t.equal(await pragma('journal_mode'), 'wal')
@@ -29,7 +29,7 @@ const COMMITS = 20
 async function afterPowerFailure(t: Test, { before = '', work = '' }) {
   const folder = t.testdir()
   const file = join(folder, 'keyturn.db')
-  const db = openDb(`sqlite:${file}`)
+  const db = openDb(`sqlite:${file}`, { create: true })
   await migrate(db, testClock())
   await db.close()
 

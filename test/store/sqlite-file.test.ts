@@ -27,7 +27,7 @@ const fileIn = (t: Test) => join(t.testdir(), 'data', 'keyturn.db')
 
 /** Opens a database as `serve` does. */
 const open = (file: string) =>
-  openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'apply')
+  openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'create')
 
 async function make(file: string): Promise<void> {
   const base = await open(file)
@@ -103,7 +103,7 @@ t.test(
     const file = fileIn(t)
     await make(file)
     const url = `sqlite:${file}`
-    const open = () => monitorDb(openDb(url, { integrityCheck: true, largeFromBytes: 0 }))
+    const open = () => monitorDb(openDb(url, { integrityCheck: true, largeFromBytes: 0, create: true }))
     const sound = open()
     await sound.integrityChecked
     t.equal(await sound.problem(), null)
@@ -159,7 +159,7 @@ t.test('processes that start at the same moment share one database (docs/securit
     const [file, name, at] = process.argv.slice(1)
     while (Date.now() < Number(at));
     for (let round = 0; round < 5; round += 1) {
-      const store = createStore(openDb('sqlite:' + file))
+      const store = createStore(openDb('sqlite:' + file, { create: true }))
       await migrate(store.db, { now: () => 1 })
       if (!(await store.singleUse.claim(name + round, 1))) throw new Error('not the first')
       await store.db.close()
@@ -168,7 +168,7 @@ t.test('processes that start at the same moment share one database (docs/securit
   const all = await Promise.all(Array.from({ length: 5 }, (_, i) => script(code, [file, `p${i}`, at])))
   for (const { code: exit, stderr } of all) t.equal(exit, 0, stderr)
 
-  const store = createStore(openDb(`sqlite:${file}`))
+  const store = createStore(openDb(`sqlite:${file}`, { create: true }))
   t.teardown(() => store.db.close())
   t.same(
     await store.db.query('SELECT count(*) AS n FROM single_use'),

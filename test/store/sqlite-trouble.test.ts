@@ -12,7 +12,7 @@ import { testClock } from '../support/server/clock.ts'
 
 async function open(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')
-  const store = createStore(openDb(`sqlite:${file}`))
+  const store = createStore(openDb(`sqlite:${file}`, { create: true }))
   t.teardown(() => store.db.close())
   await migrate(store.db, testClock())
   /** Another program's connection. */
@@ -79,7 +79,7 @@ t.test(
     const { store, other, file } = await open(t as Test)
     await store.db.close()
     other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
-    t.throws(() => openDb(`sqlite:${file}`), { name: 'StoreUnavailable' })
+    t.throws(() => openDb(`sqlite:${file}`, { create: true }), { name: 'StoreUnavailable' })
   },
 )
 
@@ -97,7 +97,7 @@ t.test('opening a database waits for a lock that is soon released', async (t) =>
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await once(other.stdout, 'data')
-  const again = openDb(`sqlite:${file}`)
+  const again = openDb(`sqlite:${file}`, { create: true })
   t.teardown(() => again.close())
   t.same(await again.query('SELECT count(*) AS n FROM single_use'), [{ n: 0 }])
 })

@@ -15,7 +15,7 @@ const NULLS = Array.from({ length: 200 }, () => null)
 
 /** Created once and copied, so that each check has an empty database file that several connections can open. */
 const template = join(t.testdir(), FILE)
-const db = openDb(`sqlite:${template}`)
+const db = openDb(`sqlite:${template}`, { create: true })
 await migrate(db, testClock())
 await db.close()
 

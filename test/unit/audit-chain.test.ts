@@ -4,12 +4,12 @@ import {
   type AuditKeys,
   createRow,
   hashRow,
-  isSigned,
+  signatureOf,
   signHead,
 } from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
-import { createDataKey, fixedDataKeys } from '../../src/keys/data-keys.ts'
-import { createMacs } from '../../src/keys/macs.ts'
+import { createAuditKeys } from '../../src/keys/audit-keys.ts'
+import { createDataKey } from '../../src/keys/data-keys.ts'
 import type { AuditHead } from '../../src/store/contracts/audit.ts'
 
 const happened = (overrides: Partial<AuditEntry> = {}): AuditEntry => ({
@@ -29,9 +29,9 @@ const happened = (overrides: Partial<AuditEntry> = {}): AuditEntry => ({
 
 /** Newest data key first; its number is what its bytes are filled with. */
 const keys = (...numbers: number[]): AuditKeys =>
-  createMacs(
-    fixedDataKeys(...numbers.map((number) => createDataKey(number, Buffer.alloc(32, number)))),
-    'keyturn/audit-head/v1',
+  createAuditKeys(
+    numbers.map((number) => createDataKey(number, Buffer.alloc(32, number))),
+    [1],
   )
 
 t.test(
@@ -92,23 +92,29 @@ t.test('values that an engine could not store read back as they were hashed', as
 })
 
 t.test('the signature covers the whole head and needs the data key that it names', async (t) => {
-  const plain = { seq: 9, hash: 'h', baseSeq: 3, baseHash: 'b' }
+  const plain = { seq: 9, hash: 'h', baseSeq: 3, baseHash: 'b', acceptedAt: 0 }
   const head = signHead(keys(1), plain)
-  t.equal(isSigned(keys(1), head), true)
-  t.equal(isSigned(keys(2, 1), head), true, 'with an older data key')
-  t.equal(isSigned(keys(2), head), false)
+  t.same(signatureOf(keys(1), head), { by: 'newest' })
+  t.same(
+    signatureOf(keys(2, 1), head),
+    { by: 'older', dataKey: 1, invalidated: true },
+    'an invalidated data key is told from a forgery',
+  )
+  t.same(signatureOf(keys(3, 2), signHead(keys(2), plain)), { by: 'older', dataKey: 2, invalidated: false })
+  t.same(signatureOf(keys(2), head), { by: 'unknown' })
   const renamed = { ...head, mac: (head.mac ?? '').replace('v1.1.', 'v1.2.') }
-  t.equal(isSigned(keys(2, 1), renamed), false, 'with the name of another data key')
-  t.equal(isSigned(keys(1), renamed), false, 'with the name of an unknown data key')
+  t.same(signatureOf(keys(2, 1), renamed), { by: 'unknown' }, 'with the name of another data key')
+  t.same(signatureOf(keys(1), renamed), { by: 'unknown' }, 'with the name of an unknown data key')
   const changes: Partial<AuditHead>[] = [
     { seq: 8 },
     { hash: 'x' },
     { baseSeq: 4 },
     { baseHash: 'x' },
+    { acceptedAt: 1 },
     { mac: null },
     { mac: 'none' },
     { mac: '' },
   ]
   for (const change of changes)
-    t.equal(isSigned(keys(1), { ...head, ...change }), false, JSON.stringify(change))
+    t.same(signatureOf(keys(1), { ...head, ...change }), { by: 'unknown' }, JSON.stringify(change))
 })

@@ -1,25 +1,48 @@
 import t, { type Test } from 'tap'
-import { type AuditKeys, isSigned } from '../../src/audit/chain.ts'
+import { type AnchorKeeper, isLater, type KeptAnchor, noAnchorKeeper } from '../../src/audit/anchor.ts'
+import { type AuditKeys, signatureOf, signHead } from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
 import { type AuditLog, createAuditLog } from '../../src/audit/log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
-import { createMacs } from '../../src/keys/macs.ts'
-import type { AuditStore } from '../../src/store/contracts/audit.ts'
+import { createAuditKeys } from '../../src/keys/audit-keys.ts'
+import { createDataKey } from '../../src/keys/data-keys.ts'
+import type { AuditHead, AuditStore } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { testClock } from '../support/server/clock.ts'
-import { dataKeysOf } from '../support/server/keys.ts'
 import { type TestLogger, testLogger } from '../support/server/log.ts'
 
-const KEYS: AuditKeys = createMacs(dataKeysOf(Buffer.alloc(32, 1)), 'keyturn/audit-head/v1')
+/** Newest data key first. */
+const keysOf = (...numbers: number[]): AuditKeys =>
+  createAuditKeys(numbers.map((number) => createDataKey(number, Buffer.alloc(32, number))))
+const KEYS = keysOf(1)
 const clock = testClock(1_000_000)
 
+/** A store whose head is signed, as it is before the ring is created. */
 async function newStore(t: Test): Promise<Store> {
+  const store = await unsignedStore(t)
+  await writer(store, { hasRing: false }).log.signUnsigned()
+  return store
+}
+
+async function unsignedStore(t: Test): Promise<Store> {
   const db = openDb('sqlite::memory:')
   t.teardown(() => db.close())
   await migrate(db, clock)
   return createStore(db)
+}
+
+/** An anchor outside the database, as the store record keeps it. */
+function keeper(first: KeptAnchor | null = null): AnchorKeeper & { value: KeptAnchor | null } {
+  const self = {
+    value: first,
+    read: () => self.value,
+    async advance(anchor: KeptAnchor) {
+      if (!self.value || isLater(anchor, self.value)) self.value = anchor
+    },
+  }
+  return self
 }
 
 interface World {
@@ -32,6 +55,7 @@ interface Options {
   readonly rows?: Partial<AuditStore>
   readonly keys?: () => AuditKeys | null
   readonly hasRing?: boolean
+  readonly anchor?: AnchorKeeper
   readonly mostWaiting?: number
 }
 
@@ -44,6 +68,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
     logger,
     keys: async () => (options.keys ? options.keys() : KEYS),
     hasRing: async () => options.hasRing ?? true,
+    anchor: options.anchor ?? noAnchorKeeper,
     alarm(event, fields) {
       alarms.push(fields)
       log.record(event, fields)
@@ -65,8 +90,20 @@ const kids = async ({ auditRows }: Store, actor?: string) =>
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 
-const findings = async ({ auditRows: rows }: Store, keys: AuditKeys | null = KEYS, hasRing = true) =>
-  (await verifyLog({ rows, keys, hasRing })).findings
+const findings = async (
+  { auditRows: rows }: Store,
+  keys: AuditKeys | null = KEYS,
+  hasRing = true,
+  kept: KeptAnchor | null = null,
+) =>
+  (
+    await verifyLog({
+      rows,
+      keys,
+      hasRing,
+      ...(kept ? { kept: { anchor: kept, file: 'keys/store.json' } } : {}),
+    })
+  ).findings
 
 const unavailable = () => Promise.reject(new StoreUnavailable(new Error('away')))
 
@@ -216,7 +253,7 @@ t.test('without the master key no row is written and none is lost', async (t) =>
 })
 
 t.test('rows written before the master key existed are signed by the node that creates it', async (t) => {
-  const store = await newStore(t as Test)
+  const store = await unsignedStore(t as Test)
   const command = writer(store, { keys: () => null, hasRing: false })
   record(command, 1, 3)
   await command.log.flush()
@@ -232,7 +269,10 @@ t.test('rows written before the master key existed are signed by the node that c
   t.same(server.alarms, [])
 })
 
-const tampered: Record<string, { sql: string; reason: string; finding: RegExp; params?: string[] }> = {
+const tampered: Record<
+  string,
+  { sql: string | string[]; reason: string; finding: RegExp; params?: string[] }
+> = {
   'a head that was moved': {
     sql: `UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit WHERE seq = 2)`,
     reason: 'head changed',
@@ -240,6 +280,14 @@ const tampered: Record<string, { sql: string; reason: string; finding: RegExp; p
   },
   'a removed signature': {
     sql: 'UPDATE audit_head SET mac = NULL',
+    reason: 'head changed',
+    finding: /was not written by Keyturn/,
+  },
+  'a log that was deleted, with a head as in a new store': {
+    sql: [
+      'DELETE FROM audit',
+      `UPDATE audit_head SET seq = 0, hash = '', base_seq = 0, base_hash = '', mac = NULL`,
+    ],
     reason: 'head changed',
     finding: /was not written by Keyturn/,
   },
@@ -263,7 +311,7 @@ for (const [what, { sql, reason, finding }] of Object.entries(tampered)) {
       const one = writer(store)
       record(one, 1, 3)
       await one.log.flush()
-      await store.db.batch([{ sql }])
+      await store.db.batch([sql].flat().map((one) => ({ sql: one })))
       const other = writer(store)
       for (const node of [one, other]) {
         record(node, 4, 5)
@@ -283,6 +331,18 @@ for (const [what, { sql, reason, finding }] of Object.entries(tampered)) {
     },
   )
 }
+
+t.test('rows that were deleted at the end are reported at the next start', async (t) => {
+  const store = await newStore(t as Test)
+  const one = writer(store)
+  record(one, 1, 3)
+  await one.log.flush()
+  await store.db.batch([{ sql: 'DELETE FROM audit WHERE seq > 1' }])
+  const other = writer(store)
+  await other.log.check()
+  t.same(other.alarms, [{ actor: 'keyturn', reason: 'end cut off' }])
+  t.match(await findings(store), [/^rows 2 to 3 are missing: the end of the log was cut off/])
+})
 
 t.test('a rolled-back log is detected by a process that knows a later head', async (t) => {
   for (const regrown of [false, true]) {
@@ -335,7 +395,148 @@ t.test('pruning deletes the oldest rows, moves the start of the chain, and the r
   await one.log.flush()
   const { head } = await store.auditRows.state()
   t.match(head, { seq: 17, baseSeq: 16 })
-  t.ok(head && isSigned(KEYS, head))
+  t.same(head && signatureOf(KEYS, head), { by: 'newest' })
   t.same([...one.alarms, ...other.alarms], [])
   t.same(await findings(store), [])
+})
+
+/** Puts back the log as it was at an earlier state. */
+async function rollBack({ db }: Store, head: AuditHead | null): Promise<void> {
+  await db.batch([
+    { sql: 'DELETE FROM audit WHERE seq > $1', params: [head?.seq ?? 0] },
+    {
+      sql: 'UPDATE audit_head SET seq = $1, hash = $2, accepted_at = $3, mac = $4',
+      params: [head?.seq ?? 0, head?.hash ?? '', head?.acceptedAt ?? 0, head?.mac ?? null],
+    },
+  ])
+}
+
+t.test(
+  'an anchor outside the database finds an older copy of the log, at the start and in verify',
+  async (t) => {
+    for (const regrown of [0, 20]) {
+      const store = await newStore(t as Test)
+      const anchor = keeper()
+      const one = writer(store, { anchor })
+      record(one, 1, 3)
+      await one.log.flush()
+      const { head } = await store.auditRows.state()
+      record(one, 4, 6)
+      await one.log.flush()
+      await one.log.keepAnchor()
+      t.match(anchor.value, { seq: 6, acceptedAt: 0 })
+      await rollBack(store, head)
+      if (regrown > 0) {
+        const stranger = writer(store)
+        record(stranger, 7, regrown)
+        await stranger.log.flush()
+      }
+      t.same(await findings(store), [], 'inside the database everything fits')
+      t.match(await findings(store, KEYS, true, anchor.value), [
+        regrown > 0
+          ? /^row 6 is not the row in keys\/store.json/
+          : /^the log ends at row 3, before row 6 in keys\/store.json/,
+      ])
+
+      const restarted = writer(store, { anchor })
+      record(restarted, 30, 31)
+      await restarted.log.flush()
+      t.same(restarted.alarms, [{ actor: 'keyturn', reason: 'rolled back' }])
+      t.match((await findings(store)).join(), /was not written by Keyturn/, 'it stays visible')
+      t.equal(await restarted.log.prune(2_000_000, 100), 0)
+      await restarted.log.keepAnchor()
+      t.match(anchor.value, { seq: 6 }, 'the anchor outside is not moved')
+    }
+  },
+)
+
+t.test('a log that a running node found rolled back is not signed again until it is accepted', async (t) => {
+  const store = await newStore(t as Test)
+  const anchor = keeper()
+  const one = writer(store, { anchor })
+  record(one, 1, 3)
+  await one.log.flush()
+  const { head } = await store.auditRows.state()
+  record(one, 4, 6)
+  await one.log.flush()
+  await one.log.keepAnchor()
+  await rollBack(store, head)
+  record(one, 7, 9)
+  await one.log.flush()
+  t.match((await findings(store)).join(), /was not written by Keyturn/)
+
+  const command = writer(store, { anchor })
+  const fields = { actor: 'operator:root', reason: 'restored a backup' }
+  const at = clock.now()
+  await command.log.accept({ event: 'audit.accepted', fields, since: at, at, count: 1 })
+  await command.log.keepAnchor()
+  t.match(anchor.value, { acceptedAt: at })
+  t.same(await findings(store, KEYS, true, anchor.value), [])
+  t.match(await store.auditRows.find({ event: 'audit.accepted' }, 9), [{ actor: 'operator:root' }])
+
+  const other = writer(store, { anchor: keeper({ seq: 6, hash: 'of before', acceptedAt: 0 }) })
+  for (const node of [one, other]) {
+    record(node, 10, 10)
+    await node.log.flush()
+    t.same(await findings(store), [], 'nodes with an older anchor follow')
+  }
+  t.same(other.alarms, [])
+  const signed = (await store.auditRows.state()).head
+  record(one, 11, 11)
+  await one.log.flush()
+  await one.log.keepAnchor()
+  await rollBack(store, signed)
+  const again = writer(store, { anchor })
+  await again.log.check()
+  t.same(again.alarms, [{ actor: 'keyturn', reason: 'rolled back' }], 'an acceptance covers nothing later')
+  await rollBack(store, head)
+  const older = writer(store, { anchor })
+  await older.log.check()
+  t.same(older.alarms, [{ actor: 'keyturn', reason: 'rolled back' }], 'nor a copy from before it')
+  t.match(await findings(store, KEYS, true, anchor.value), [/^the log is from before the acceptance/])
+})
+
+t.test('an accepted log is intact, whatever was done to its head', async (t) => {
+  for (const [what, { sql }] of Object.entries(tampered)) {
+    const store = await newStore(t as Test)
+    const one = writer(store)
+    record(one, 1, 3)
+    await one.log.flush()
+    await store.db.batch([sql].flat().map((text) => ({ sql: text })))
+    record(one, 4, 4)
+    await one.log.flush()
+    const at = clock.now()
+    await writer(store).log.accept({ event: 'audit.accepted', fields: {}, since: at, at, count: 1 })
+    const left = await findings(store)
+    t.same(
+      left.filter((finding) => !/^rows? [\d to]+ (is|are|was|were) (missing|changed)/.test(finding)),
+      [],
+      `${what}: only what happened to rows stays`,
+    )
+    const alarms = one.alarms.length
+    record(one, 5, 5)
+    await one.log.flush()
+    t.same(await findings(store), left, 'and the next rows are signed')
+    t.equal(one.alarms.length, alarms)
+  }
+})
+
+t.test('a head with a MAC of an older data key is found, and told from a forged one', async (t) => {
+  const store = await newStore(t as Test)
+  const one = writer(store)
+  record(one, 1, 3)
+  await one.log.flush()
+  const { head } = await store.auditRows.state()
+  const moved = await one.log.signedWith(keysOf(2))
+  if (!moved || !head) throw new Error('the log is intact')
+  t.same(await store.auditRows.append(moved.expected, [], moved.head), true)
+  const rotated = () => keysOf(2, 1)
+  t.same(await findings(store, rotated()), [])
+
+  await store.auditRows.append(moved.head, [], signHead(KEYS, head))
+  t.match(await findings(store, rotated()), [/^the head has a MAC of data key 1, which signs no longer/])
+  const node = writer(store, { keys: rotated })
+  await node.log.check()
+  t.same(node.alarms, [{ actor: 'keyturn', reason: 'head signed with an old key' }])
+  t.equal(await node.log.signedWith(keysOf(3)), null, 'and a rotation does not sign it')
 })

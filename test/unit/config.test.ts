@@ -33,6 +33,7 @@ t.test('without any setting every option has its documented default', async (t) 
     databasePool: 10,
     databaseTimeout: 5,
     keysDir: 'keys',
+    storeRecordFile: 'keys/store.json',
     masterKey: null,
     masterKeyNext: null,
     accessTokenTtl: 600,
@@ -84,6 +85,8 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['DATABASE_POOL', '100', 'databasePool', 100],
   ['DATABASE_TIMEOUT', '2s', 'databaseTimeout', 2],
   ['KEYS_DIR', '/etc/keyturn', 'keysDir', '/etc/keyturn'],
+  ['STORE_RECORD_FILE', '/var/lib/keyturn/store.json', 'storeRecordFile', '/var/lib/keyturn/store.json'],
+  ['STORE_RECORD_FILE', 'off', 'storeRecordFile', null],
   ['MASTER_KEY', KEY, 'masterKey', Buffer.alloc(32, 7)],
   ['MASTER_KEY_NEXT', KEY, 'masterKeyNext', Buffer.alloc(32, 7)],
   ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
@@ -218,7 +221,7 @@ t.test(
         t.same(others, [])
       }
     }
-    const free = ['HOST', 'KEYS_DIR']
+    const free = ['HOST', 'KEYS_DIR', 'STORE_RECORD_FILE']
     const untested = names.filter((name) => !(name in BAD) && !free.includes(name))
     t.same(untested, [], 'no setting is missing here')
   },

@@ -66,7 +66,11 @@ async function started(t: Test) {
 async function change({ deps, masterKeys }: Awaited<ReturnType<typeof world>>, compromised = false) {
   const to = masterKeys.list()[1]
   if (!to) throw new Error('no next key')
-  return rotateMasterKey({ ...deps(masterKeys), audit: () => {} }, to, { actor: 'me', compromised })
+  return rotateMasterKey(
+    { ...deps(masterKeys), audit: () => {}, auditLog: { signedWith: async () => null } },
+    to,
+    { actor: 'me', compromised },
+  )
 }
 
 t.test('concurrent creators of the first data key of a new store all get the same random key', async (t) => {

@@ -1,4 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
+import type { AuditHead } from './audit.ts'
 import type { Ring } from './ring.ts'
 
 /** A secret from which other keys are derived, encrypted under the master key. */
@@ -27,6 +28,8 @@ export interface MasterKeyRotation {
   readonly encryptedDataKeys: ReadonlyMap<number, string>
   /** Is added; new status lists start with it. */
   readonly newDataKey?: Pick<StoredDataKey, 'number' | 'encrypted' | 'createdAt' | 'currentFrom'>
+  /** The head of the audit log as it was read, and the same head signed with the new data key. */
+  readonly auditHead?: { readonly expected: AuditHead; readonly head: AuditHead }
   /** Whether to invalidate the old data keys. */
   readonly invalidateOld?: boolean
 }
@@ -51,7 +54,7 @@ export interface DataKeyStore {
 
   /**
    * Replaces all ciphertexts in one batch, as a new version of the ring, so that all are always under the same master key. Returns
-   * false, and changes nothing, if the ring or a data key has changed since it was read.
+   * false, and changes nothing, if the ring, a data key or the head of the audit log has changed since it was read.
    */
   rotateMasterKey(rotation: MasterKeyRotation): Promise<boolean>
 

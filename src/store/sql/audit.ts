@@ -10,6 +10,7 @@ interface StateRow {
   hash: string
   base_seq: number
   base_hash: string
+  accepted_at: number
   mac: string | null
   first_seq: number | null
   last_seq: number | null
@@ -26,7 +27,7 @@ export function createAuditStore(db: Db): AuditStore {
     async state() {
       const [row] = await db.query<StateRow>(
         // Two subqueries: for min and max in one query, SQLite would read all rows.
-        `SELECT h.seq, h.hash, h.base_seq, h.base_hash, h.mac, r.first_seq, r.last_seq
+        `SELECT h.seq, h.hash, h.base_seq, h.base_hash, h.accepted_at, h.mac, r.first_seq, r.last_seq
            FROM (SELECT (SELECT min(seq) FROM audit) AS first_seq, (SELECT max(seq) FROM audit) AS last_seq) r
            LEFT JOIN audit_head h ON h.id = 'main'`,
       )
@@ -42,8 +43,9 @@ export function createAuditStore(db: Db): AuditStore {
     putHead: (head) =>
       batchOrFalse([
         {
-          sql: `INSERT INTO audit_head (id, seq, hash, base_seq, base_hash, mac) VALUES ('main', $1, $2, $3, $4, $5)`,
-          params: [head.seq, head.hash, head.baseSeq, head.baseHash, head.mac],
+          sql: `INSERT INTO audit_head (id, seq, hash, base_seq, base_hash, accepted_at, mac)
+                VALUES ('main', $1, $2, $3, $4, $5, $6)`,
+          params: valuesOf(head),
           expectRows: 1,
         },
       ]),
@@ -74,26 +76,25 @@ export function createAuditStore(db: Db): AuditStore {
 }
 
 /** Compares every column, because pruning changes only the beginning of the log and appending only the end. */
-function moveHead(expected: AuditHead, head: AuditHead): Step {
+export function moveHead(expected: AuditHead, head: AuditHead): Step {
   return {
-    sql: `UPDATE audit_head SET seq = $1, hash = $2, base_seq = $3, base_hash = $4, mac = $5
-           WHERE id = 'main' AND seq = $6 AND hash = $7 AND base_seq = $8 AND base_hash = $9
-             AND coalesce(mac, '') = $10`,
-    params: [
-      head.seq,
-      head.hash,
-      head.baseSeq,
-      head.baseHash,
-      head.mac,
-      expected.seq,
-      expected.hash,
-      expected.baseSeq,
-      expected.baseHash,
-      expected.mac ?? '',
-    ],
+    sql: `UPDATE audit_head
+             SET seq = $1, hash = $2, base_seq = $3, base_hash = $4, accepted_at = $5, mac = $6
+           WHERE id = 'main' AND seq = $7 AND hash = $8 AND base_seq = $9 AND base_hash = $10
+             AND accepted_at = $11 AND coalesce(mac, '') = $12`,
+    params: [...valuesOf(head), ...valuesOf({ ...expected, mac: expected.mac ?? '' })],
     expectRows: 1,
   }
 }
+
+const valuesOf = (head: AuditHead): Param[] => [
+  head.seq,
+  head.hash,
+  head.baseSeq,
+  head.baseHash,
+  head.acceptedAt,
+  head.mac,
+]
 
 function insertRows(rows: readonly AuditRow[]): Step[] {
   const steps: Step[] = []
@@ -156,6 +157,7 @@ const toHead = (row: Omit<StateRow, 'seq'> & { seq: number }): AuditHead => ({
   hash: row.hash,
   baseSeq: row.base_seq,
   baseHash: row.base_hash,
+  acceptedAt: row.accepted_at,
   mac: row.mac,
 })
 

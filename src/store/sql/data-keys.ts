@@ -1,6 +1,7 @@
 import type { DataKeyStore, MasterKeyRotation, StoredDataKey } from '../contracts/data-keys.ts'
 import { LIST_SIZE } from '../contracts/status.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
+import { moveHead } from './audit.ts'
 
 interface DataKeyRow {
   number: number
@@ -92,7 +93,15 @@ export function createDataKeyStore(db: Db): DataKeyStore {
 }
 
 function rotationSteps(rotation: MasterKeyRotation): Step[] {
-  const { ring, privateKeys, dataKeys, encryptedDataKeys, newDataKey, invalidateOld = false } = rotation
+  const {
+    ring,
+    privateKeys,
+    dataKeys,
+    encryptedDataKeys,
+    newDataKey,
+    auditHead,
+    invalidateOld = false,
+  } = rotation
   const previous = new Map(ring.keys.map((key) => [key.kid, key.encryptedPrivateKey]))
   return [
     {
@@ -118,6 +127,7 @@ function rotationSteps(rotation: MasterKeyRotation): Step[] {
       expectRows: 1,
     })),
     ...(newDataKey ? additionSteps(newDataKey) : []),
+    ...(auditHead ? [moveHead(auditHead.expected, auditHead.head)] : []),
   ]
 }
 

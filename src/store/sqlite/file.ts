@@ -15,9 +15,9 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import Database from 'better-sqlite3'
-import { RESTORE_HINT, StoreUnavailable, StoreUnusable } from '../db.ts'
+import { RESTORE_HINT, StoreMissing, StoreUnavailable, StoreUnusable } from '../db.ts'
 import { checkIntegrity, LARGE_BYTES } from './integrity-check.ts'
 
 /** How long a call may block the event loop while another process writes. */
@@ -27,25 +27,30 @@ const OPEN_TIMEOUT_MS = 2000
 const HEADER_BYTES = 100
 
 export interface SqliteOptions {
+  /** Whether to create the file if it does not exist. Otherwise {@link StoreMissing} is thrown. */
+  readonly create?: boolean
   /** Whether to read every page, so that damage is found at the start and not by the first request that needs the page. */
   readonly integrityCheck?: boolean
   /** A file of this size or more is checked while the server already serves, because the check would delay the start. */
   readonly largeFromBytes?: number
 }
 
-/** @throws {StoreUnusable} if the file is not a database, is damaged, or cannot be created */
+/**
+ * @throws {StoreMissing} if there is no file, unless `create` is set
+ * @throws {StoreUnusable} if the file is not a database, is damaged, or cannot be created
+ */
 export function openFile(
   file: string,
-  { integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
+  { create = false, integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
 ): Database.Database {
-  if (file !== ':memory:') prepareFile(file)
+  if (file !== ':memory:') prepareFile(file, create)
   let db: Database.Database | undefined
   try {
     // SQLite would silently open the file read-only, and leave side files behind that no one can write.
     if (file !== ':memory:') accessSync(file, constants.R_OK | constants.W_OK)
     const identity = identityOf([file])
     // A long timeout: no request waits yet, and another process may be closing or recovering the database.
-    db = new Database(file, { timeout: OPEN_TIMEOUT_MS })
+    db = new Database(file, { timeout: OPEN_TIMEOUT_MS, fileMustExist: true })
     db.pragma('journal_mode = WAL')
     // better-sqlite3 defaults to NORMAL in WAL mode, where a power failure may undo a commit that was answered: a revoked
     // token would be valid again.
@@ -106,20 +111,34 @@ function identityOf(names: readonly string[]): string {
  * A new database is created under another name, readable only by its owner, and linked into place once its header is written. So an
  * empty file never results from an interrupted start: it was a database before, and is refused.
  */
-function prepareFile(file: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-    if (!existsSync(file)) create(file)
-    if (statSync(file).size >= HEADER_BYTES) return
-  } catch (error) {
-    throw new StoreUnusable(`the database ${file} cannot be created: ${(error as Error).message}`, error)
+function prepareFile(file: string, mayCreate: boolean): void {
+  if (mayCreate) {
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      if (!existsSync(file)) createFile(file)
+    } catch (error) {
+      throw new StoreUnusable(`the database ${file} cannot be created: ${(error as Error).message}`, error)
+    }
   }
+  const size = sizeOf(file)
+  if (size === null && mayCreate)
+    throw new StoreUnusable(`the database ${file} cannot be created: it is a link to nothing`)
+  if (size === null) throw new StoreMissing(resolve(file))
+  if (size >= HEADER_BYTES) return
   throw new StoreUnusable(
-    `the database ${file} is empty or cut off: restore a backup, or delete it to start with a new one`,
+    `the database ${file} is empty or cut off: restore a backup, or delete it and start with keyturn serve --new`,
   )
 }
 
-function create(file: string): void {
+function sizeOf(file: string): number | null {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.size ?? null
+  } catch (error) {
+    throw new StoreUnusable(`the database ${file} cannot be opened: ${(error as Error).message}`, error)
+  }
+}
+
+function createFile(file: string): void {
   // A folder with a random name: process ids are not unique if containers share a volume.
   const folder = mkdtempSync(`${file}.new-`)
   try {

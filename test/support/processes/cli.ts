@@ -1,8 +1,12 @@
-/** The command line in this process, with its own folder, clock and log. */
+/** The command line in this process, with its own folder, clock and log. Nothing is in the folder before `start`. */
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Io } from '../../../src/cli/io.ts'
 import { run } from '../../../src/cli/run.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { openKeys } from '../../../src/keys/index.ts'
+import { closeBase, openBase } from '../../../src/node/base.ts'
+import { recordStore } from '../../../src/node/own-store.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { cachedKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
@@ -31,6 +35,8 @@ export interface Cli {
   readonly logger: TestLogger
   /** All settings, for a separate process. */
   readonly env: Record<string, string>
+  /** Creates the store, the keys and the record, as the first start of a server does. */
+  start(settings?: Record<string, string>): Promise<void>
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
   /** Runs a command with `--json` that must succeed, and returns its output. */
   json<T = Record<string, unknown>>(args: readonly string[], options?: RunOptions): Promise<T>
@@ -86,8 +92,21 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
     }
   }
 
+  async function start(settings: Record<string, string> = {}): Promise<void> {
+    const more = Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])
+    const config = loadConfig({ ...env, ...Object.fromEntries(more) }, dir)
+    const base = await openBase(config, { clock, logger, generateKey: cachedKeys }, 'create')
+    try {
+      await openKeys(base)
+      await recordStore(base.store, base.record, logger)
+    } finally {
+      await closeBase(base, logger)
+    }
+  }
+
   return {
     dir,
+    start,
     database,
     keysDir,
     clock,
@@ -108,6 +127,13 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       }
     },
   }
+}
+
+/** A folder in which a server has been started and stopped. */
+export async function startedCli(t: Test, clock?: TestClock): Promise<Cli> {
+  const cli = testCli(t, clock)
+  await cli.start()
+  return cli
 }
 
 async function* asStream(input: string | Buffer): AsyncGenerator<Buffer> {

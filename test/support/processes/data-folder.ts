@@ -6,6 +6,7 @@ import Database from 'better-sqlite3'
 import { loadConfig } from '../../../src/config/load.ts'
 import { type Keys, openKeys } from '../../../src/keys/index.ts'
 import { closeBase, openBase } from '../../../src/node/base.ts'
+import { recordStore } from '../../../src/node/own-store.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { type Clock, systemClock, systemRandom } from '../../../src/system.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../../src/tokens/refresh-token.ts'
@@ -22,6 +23,8 @@ export interface Folder {
   readonly path: string
   readonly database: string
   readonly masterKey: string
+  /** Beside the master key: the name of the store and the end of its audit log. */
+  readonly record: string
   /** Settings of every process in this folder. */
   readonly settings: Record<string, string>
 }
@@ -31,6 +34,7 @@ export function folderAt(path: string, settings: Record<string, string> = {}): F
     path,
     database: join(path, 'data/keyturn.db'),
     masterKey: join(path, 'keys/master.key'),
+    record: join(path, 'keys/store.json'),
     settings,
   }
 }
@@ -48,7 +52,7 @@ export interface OpenedFolder {
   readonly refreshTokens: RefreshTokenCodec
 }
 
-/** Opens the folder as a command would. */
+/** Opens the folder as a first start would, which creates what is missing. */
 export async function withOpened<T>(
   folder: Folder,
   work: (opened: OpenedFolder) => Promise<T>,
@@ -64,9 +68,10 @@ export async function withOpened<T>(
     folder.path,
   )
   const logger = testLogger()
-  const base = await openBase(config, { logger, clock, generateKey: cachedKeys }, 'apply')
+  const base = await openBase(config, { logger, clock, generateKey: cachedKeys }, 'create')
   try {
     const keys = await openKeys(base)
+    await recordStore(base.store, base.record, logger)
     return await work({
       store: base.store,
       keys,

@@ -38,6 +38,8 @@ export interface ProcessOptions {
   readonly wrap?: readonly string[]
   /** Run as this user and group. */
   readonly uid?: number
+  /** Options of `serve`. */
+  readonly args?: readonly string[]
   /** Where the log goes: collected by default; a file descriptor, or a pipe that is not read. */
   readonly log?: number | 'unread'
 }
@@ -132,7 +134,7 @@ export async function startServer(
   folder: Folder,
   options: ProcessOptions = {},
 ): Promise<ServerProcess> {
-  const program = runProgram(folder, ['serve', '--json'], options)
+  const program = runProgram(folder, ['serve', '--json', ...(options.args ?? [])], options)
   owner.teardown(async () => {
     program.child.kill('SIGKILL')
     await program.ended

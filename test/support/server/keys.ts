@@ -34,7 +34,7 @@ export const QUICK = { alg: 'ES256' } as const
 
 /** A migrated store; in memory unless a file is named. */
 export async function openStore(file = ':memory:'): Promise<Store> {
-  const store = createStore(openDb(`sqlite:${file}`))
+  const store = createStore(openDb(`sqlite:${file}`, { create: true }))
   await migrate(store.db, testClock(0))
   return store
 }

@@ -48,7 +48,13 @@ export function testConfig(settings: Record<string, string> = {}): Config {
   const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value]))
   // A folder without a .env file.
   return loadConfig(
-    { KEYTURN_ISSUER: ISSUER, KEYTURN_DATABASE_URL: 'sqlite::memory:', ...env },
+    {
+      KEYTURN_ISSUER: ISSUER,
+      KEYTURN_DATABASE_URL: 'sqlite::memory:',
+      // A record in the folder of the checkout would be of another store.
+      KEYTURN_STORE_RECORD_FILE: 'off',
+      ...env,
+    },
     '/nonexistent',
   )
 }
@@ -79,7 +85,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     ...settings,
   })
   const machine: System = { generateKey: cachedKeys, ...system, metrics, clock, logger: lines }
-  const base = await openBase(config, machine, 'apply')
+  const base = await openBase(config, machine, 'create')
   const auditCheck =
     skipAuditCheck === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
   const keys = await openKeys(base)

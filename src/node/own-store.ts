@@ -1,0 +1,97 @@
+/**
+ * Whether a store is the one that belongs to the master key. A missing database, an empty one or another one is an error unless
+ * an administrator says that it is meant: it is usually a disk that is not mounted, or a wrong folder. Must not know what is in
+ * the store besides its name.
+ */
+import type { Config } from '../config/load.ts'
+import { removeDrafts } from '../durable-file.ts'
+import { readMasterKey } from '../keys/master-key.ts'
+import { StoreMissing, StoreUnusable } from '../store/db.ts'
+import { databaseFile, databaseName, isPostgres, type Store } from '../store/index.ts'
+import type { MigrationMode } from '../store/migrate.ts'
+import type { Logger } from '../system.ts'
+import { NO_ANCHOR, type StoreRecord } from './store-record.ts'
+
+const WAY_OUT = 'keyturn serve --new creates an empty one'
+
+/** What belongs to a store, in words; null if nothing is known of one. */
+function evidence(config: Config, record: StoreRecord): string | null {
+  // The file of the master key is created after the database and before the record.
+  const hasKeyFile = config.masterKey === null && readMasterKey(config.keysDir) !== null
+  if (record.recorded()) return `${record.file} names the store that belongs there`
+  // A master key in the settings proves nothing: it is there before the first start.
+  return hasKeyFile ? `there is a master key in ${config.keysDir}, so there was a store` : null
+}
+
+/**
+ * How a start may open the store: creating it is allowed only if nothing says that there was one.
+ * @throws {InvalidMasterKey} | {StoreUnusable} if the master key or the record cannot be read
+ */
+export function openingFor(config: Config, record: StoreRecord, isNew: boolean): MigrationMode {
+  const inMemory = !isPostgres(config.databaseUrl) && databaseFile(config.databaseUrl) === null
+  return isNew || inMemory || evidence(config, record) === null ? 'create' : 'apply'
+}
+
+/** The same refusal with the reason, and with what an administrator can do. */
+export function explainMissing(error: unknown, config: Config, record: StoreRecord): unknown {
+  if (!(error instanceof StoreMissing)) return error
+  const why = evidence(config, record)
+  if (why === null) return error
+  return new StoreMissing(
+    databaseName(config.databaseUrl),
+    `${why}; mount or restore it, or set KEYTURN_DATABASE_URL; if it is meant to be gone, ${WAY_OUT}`,
+  )
+}
+
+/** @throws {StoreUnusable} if the record names another store */
+export function assertRecorded(name: string | null, config: Config, record: StoreRecord): void {
+  const recorded = record.recorded()
+  if (!recorded || recorded.store === name) return
+  const which = name === null ? 'an unfinished store' : `store ${name}`
+  throw new StoreUnusable(
+    `the database at ${databaseName(config.databaseUrl)} is ${which}, and ${record.file} names store ${recorded.store}: set KEYTURN_DATABASE_URL to that one or restore it; if the database is the right one, keyturn serve --new takes it`,
+  )
+}
+
+/** Before the ring may be created. @throws {StoreUnusable} if the store had one, or if it is not new although that was said */
+export async function assertRing(
+  { ring, identity }: Pick<Store, 'ring' | 'identity'>,
+  config: Config,
+  record: StoreRecord,
+  isNew: boolean,
+): Promise<void> {
+  const place = databaseName(config.databaseUrl)
+  const exists = (await ring.read()) !== null
+  const recorded = record.recorded()
+  const isOurs = !recorded || recorded.store === (await identity.read())
+  if (!exists && recorded && !isNew) {
+    throw new StoreUnusable(
+      `the database at ${place} has lost its key ring, which ${record.file} knows of: restore a backup, or ${WAY_OUT}`,
+    )
+  }
+  if (exists && isOurs && isNew) {
+    throw new StoreUnusable(`the database at ${place} is not new: start without --new`)
+  }
+}
+
+/** Records the store, once it has a ring. A store that cannot be recorded is served all the same. */
+export async function recordStore(
+  { identity }: Pick<Store, 'identity'>,
+  record: StoreRecord,
+  logger: Logger,
+): Promise<void> {
+  // Another node that shares the folder and loses a draft keeps its anchor a second later.
+  if (record.file !== null) await removeDrafts(record.file).catch(() => {})
+  const store = await identity.read()
+  const before = record.recorded()
+  if (store === null || before?.store === store) return
+  if (before) logger.warn({ before: before.store, now: store }, 'another store was recorded before')
+  try {
+    await record.write({ store, audit: NO_ANCHOR })
+  } catch (error) {
+    logger.warn(
+      { err: error, file: record.file },
+      'the store cannot be recorded, so a missing database would not be noticed: KEYTURN_STORE_RECORD_FILE',
+    )
+  }
+}

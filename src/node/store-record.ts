@@ -1,0 +1,88 @@
+/**
+ * The record of a store outside of it, usually beside the master key: which store it is, and how far its audit log has come. With
+ * it a start notices that the database is gone, is another one, or is an older copy. Must not know what an audit event means.
+ */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type AnchorKeeper, isLater, type KeptAnchor } from '../audit/anchor.ts'
+import type { Config } from '../config/load.ts'
+import { replaceWhole } from '../durable-file.ts'
+import { StoreUnusable } from '../store/db.ts'
+import { databaseFile, isPostgres } from '../store/index.ts'
+
+export interface RecordedStore {
+  /** The name of the store, as its database has it. */
+  readonly store: string
+  readonly audit: KeptAnchor
+}
+
+export interface StoreRecord extends AnchorKeeper {
+  /** null if the settings say that nothing is recorded, or if the store is in memory. */
+  readonly file: string | null
+  /** What is recorded; null if nothing is. @throws {StoreUnusable} if the file cannot be read or is damaged */
+  recorded(): RecordedStore | null
+  /** Replaces what is recorded. Does nothing without a file. @throws the error of the file system */
+  write(recorded: RecordedStore): Promise<void>
+}
+
+/** Of a log that has no rows yet. */
+export const NO_ANCHOR: KeptAnchor = { seq: 0, hash: '', acceptedAt: 0 }
+
+export function createStoreRecord({
+  storeRecordFile,
+  databaseUrl,
+}: Pick<Config, 'storeRecordFile' | 'databaseUrl'>): StoreRecord {
+  const inMemory = !isPostgres(databaseUrl) && databaseFile(databaseUrl) === null
+  const file = inMemory ? null : storeRecordFile
+  const recorded = () => (file === null ? null : readRecord(file))
+
+  async function write({ store, audit }: RecordedStore): Promise<void> {
+    if (file === null) return
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    const { seq, hash, acceptedAt } = audit
+    await replaceWhole(file, `${JSON.stringify({ store, audit: { seq, hash, accepted_at: acceptedAt } })}\n`)
+  }
+
+  return {
+    file,
+    recorded,
+    write,
+    read: () => recorded()?.audit ?? null,
+    async advance(anchor) {
+      const before = recorded()
+      // Only a start creates the record. Nodes may share one, so another node may be ahead.
+      if (before && isLater(anchor, before.audit)) await write({ ...before, audit: anchor })
+    },
+  }
+}
+
+function readRecord(file: string): RecordedStore | null {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return null
+    throw new StoreUnusable(`the store record ${file} cannot be read (${code})`, error)
+  }
+  const parsed = parse(text)
+  if (parsed) return parsed
+  throw new StoreUnusable(
+    `the store record ${file} is damaged: restore it from a backup, or delete it if the database is the right one`,
+  )
+}
+
+function parse(text: string): RecordedStore | null {
+  try {
+    const { store, audit } = JSON.parse(text)
+    const { seq, hash, accepted_at: acceptedAt } = audit
+    const isValid =
+      typeof store === 'string' &&
+      Number.isSafeInteger(seq) &&
+      Number.isSafeInteger(acceptedAt) &&
+      typeof hash === 'string'
+    return isValid ? { store, audit: { seq, hash, acceptedAt } } : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,190 @@
+/** A database that is gone, empty or another one is never taken for a new one. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { systemRandom } from '../../src/system.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { emptyFolder, type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
+import { keyturn, startServer } from '../support/processes/process.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+
+const keysOf = ({ masterKey }: Folder) => readdirSync(dirname(masterKey)).sort()
+
+/** The start is refused in one line, and no database and no key is created. */
+async function refused(t: Test, folder: Folder, says: RegExp, settings: Record<string, string> = {}) {
+  const before = keysOf(folder)
+  const { code, stderr } = await keyturn(folder, ['serve'], { settings })
+  t.equal(code, 1, stderr)
+  t.match(stderr, says)
+  t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
+  t.match(stderr, /keyturn serve --new/, 'with the way out')
+  t.same(keysOf(folder), before)
+}
+
+const publishedKeys = async (folder: Folder) =>
+  readStore(folder, async (store) => (await store.ring.read())?.keys.map(({ kid }) => kid))
+
+t.test(
+  'a server whose database is gone does not start with an empty one (docs/security.md R5)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const away = join(folder.path, 'unmounted')
+    renameSync(dirname(folder.database), away)
+    const says =
+      /no database at \S+keyturn\.db: \S+store\.json names the store that belongs there; mount or restore it/
+    await refused(t, folder, says)
+    t.notOk(existsSync(folder.database))
+    mkdirSync(dirname(folder.database))
+    await refused(t, folder, says)
+    t.same(readdirSync(dirname(folder.database)), [], 'an empty mount point stays empty')
+
+    rmSync(dirname(folder.database), { recursive: true })
+    renameSync(away, dirname(folder.database))
+    const server = await startServer(t, folder)
+    t.equal((await clientCredentials(server)).statusCode, 200, 'with the database back it serves')
+  },
+)
+
+t.test('a master key without a record of its store is evidence enough (docs/security.md R5)', async (t) => {
+  const folder = await seededFolder(t)
+  rmSync(folder.record)
+  rmSync(dirname(folder.database), { recursive: true })
+  await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store/)
+})
+
+t.test(
+  'serve --new begins a new store, says what was recorded before, and refuses an existing one',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const before = readFileSync(folder.record, 'utf8')
+    const again = await keyturn(folder, ['serve', '--new'])
+    t.match(again, { code: 1, stderr: /^keyturn: the database at \S+ is not new: start without --new\n$/ })
+
+    rmSync(dirname(folder.database), { recursive: true })
+    const fresh = await startServer(t, folder, { settings: { LOG_LEVEL: 'info' }, args: ['--new'] })
+    t.match(JSON.parse(fresh.stdout()), { first_start: true })
+    t.match(fresh.stderr(), 'another store was recorded before')
+    t.not(readFileSync(folder.record, 'utf8'), before)
+    await fresh.stop()
+    t.equal((await (await startServer(t, folder)).stop()).code, 0, 'and the next start needs no option')
+  },
+)
+
+t.test('another store under the same master key is refused, by serve and by commands', async (t) => {
+  const folder = await seededFolder(t)
+  const other = await seededFolder(t)
+  const sql = new Database(other.database)
+  sql.prepare(`UPDATE store_identity SET store = 'another'`).run()
+  sql.pragma('wal_checkpoint(TRUNCATE)')
+  sql.close()
+  cpSync(other.database, folder.database)
+  const says = /is store another, and \S+store\.json names store \S+: set KEYTURN_DATABASE_URL/
+  await refused(t, folder, says)
+  for (const args of [['keys', 'list'], ['clients', 'list'], ['doctor']]) {
+    const { code, stderr, stdout } = await keyturn(folder, args)
+    t.equal(code, 1)
+    t.match(stderr + stdout, says, args.join(' '))
+  }
+  const taken = await startServer(t, folder, { args: ['--new'] })
+  t.equal(
+    (await clientCredentials(taken)).statusCode,
+    200,
+    'an administrator may say that it is the right one',
+  )
+  t.match(JSON.parse(readFileSync(folder.record, 'utf8')), { store: 'another' })
+})
+
+t.test('a database that has lost its key ring gets no new one', async (t) => {
+  const folder = await seededFolder(t)
+  const sql = new Database(folder.database)
+  for (const table of ['ring_keys', 'ring', 'data_keys']) sql.exec(`DELETE FROM ${table}`)
+  sql.exec(`UPDATE audit_head SET seq = 0, hash = '', base_seq = 0, base_hash = '', mac = NULL`)
+  sql.exec('DELETE FROM audit')
+  sql.close()
+  await refused(t, folder, /has lost its key ring, which \S+store\.json knows of: restore a backup/)
+  t.match(await keyturn(folder, ['keys', 'list']), { code: 1, stderr: /has no key ring/ })
+  t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /store\.json/ })
+})
+
+t.test('a damaged store record is refused and not replaced', async (t) => {
+  const folder = await seededFolder(t)
+  for (const text of ['', '{"store":', '{"store":1}', '{"store":"x","audit":{"seq":"1"}}']) {
+    writeFileSync(folder.record, text)
+    const { code, stderr } = await keyturn(folder, ['serve'])
+    t.match([code, stderr], [1, /store record \S+store\.json is damaged/])
+    t.equal(readFileSync(folder.record, 'utf8'), text)
+  }
+})
+
+t.test('a key ring from the settings: the record is in the keys folder, or nowhere', async (t) => {
+  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+  const folder = emptyFolder(t, { MASTER_KEY, LOG_LEVEL: 'info' })
+  await (await startServer(t, folder)).stop()
+  t.same(keysOf(folder), ['store.json'])
+  rmSync(dirname(folder.database), { recursive: true })
+  await refused(t, folder, /store\.json names the store/)
+
+  const unwritable = emptyFolder(t, {
+    MASTER_KEY,
+    LOG_LEVEL: 'info',
+    STORE_RECORD_FILE: '/dev/null/store.json',
+  })
+  const refusedFile = await keyturn(unwritable, ['serve'])
+  t.match([refusedFile.code, refusedFile.stderr], [1, /store record \S+ cannot be read \(ENOTDIR\)/])
+  const off = emptyFolder(t, { MASTER_KEY, STORE_RECORD_FILE: 'off' })
+  for (let start = 1; start <= 2; start += 1) await (await startServer(t, off)).stop()
+  t.notOk(existsSync(join(off.path, 'keys')), 'a node without a keys folder gets none')
+})
+
+t.test('commands on PostgreSQL need the tables, which only serve creates', async (t) => {
+  const postgres = await startPostgres(t)
+  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+  const [first, second] = [await postgres.emptyDatabase(), await postgres.emptyDatabase()]
+  const folder = emptyFolder(t, { DATABASE_URL: first, MASTER_KEY })
+  for (const args of [
+    ['keys', 'list'],
+    ['clients', 'list'],
+    ['migrate'],
+    ['migrate', '--status'],
+    ['audit', 'verify'],
+  ]) {
+    const { code, stderr } = await keyturn(folder, args)
+    t.match(
+      [code, stderr],
+      [1, /^keyturn: no database at postgres:\/\/\S+: keyturn serve creates one\n$/],
+      args.join(' '),
+    )
+  }
+  await (await startServer(t, folder)).stop()
+  t.equal((await keyturn(folder, ['keys', 'list'])).code, 0)
+  const wrong = await keyturn(folder, ['serve'], { settings: { DATABASE_URL: second } })
+  t.match([wrong.code, wrong.stderr], [1, /no database at postgres:\S+: \S+store\.json names the store/])
+  t.match(await keyturn(folder, ['keys', 'list'], { settings: { DATABASE_URL: second } }), { code: 1 })
+})
+
+t.test('a restored and a transferred store are those of the master key', async (t) => {
+  const folder = await seededFolder(t)
+  const kids = await publishedKeys(folder)
+  const backup = join(folder.path, 'backup.db')
+  t.equal((await keyturn(folder, ['backup', backup])).code, 0)
+  rmSync(dirname(folder.database), { recursive: true })
+  rmSync(folder.record)
+  t.equal((await keyturn(folder, ['restore', backup])).code, 0)
+  t.same(await publishedKeys(folder), kids)
+  await (await startServer(t, folder)).stop()
+
+  const target = `sqlite:${join(folder.path, 'data', 'other.db')}`
+  t.equal((await keyturn(folder, ['transfer', '--to', target])).code, 0)
+  const moved = await startServer(t, folder, { settings: { DATABASE_URL: target } })
+  t.equal((await clientCredentials(moved)).statusCode, 200)
+})
