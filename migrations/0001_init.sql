@@ -238,27 +238,32 @@ CREATE INDEX logout_outbox_by_time ON logout_outbox (due_at);
 CREATE TABLE authorization_codes (
   hash              TEXT PRIMARY KEY,
   client_id         TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-  user_session_id   TEXT NOT NULL REFERENCES user_sessions (id) ON DELETE CASCADE,
-  user_id           TEXT NOT NULL,
+  -- NULL if the user session was deleted. The code cannot be redeemed any more, but its replay can be detected.
+  user_session_id   TEXT REFERENCES user_sessions (id) ON DELETE SET NULL,
+  user_id           TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   -- The client session that begins when the code is redeemed.
   client_session_id TEXT NOT NULL,
   code_challenge    TEXT,
   -- Wrong code verifiers that were presented with the code.
   pkce_failures     BIGINT NOT NULL,
-  -- JSON: everything that no query searches for.
+  redirect_uri      TEXT NOT NULL,
+  redirect_uri_sent BIGINT NOT NULL,
+  -- JSON: everything else that no query searches for. Empty once the code was used: a replay is recognized without it.
   details           TEXT NOT NULL,
   expires_at        BIGINT NOT NULL,
   used_at           BIGINT,
-  revoked_at        BIGINT
+  revoked_at        BIGINT,
+  -- When the row is no longer needed: when the code expires, or when the session ends that began with it.
+  needed_until      BIGINT NOT NULL
 );
 
 -- Codes are revoked by client, by user and by client session.
 CREATE INDEX authorization_codes_by_client ON authorization_codes (client_id);
 CREATE INDEX authorization_codes_by_user ON authorization_codes (user_id);
 
--- Deleting a user session deletes its codes. Without this index, each deletion would read the whole table.
+-- Deleting a user session updates its codes. Without this index, each deletion would read the whole table.
 CREATE INDEX authorization_codes_by_user_session ON authorization_codes (user_session_id);
-CREATE INDEX authorization_codes_by_end ON authorization_codes (expires_at);
+CREATE INDEX authorization_codes_by_end ON authorization_codes (needed_until);
 
 -- RFC 9126. hash: SHA-256 of the random part of the request URI.
 CREATE TABLE pushed_requests (

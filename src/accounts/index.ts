@@ -78,7 +78,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     dataKeys,
   })
   const writeLimiter = createWriteLimiter(clock, deps.writeLimits)
-  const login = createLogin({ users, hashingLimiter, rateLimiter, audit })
+  const login = createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, audit })
   const userSessions = createUserSessions({
     userSessions: store.userSessions,
     clientSessions,

@@ -6,6 +6,7 @@ import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { hashPassword, verifyPassword } from './password.ts'
 import { LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { normalizeUsername } from './username.ts'
+import type { WriteLimiter } from './write-limiter.ts'
 
 interface Credentials {
   readonly username: string
@@ -32,10 +33,11 @@ export interface LoginDeps {
   readonly users: UserStore
   readonly hashingLimiter: ConcurrencyLimiter
   readonly rateLimiter: RateLimiter
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly audit: Audit
 }
 
-export function createLogin({ users, hashingLimiter, rateLimiter, audit }: LoginDeps): Login {
+export function createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, audit }: LoginDeps): Login {
   return async (credentials) => {
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
@@ -55,6 +57,8 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
       audit('login.failed', { ...from, ...(known ? { sub: known.id } : {}), detail: outcome.detail })
       return outcome
     }
+    const wait = writeLimiter.take('login', outcome.user.id)
+    if (wait > 0) throw rateLimited(wait, from)
     await guess.succeeded()
     audit('login.succeeded', { ...from, actor: `user:${outcome.user.id}`, sub: outcome.user.id })
     return outcome

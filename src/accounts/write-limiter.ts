@@ -13,19 +13,17 @@ export interface WriteLimit {
 
 /** No limit is within reach of honest use; each keeps a loop from filling the disk. */
 export const WRITE_LIMITS = {
-  /** Logins of one user: each is a user session, a known location and rows of the audit log. */
-  login: { burst: 300, interval: 60 },
-  /** Authorization codes for one user. Each can become a client session. */
-  code: { burst: 300, interval: 20 },
-  /** Client sessions that one user begins with the password grant. */
-  passwordGrant: { burst: 300, interval: 20 },
+  /** Logins of one user, with a password and by the password grant. Each begins a session and adds rows to the audit log. */
+  login: { burst: 5000, interval: 10 },
+  /** Authorization codes for one user. Each can begin a client session. */
+  code: { burst: 2000, interval: 10 },
   /** Access tokens of one client session that are revoked alone. The next one ends the session. */
   sessionRevocation: { burst: 20, interval: 3600 },
   /** Access tokens without a session that one client revokes. */
   revocation: { burst: 10_000, interval: 1 },
-  /** Requests that one confidential client pushes. */
-  pushedRequest: { burst: 2000, interval: 0.02 },
-  /** Client assertions and signed request objects of one client that are stored so that each is accepted once. */
+  /** Kilobytes of the requests that one confidential client pushes. */
+  pushedKilobyte: { burst: 20_000, interval: 0.01 },
+  /** Client assertions of one client, which are stored so that each is accepted once. */
   assertion: { burst: 50_000, interval: 0.002 },
 } as const satisfies Record<string, WriteLimit>
 
@@ -33,8 +31,8 @@ type WriteKind = keyof typeof WRITE_LIMITS
 export type WriteLimits = Readonly<Record<WriteKind, WriteLimit>>
 
 export interface WriteLimiter {
-  /** Counts one write. Returns the seconds after which to try again; 0 if the write is allowed. */
-  take(kind: WriteKind, payer: string): Seconds
+  /** Counts a write. Returns the seconds after which to try again; 0 if the write is allowed. */
+  take(kind: WriteKind, payer: string, cost?: number): Seconds
 }
 
 /** Payers are clients, users and sessions, so that a stranger cannot add one. The least recent is dropped first. */
@@ -49,13 +47,13 @@ export function createWriteLimiter(
   const fullAt = new Map<string, EpochSeconds>()
 
   return {
-    take(kind, payer) {
+    take(kind, payer, cost = 1) {
       const { burst, interval } = limits[kind]
       const now = clock.now()
       const key = `${kind}\n${payer}`
       const full = fullAt.get(key) ?? now
       // Further away than an empty bucket: the clock was set back, and the bucket must not stay empty for as long as that.
-      const time = (full - now > burst * interval ? now : Math.max(full, now)) + interval
+      const time = (full - now > burst * interval ? now : Math.max(full, now)) + cost * interval
       const wait = time - now - burst * interval
       if (wait > 0) return Math.max(1, Math.ceil(wait))
       fullAt.delete(key)

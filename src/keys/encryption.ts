@@ -19,6 +19,7 @@ export type DataKeyPurpose =
   | 'keyturn/recovery-codes/v1'
   | 'keyturn/one-time-state/v1'
   | 'keyturn/flows/v1'
+  | 'keyturn/pushed-requests/v1'
   | 'keyturn/csrf/v1'
   | 'keyturn/audit-head/v1'
 

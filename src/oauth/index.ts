@@ -21,6 +21,7 @@ import { createSecretVerifier } from './client-auth/secret.ts'
 import { createGrants } from './grants/index.ts'
 import { createIntrospection, type Introspection } from './introspection/introspection.ts'
 import { createLogout, type Logout } from './logout/logout.ts'
+import { createCarriedRequests } from './par/carried-requests.ts'
 import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
 import type { Registry } from './registry.ts'
 import { createRevocation, type Revocation } from './revocation/revocation.ts'
@@ -82,6 +83,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
   const authenticate = createClientAuthentication({
     secrets,
     clientKeys,
+    writeLimiter,
     singleUse,
     issuer,
     registry,
@@ -89,6 +91,12 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     audit,
   })
   const requestObjects = createRequestObjects({ clientKeys, clock, issuer })
+  const carriedRequests = createCarriedRequests(
+    createTransitCipher(dataKeys, random, {
+      purpose: 'keyturn/pushed-requests/v1',
+      what: 'the pushed request',
+    }),
+  )
   const rights = createSessionRights({ registry, config })
   const activeTokens = createActiveTokens({ registry, rights, clientSessions, users, revokedTokens })
   const grants = createGrants({
@@ -116,11 +124,14 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       users,
       codes,
       consents,
+      singleUse,
       pushedRequests,
+      carriedRequests,
       requestObjects,
       secondFactors,
       signer,
       clock,
+      writeLimiter,
       random,
       audit,
       config,
@@ -133,8 +144,10 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     pushRequest: createPushRequest({
       authenticate,
       rateLimiter,
+      writeLimiter,
       registry,
       pushedRequests,
+      carriedRequests,
       requestObjects,
       clock,
       random,

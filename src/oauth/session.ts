@@ -27,7 +27,7 @@ export interface NewClientSession
   readonly now: EpochSeconds
   readonly status: StatusIndex
   /** Absent if the grant has no user session. */
-  readonly userSessionId?: string
+  readonly userSessionId?: string | null
   readonly userinfoClaims?: readonly string[]
 }
 

@@ -17,14 +17,16 @@ interface Retention {
   readonly seconds: Seconds
 }
 
-const HOUR = 3600
+const MINUTE = 60
+const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
 export const RETENTION = {
+  // Only for an exact error. A used code is needed, and not expired, for as long as the session that began with it can last: presenting
+  // it again ends the session (RFC 6749 §4.1.2).
+  codes: { tables: ['authorization_codes'], seconds: 2 * MINUTE },
   // As long as any access token of the session can live, so that introspection still finds the session.
   clientSessions: { tables: ['client_sessions'], seconds: DAY },
-  // A code that is presented a second time revokes the tokens that were issued for it (RFC 6749 §4.1.2).
-  codes: { tables: ['authorization_codes'], seconds: DAY },
   userSessions: { tables: ['user_sessions'], seconds: DAY },
   // The user of the request may still be at the login page.
   pushedRequests: { tables: ['pushed_requests'], seconds: HOUR },

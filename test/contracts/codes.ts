@@ -29,6 +29,16 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
 }
 
 /** A code without optional members. */
+/** What is left of a used code's details. */
+const stripped = {
+  nonce: null,
+  scopes: [],
+  audience: '',
+  authTime: 0,
+  amr: [],
+  requestedClaims: { idToken: [], userinfo: [] },
+}
+
 const bare = code({
   clientSessionId: 'bare',
   redirectUriSent: false,
@@ -200,7 +210,11 @@ export const codesContract: Contract = {
     await store.codes.insert('h', code(), 1000)
     await store.codes.insert('old', code({ clientSessionId: 'x', expiresAt: 1 }), 1000)
     t.equal(await store.codes.redeem('h', newSession, 1010, MAX_PKCE_FAILURES), true)
-    t.same(await store.codes.find('h'), code({ usedAt: 1010 }))
+    t.same(
+      await store.codes.find('h'),
+      { ...code({ usedAt: 1010 }), ...stripped },
+      'only what recognizes a replay',
+    )
     t.same(await store.clientSessions.find('session'), newSession)
     t.not(await store.codes.find('old'), null)
   },
@@ -341,4 +355,28 @@ export const codesContract: Contract = {
       t.not(await store.codes.find('h4'), null)
       t.not(await store.codes.find('h5'), null)
     },
+
+  'prune keeps a used code until its session can no longer last, also after its user session was deleted (docs/security.md Q22)':
+    async (t, store) => {
+      await signedIn(store)
+      await store.codes.insert('h', code(), 1000)
+      const lasting = { ...newSession, expiresAt: 90_000 }
+      t.equal(await store.codes.redeem('h', lasting, 1010, MAX_PKCE_FAILURES), true)
+      await store.userSessions.prune(1_000_000_000_000, 10)
+      t.equal(await store.userSessions.find('browser'), null)
+      t.equal(await store.codes.prune(90_000, 10), 0)
+      t.match(await store.codes.find('h'), { usedAt: 1010, userSessionId: null, clientSessionId: lasting.id })
+      t.equal(await store.codes.prune(90_001, 10), 1)
+    },
+
+  'a claim beside a code makes it the only one': async (t, store) => {
+    await signedIn(store)
+    const claim = { id: 'request', until: 5000 }
+    const outcome = await winners(10, (i) =>
+      store.codes.insert(`h${i}`, code({ clientSessionId: `s${i}` }), 1000, { claim }),
+    )
+    t.same(outcome, { won: 1, lost: 9 })
+    t.equal(await store.singleUse.has('request'), true)
+    t.equal(await store.singleUse.has('other'), false)
+  },
 }

@@ -3,7 +3,7 @@ import { RETENTION } from '../../src/store/retention.ts'
 import { TABLES } from '../../src/store/tables.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
 
-const UNITS: Readonly<Record<string, number>> = { hour: 3600, day: 86_400 }
+const UNITS: Readonly<Record<string, number>> = { minute: 60, hour: 3600, day: 86_400 }
 
 /** `7 days` → seconds. */
 function seconds(words = ''): number {

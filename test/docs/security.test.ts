@@ -21,7 +21,7 @@ const EXPECTED = [
   ...labels('M', 136, 144),
   ...labels('N', 145, 151),
   ...labels('P', 1, 41),
-  ...labels('Q', 1, 21),
+  ...labels('Q', 1, 22),
   ...labels('R', 1, 5),
   ...labels('S', 1, 7),
   ...labels('T', 1, 3),

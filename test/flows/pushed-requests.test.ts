@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
+import { WRITE_LIMITS } from '../../src/accounts/write-limiter.ts'
 import { PUBLIC_LIMITS } from '../../src/oauth/par/pushed-requests.ts'
 import { openBrowser, type Page } from '../support/browser/browser.ts'
 import { clientGetsError, userGetsError } from '../support/browser/page-assertions.ts'
@@ -12,9 +14,11 @@ import {
   type Overrides,
   OWN_REDIRECT,
   redeem,
+  SPA_REDIRECT,
   seedUsers,
   signIn,
   tokensOf,
+  WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
@@ -523,7 +527,70 @@ t.test(
     t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not affected')
     clock.tick(1)
     t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this client for long')
+    const tooLarge = [413, 'invalid_request']
     const large = await push('x'.repeat(PUBLIC_LIMITS.bytes), '203.0.113.9')
-    t.same([large.statusCode, large.json().error], [413, 'invalid_request'])
+    t.same([large.statusCode, large.json().error], tooLarge)
+    const incompressible = await push(randomBytes(5000).toString('base64url'), '203.0.113.9')
+    t.same([incompressible.statusCode, incompressible.json().error], tooLarge, 'no URL can carry it')
+  },
+)
+
+t.test(
+  'a request pushed for a public client is no row, cannot be read, and leads to one code (RFC 9126 §4; docs/security.md Q22, K121)',
+  async (t) => {
+    const parameters = { client_id: 'spa', redirect_uri: SPA_REDIRECT, state: 'secret-state' }
+    const pushPublic = async () => {
+      const answer = await post(server, PAR, formOf(parameters))
+      t.equal(answer.statusCode, 201)
+      return answer.json().request_uri as string
+    }
+    let uri = ''
+    await writesNothing(
+      t,
+      server,
+      async () => {
+        for (let i = 0; i < 20; i += 1) uri = await pushPublic()
+      },
+      ['rate_limits'],
+    )
+    t.ok(uri.startsWith(PREFIX) && uri.length < 2000, `${uri.length} characters`)
+    t.notMatch(Buffer.from(uri.slice(PREFIX.length + 2), 'base64url').toString(), 'secret-state')
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    const pages = [
+      await browser.open(reference(uri, 'spa')),
+      await browser.open(reference(uri, 'spa')),
+    ] as const
+    t.equal((await completePages(browser, pages[0])).away?.params.get('state'), 'secret-state')
+    userGetsError(t, await completePages(browser, pages[1]), 'the other tab is too late')
+    userGetsError(t, await browser.open(reference(uri, 'spa')), 'once more')
+    userGetsError(t, await browser.open(reference(await pushPublic(), 'native')), 'another client')
+    const end = uri.at(-5) === 'A' ? 'B' : 'A'
+    userGetsError(t, await browser.open(reference(uri.slice(0, -5) + end + uri.slice(-4), 'spa')), 'changed')
+    const late = await pushPublic()
+    clock.tick(90)
+    userGetsError(t, await browser.open(reference(late, 'spa')), '90 s later')
+  },
+)
+
+t.test(
+  'a confidential client can push a limited number of kilobytes, and others are not affected (RFC 9126 §2.3; docs/security.md Q22)',
+  async (t) => {
+    const limited = await testServer({
+      writeLimits: { ...WRITE_LIMITS, pushedKilobyte: { burst: 10, interval: 1 } },
+    })
+    t.teardown(() => limited.close())
+    await seedUsers(limited.store)
+    const pushAs = (as: string, redirect_uri: string) =>
+      post(limited, PAR, formOf({ client_id: as, redirect_uri, state: 'x'.repeat(4500) }), {
+        authorization: basic(as),
+      })
+    t.equal((await pushAs('own', OWN_REDIRECT)).statusCode, 201)
+    t.equal((await pushAs('own', OWN_REDIRECT)).statusCode, 201)
+    const refusedPush = await pushAs('own', OWN_REDIRECT)
+    t.same([refusedPush.statusCode, refusedPush.json().error], [429, 'temporarily_unavailable'])
+    t.equal((await pushAs('web', WEB_REDIRECT)).statusCode, 201)
+    limited.clock.tick(5)
+    t.equal((await pushAs('own', OWN_REDIRECT)).statusCode, 201)
   },
 )

@@ -4,17 +4,20 @@
  */
 import { satisfies } from '../../accounts/amr.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
+import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
+import type { AuthorizationCode, CodeConditions, CodeStore } from '../../store/contracts/codes.ts'
 import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Random } from '../../system.ts'
 import { failureFields } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
+import type { CarriedRequests } from '../par/carried-requests.ts'
 import type { Pair } from '../parameters.ts'
 import type { SessionRights } from '../session-rights.ts'
 import { type AssessDeps, covers, createAssess, type RequestSummary } from './assess.ts'
@@ -65,7 +68,10 @@ export interface AuthorizeDeps extends AssessDeps {
   readonly codes: CodeStore
   readonly consents: ConsentStore
   readonly pushedRequests: PushedRequestStore
+  readonly carriedRequests: Pick<CarriedRequests, 'decrypt'>
+  readonly singleUse: Pick<SingleUseStore, 'has'>
   readonly requestObjects: RequestObjects
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly random: Random
   readonly audit: Audit
   readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
@@ -108,6 +114,8 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 
   /** Loads the client and the request again at every step, because both may have changed. */
   async function load({ request, pushed }: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
+    if (pushed?.carriedUntil !== undefined && (await deps.singleUse.has(pushed.hash)))
+      throw invalidRequest('this request has already been answered')
     if (request) return { client: await findClient(registry, request), pairs: request }
     if (!pushed) throw invalidRequest('there is no request to authorize')
     const row = await deps.pushedRequests.find(pushed.hash)
@@ -170,6 +178,12 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     const { client, scopes: requested, resource } = request
     const { userSession, user } = context.current
     const granted = rights.grant({ client, user, requested, resource, amr: userSession.amr })
+    // RFC 6749 §4.1.2.1. A status below 429, so that the client gets the error and can try again.
+    if (deps.writeLimiter.take('code', user.id) > 0) {
+      throw new OAuthError('temporarily_unavailable', 'too many codes were issued, try again later', {
+        status: 400,
+      })
+    }
     const now = clock.now()
     const code = `ktc_${random.bytes(CODE_BYTES).toString('base64url')}`
     const stored: AuthorizationCode = {
@@ -192,7 +206,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       pkceFailures: 0,
     }
     const owners = { client, user }
-    const conditions = { pushed: flow.pushed?.hash, consent: consent ?? undefined, owners }
+    const conditions = { ...useOf(flow), consent: consent ?? undefined, owners }
     if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
       // The client or the user was changed, or in another tab, the pushed request was answered, the consent was withdrawn, or the
       // user signed out.
@@ -221,7 +235,9 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     context: AuthorizationRequestContext,
     flow?: Flow,
   ): Promise<Outcome> {
-    if (flow?.pushed) await deps.pushedRequests.consume(flow.pushed.hash, clock.now())
+    // An error about a carried request claims nothing: a stranger can cause it, and it gives nothing away.
+    if (flow?.pushed && flow.pushed.carriedUntil === undefined)
+      await deps.pushedRequests.consume(flow.pushed.hash, clock.now())
     audit('authorization.refused', {
       ...(context.current ? { actor: `user:${context.current.user.id}`, sub: context.current.user.id } : {}),
       client_id: target.client.id,
@@ -255,4 +271,11 @@ function checkEssentialAcr(
     'unmet_authentication_requirements',
     'the user cannot authenticate in the required way',
   )
+}
+
+/** What makes the answer to a pushed request the only one. */
+function useOf({ pushed }: Flow): Pick<CodeConditions, 'pushed' | 'claim'> {
+  if (!pushed) return {}
+  const { hash, carriedUntil } = pushed
+  return carriedUntil === undefined ? { pushed: hash } : { claim: { id: hash, until: carriedUntil } }
 }

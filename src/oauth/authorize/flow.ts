@@ -13,7 +13,12 @@ export interface Flow {
   readonly arrivedAt: EpochSeconds
   /** The parameters, or a reference to the pushed ones. Without either, the flow leads to `returnTo`. */
   readonly request?: readonly Pair[]
-  readonly pushed?: { readonly clientId: string; readonly hash: string }
+  readonly pushed?: {
+    readonly clientId: string
+    readonly hash: string
+    /** Set if the parameters are in `request` and no row exists: until when it must be known that they were answered. */
+    readonly carriedUntil?: EpochSeconds
+  }
   /** A logout request. Separate from `request`, where it could pass for an authorization request that was verified. */
   readonly logout?: readonly Pair[]
   /** A path below the issuer, set only by this server's pages. Default: the account page. */

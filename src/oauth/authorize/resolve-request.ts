@@ -3,8 +3,11 @@ import { createHash } from 'node:crypto'
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { PushedRequest, PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock, EpochSeconds } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
+import { FLOW_TTL } from '../lifetimes.ts'
+import type { CarriedRequests } from '../par/carried-requests.ts'
 import { type Pair, parametersOf, repeatedIn } from '../parameters.ts'
 import type { Flow } from './flow.ts'
 import type { RequestObjects } from './request-object.ts'
@@ -13,6 +16,8 @@ export const REQUEST_URI_PREFIX = 'urn:ietf:params:oauth:request_uri:'
 
 export interface ResolveRequestDeps {
   readonly pushedRequests: Pick<PushedRequestStore, 'find'>
+  readonly carriedRequests: Pick<CarriedRequests, 'decrypt'>
+  readonly singleUse: Pick<SingleUseStore, 'has'>
   readonly requestObjects: RequestObjects
   readonly clock: Clock
 }
@@ -23,7 +28,7 @@ export function hashRequestUri(uri: string): string {
 
 /** @throws {OAuthError} */
 export async function resolveRequest(
-  { pushedRequests, requestObjects, clock }: ResolveRequestDeps,
+  { pushedRequests, carriedRequests, singleUse, requestObjects, clock }: ResolveRequestDeps,
   client: Client,
   pairs: readonly Pair[],
 ): Promise<Pick<Flow, 'request' | 'pushed'>> {
@@ -43,7 +48,10 @@ export async function resolveRequest(
       )
     }
     const hash = hashRequestUri(uri)
-    const pushed = await pushedRequests.find(hash)
+    const carried = carriedRequests.decrypt(uri.slice(REQUEST_URI_PREFIX.length))
+    const pushed = carried
+      ? { ...carried, usedAt: (await singleUse.has(hash)) ? carried.expiresAt : null }
+      : await pushedRequests.find(hash)
     // RFC 9126 §2.2, §4: valid only for the client that pushed it, until it expires, and once.
     const detail = problemOf(pushed, client, clock.now())
     if (detail !== null) {
@@ -51,7 +59,10 @@ export async function resolveRequest(
         detail,
       })
     }
-    return { pushed: { clientId: client.id, hash } }
+    if (!carried) return { pushed: { clientId: client.id, hash } }
+    // The pages may take as long as a flow lives.
+    const carriedUntil = carried.expiresAt + FLOW_TTL
+    return { request: carried.parameters, pushed: { clientId: client.id, hash, carriedUntil } }
   }
   if (client.requirePushedRequests) throw invalidRequest('this client must push its requests (RFC 9126)')
   return { request: await verifyRequestObject(requestObjects, client, pairs) }

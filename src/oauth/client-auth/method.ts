@@ -2,6 +2,7 @@
  * The contract of a client authentication method (RFC 6749 §2.3). Must not know grants. A new method is a file beside this one
  * and a line in index.ts.
  */
+import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock } from '../../system.ts'
@@ -13,7 +14,8 @@ import type { SecretVerifier } from './secret.ts'
 export interface ClientAuthMethodDeps {
   readonly secrets: SecretVerifier
   readonly clientKeys: ClientKeys
-  readonly singleUse: SingleUseStore
+  readonly singleUse: Pick<SingleUseStore, 'claim'>
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly clock: Clock
   readonly issuer: string
 }

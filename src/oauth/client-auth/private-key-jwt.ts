@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
-import { invalidClient, invalidRequest } from '../errors.ts'
+import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import { CLIENT_CLOCK_SKEW } from '../lifetimes.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import { type ClientClaims, InvalidClientJwt, isSignedJwt, verifyClientJwt } from './client-jwt.ts'
@@ -12,7 +12,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 const TYPES: readonly string[] = ['jwt', 'client-authentication+jwt']
 
-type Deps = Pick<ClientAuthMethodDeps, 'clientKeys' | 'singleUse' | 'clock' | 'issuer'>
+type Deps = Pick<ClientAuthMethodDeps, 'clientKeys' | 'singleUse' | 'writeLimiter' | 'clock' | 'issuer'>
 
 export function privateKeyJwt(deps: Deps): ClientAuthMethod {
   return {
@@ -60,6 +60,13 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
   }
   // Last, so that only the client itself can use up a `jti`.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
+  const wait = deps.writeLimiter.take('assertion', client.id)
+  if (wait > 0) {
+    throw new OAuthError('temporarily_unavailable', 'too many client assertions, try again later', {
+      status: 429,
+      retryAfter: wait,
+    })
+  }
   const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
   if (!(await deps.singleUse.claim(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
   return true

@@ -125,7 +125,8 @@ export function authorizationCode(deps: Deps): Grant {
     }
     if (verifier === undefined) throw invalidGrant('code_verifier is missing', { detail: 'pkce_missing' })
     if (isCodeVerifier(verifier) && matchesChallenge(verifier, code.codeChallenge)) return
-    if (code.usedAt === null) await codes.countPkceFailure(hash)
+    if (code.usedAt === null && code.pkceFailures < MAX_CODE_VERIFIER_ATTEMPTS)
+      await codes.countPkceFailure(hash)
     throw invalidGrant('code_verifier is wrong', { detail: 'pkce_mismatch' })
   }
 

@@ -1,9 +1,11 @@
 /** Pushed authorization requests (RFC 9126). Must not know HTTP. */
 import type { RateLimiter } from '../../accounts/rate-limiter.ts'
+import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
+import type { Client } from '../../store/contracts/clients.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
-import type { Clock, Random, Seconds } from '../../system.ts'
+import type { Clock, EpochSeconds, Random, Seconds } from '../../system.ts'
 import { auditFailure } from '../audit-failures.ts'
 import { findRedirectTarget } from '../authorize/redirect-target.ts'
 import { readRequest } from '../authorize/request.ts'
@@ -15,12 +17,15 @@ import { PUSHED_REQUEST_TTL } from '../lifetimes.ts'
 import type { Pair, ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { resolveScopes } from '../scope.ts'
+import type { CarriedRequests } from './carried-requests.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
   readonly rateLimiter: Pick<RateLimiter, 'take'>
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly registry: Registry
   readonly pushedRequests: Pick<PushedRequestStore, 'insert'>
+  readonly carriedRequests: Pick<CarriedRequests, 'encrypt'>
   readonly requestObjects: RequestObjects
   readonly clock: Clock
   readonly random: Random
@@ -39,7 +44,7 @@ export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestRes
 
 const ID_BYTES = 32
 
-/** Anyone can claim to be a public client, so its requests are limited, to protect the store. */
+/** Anyone can claim to be a public client, so its requests are limited, to protect the processor. They are not stored. */
 export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
 
 /** Parameters of client authentication, which are not part of the authorization request (§2.1). */
@@ -55,6 +60,8 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
     rateLimiter,
     registry,
     pushedRequests,
+    writeLimiter,
+    carriedRequests,
     requestObjects,
     clock,
     random,
@@ -86,25 +93,45 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
       resolveScopes({ requested: scopes, resource, client, roles: null }, registry, config.defaultAudience)
 
-      const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
       const expiresAt = clock.now() + PUSHED_REQUEST_TTL
-      const row = { clientId: client.id, parameters: pairs, expiresAt, usedAt: null }
-      if (!(await pushedRequests.insert(hashRequestUri(uri), row)))
-        throw invalidRequest('the client was deleted', { detail: 'changed_meanwhile' })
+      const uri =
+        client.authMethod === 'none' ? carry(client, pairs, expiresAt) : await store(client, pairs, expiresAt)
       return { request_uri: uri, expires_in: PUSHED_REQUEST_TTL }
     })
+
+  function carry(client: Client, parameters: readonly Pair[], expiresAt: EpochSeconds): string {
+    const text = carriedRequests.encrypt({ clientId: client.id, parameters, expiresAt })
+    if (text === null) throw tooLarge()
+    return REQUEST_URI_PREFIX + text
+  }
+
+  async function store(
+    client: Client,
+    parameters: readonly Pair[],
+    expiresAt: EpochSeconds,
+  ): Promise<string> {
+    const kilobytes = Math.ceil(sizeOf(parameters) / 1024)
+    const wait = writeLimiter.take('pushedKilobyte', client.id, kilobytes)
+    if (wait > 0) throw tooMany(wait)
+    const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
+    const row = { clientId: client.id, parameters, expiresAt, usedAt: null }
+    if (!(await pushedRequests.insert(hashRequestUri(uri), row)))
+      throw invalidRequest('the client was deleted', { detail: 'changed_meanwhile' })
+    return uri
+  }
+
   async function checkLimits(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
-    const size = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
-    if (size > PUBLIC_LIMITS.bytes) {
-      throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })
-    }
+    if (sizeOf(pairs) > PUBLIC_LIMITS.bytes) throw tooLarge()
     const wait = await rateLimiter.take(`par:${clientId}`, ip, PUBLIC_LIMITS)
-    // RFC 9126 §2.3.
-    if (wait > 0) {
-      throw new OAuthError('temporarily_unavailable', 'too many requests, try again later', {
-        status: 429,
-        retryAfter: wait,
-      })
-    }
+    if (wait > 0) throw tooMany(wait)
   }
 }
+
+const sizeOf = (pairs: readonly Pair[]): number =>
+  pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+
+const tooLarge = () => new OAuthError('invalid_request', 'the request is too large', { status: 413 })
+
+/** RFC 9126 §2.3. */
+const tooMany = (retryAfter: Seconds) =>
+  new OAuthError('temporarily_unavailable', 'too many requests, try again later', { status: 429, retryAfter })

@@ -5,7 +5,8 @@ import type { Consent } from './consents.ts'
 /** An authorization code (RFC 6749 §4.1.2) and what it grants. */
 export interface AuthorizationCode {
   readonly clientId: string
-  readonly userSessionId: string
+  /** null once the user session was deleted. */
+  readonly userSessionId: string | null
   /** Id of the client session that starts when the code is redeemed. */
   readonly clientSessionId: string
   readonly userId: string
@@ -35,6 +36,8 @@ export interface AuthorizationCode {
 export interface CodeConditions {
   /** Hash of the pushed request that the code answers; consumed in the same batch. */
   readonly pushed?: string | undefined
+  /** An identifier that is claimed in the same batch, so that one code at most answers what it names. */
+  readonly claim?: { readonly id: string; readonly until: EpochSeconds } | undefined
   /** The stored consent that the code relies on. */
   readonly consent?: Consent | undefined
   readonly owners?: Owners | undefined
@@ -67,6 +70,9 @@ export interface CodeStore {
   ): Promise<boolean>
   /** Counts one wrong code verifier. */
   countPkceFailure(hash: string): Promise<void>
-  /** Deletes at most `limit` codes that expired before `before`. Returns how many were deleted. */
+  /**
+   * Deletes at most `limit` codes that expired before `before`; a used code, if its session can only have ended before `before`.
+   * Returns how many were deleted.
+   */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

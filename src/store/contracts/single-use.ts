@@ -7,6 +7,8 @@ export interface SingleUseStore {
    * restarts.
    */
   claim(id: string, until: EpochSeconds): Promise<boolean>
+  /** Whether the identifier was claimed and not pruned. */
+  has(id: string): Promise<boolean>
   /** Deletes at most `limit` identifiers whose `until` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

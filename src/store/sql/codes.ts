@@ -3,14 +3,17 @@ import { type Db, falseOnConflict, type Step } from '../db.ts'
 import { insertClientSession, lockOwners, ownerParams, unchangedOwners } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
+import { claimOnce } from './single-use.ts'
 
 interface CodeRow {
   client_id: string
-  user_session_id: string
+  user_session_id: string | null
   user_id: string
   client_session_id: string
   code_challenge: string | null
   pkce_failures: number
+  redirect_uri: string
+  redirect_uri_sent: number
   details: string
   expires_at: number
   used_at: number | null
@@ -25,14 +28,14 @@ export function createCodeStore(db: Db): CodeStore {
   const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
 
   return {
-    insert(hash, code, now, { pushed, consent, owners } = {}) {
+    insert(hash, code, now, { pushed, claim, consent, owners } = {}) {
       const consentKey = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
       const insert: Step = {
         sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, user_id, client_session_id, code_challenge, pkce_failures,
-                                 details, expires_at, used_at, revoked_at)
-              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
-              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}
-              ${owners ? `AND ${unchangedOwners(12 + consentKey.length)}` : ''}`,
+                                 redirect_uri, redirect_uri_sent, details, expires_at, used_at, revoked_at, needed_until)
+              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
+              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(14)})` : ''}
+              ${owners ? `AND ${unchangedOwners(14 + consentKey.length)}` : ''}`,
         params: [
           hash,
           code.clientId,
@@ -41,6 +44,8 @@ export function createCodeStore(db: Db): CodeStore {
           code.clientSessionId,
           code.codeChallenge,
           code.pkceFailures,
+          code.redirectUri,
+          code.redirectUriSent ? 1 : 0,
           detailsOf(code),
           code.expiresAt,
           code.usedAt,
@@ -53,6 +58,7 @@ export function createCodeStore(db: Db): CodeStore {
       return batchOrFalse([
         ...lockOwners(owners),
         ...(pushed === undefined ? [] : [consumePushed(pushed, now)]),
+        ...(claim === undefined ? [] : [claimOnce(claim.id, claim.until)]),
         // A concurrent withdrawal of the consent waits for this lock, and then finds the code.
         ...(consentKey.length === 0
           ? []
@@ -81,9 +87,9 @@ export function createCodeStore(db: Db): CodeStore {
           lock: true,
         },
         {
-          sql: `UPDATE authorization_codes SET used_at = $2
+          sql: `UPDATE authorization_codes SET used_at = $2, needed_until = $4, details = ''
                  WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
-          params: [hash, now, maxPkceFailures],
+          params: [hash, now, maxPkceFailures, session.expiresAt],
           expectRows: 1,
         },
         ...insertClientSession(session, owners),
@@ -100,7 +106,7 @@ export function createCodeStore(db: Db): CodeStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'authorization_codes', key: ['hash'], end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'authorization_codes', key: ['hash'], end: 'needed_until' }, before, limit),
   }
 }
 
@@ -113,6 +119,8 @@ type Details = Omit<
   | 'userSessionId'
   | 'userId'
   | 'clientSessionId'
+  | 'redirectUri'
+  | 'redirectUriSent'
   | 'codeChallenge'
   | 'pkceFailures'
   | 'expiresAt'
@@ -120,12 +128,20 @@ type Details = Omit<
   | 'revokedAt'
 >
 
+/** Of a used code. */
+const NO_DETAILS: Details = {
+  nonce: null,
+  scopes: [],
+  audience: '',
+  authTime: 0,
+  amr: [],
+  requestedClaims: { idToken: [], userinfo: [] },
+}
+
 /** Members that no query uses have no column. */
 function detailsOf(code: AuthorizationCode): string {
-  const { redirectUri, redirectUriSent, nonce, scopes, audience, authTime, amr, requestedClaims } = code
+  const { nonce, scopes, audience, authTime, amr, requestedClaims } = code
   const details: Details = {
-    redirectUri,
-    redirectUriSent,
     nonce,
     scopes,
     audience,
@@ -138,11 +154,13 @@ function detailsOf(code: AuthorizationCode): string {
 
 function toCode(row: CodeRow): AuthorizationCode {
   return {
-    ...(JSON.parse(row.details) as Details),
+    ...(row.details === '' ? NO_DETAILS : (JSON.parse(row.details) as Details)),
     clientId: row.client_id,
     userSessionId: row.user_session_id,
     userId: row.user_id,
     clientSessionId: row.client_session_id,
+    redirectUri: row.redirect_uri,
+    redirectUriSent: row.redirect_uri_sent === 1,
     codeChallenge: row.code_challenge,
     pkceFailures: row.pkce_failures,
     expiresAt: row.expires_at,

@@ -11,7 +11,7 @@ import type { TestServer } from '../server/server.ts'
 import { type Browser, openBrowser, type Page } from './browser.ts'
 
 export const WEB_REDIRECT = 'https://app.test/callback'
-const SPA_REDIRECT = 'https://spa.test/'
+export const SPA_REDIRECT = 'https://spa.test/'
 const NATIVE_LOOPBACK = 'http://127.0.0.1/callback'
 export const NATIVE_SCHEME = 'com.example.app:/callback'
 export const OWN_REDIRECT = 'https://own.test/callback'

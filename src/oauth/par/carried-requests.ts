@@ -1,0 +1,46 @@
+/**
+ * The pushed request of a public client, encrypted into its `request_uri`. Anyone can push in the name of a public client, so such
+ * a request must not become a row. That it was answered is a row, because then a user has signed in. Must not know HTTP.
+ */
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import type { Cipher } from '../../keys/encryption.ts'
+import type { EpochSeconds } from '../../system.ts'
+import type { Pair } from '../parameters.ts'
+
+export interface CarriedRequest {
+  readonly clientId: string
+  readonly parameters: readonly Pair[]
+  readonly expiresAt: EpochSeconds
+}
+
+export interface CarriedRequests {
+  /** The last part of a `request_uri`; null if the request is too long for one. */
+  encrypt(request: CarriedRequest): string | null
+  /** null if this server did not make the text. */
+  decrypt(text: string): CarriedRequest | null
+}
+
+const MARK = 'e~'
+/** With the rest of the URL it stays within the 8 KiB that common proxies read of a request line. */
+const MAX_TEXT_LENGTH = 7000
+const MAX_REQUEST_LENGTH = 65_536
+const CONTEXT = 'request_uri'
+
+export function createCarriedRequests(cipher: Cipher): CarriedRequests {
+  return {
+    encrypt(request) {
+      const text = MARK + cipher.encrypt(CONTEXT, deflateRawSync(JSON.stringify(request)).toString('base64'))
+      return text.length > MAX_TEXT_LENGTH ? null : text
+    },
+
+    decrypt(text) {
+      if (!text.startsWith(MARK) || text.length > MAX_TEXT_LENGTH) return null
+      try {
+        const packed = Buffer.from(cipher.decrypt(CONTEXT, text.slice(MARK.length)), 'base64')
+        return JSON.parse(inflateRawSync(packed, { maxOutputLength: MAX_REQUEST_LENGTH }).toString())
+      } catch {
+        return null
+      }
+    },
+  }
+}
