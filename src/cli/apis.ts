@@ -178,7 +178,7 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
 function remove(context: Context, identifier: string, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     const api = await find(base, identifier)
-    await base.store.apis.delete(identifier)
+    if (!(await base.store.apis.delete(identifier))) throw new CommandError(`there is no API ${identifier}`)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
     await noteScopeHolders(context, base, api.scopes)
     const introspecting = (await base.store.clients.list()).filter((client) =>

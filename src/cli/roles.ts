@@ -153,7 +153,7 @@ function remove(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     await find(base, name)
     await noteUsers(context, base, name, 'no longer have the role')
-    await base.store.roles.delete(name)
+    if (!(await base.store.roles.delete(name))) throw new CommandError(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })
     context.print(options, { deleted: name }, `deleted ${name}`)
   })

@@ -96,6 +96,28 @@ t.test('`rotate-secret` beside `update --name`: both changes are made (docs/secu
   }
 })
 
+t.test(
+  'of two administrators who delete the same thing, one is told that it is gone (docs/security.md R1)',
+  async (t) => {
+    const cli = await startedCli(t as Test)
+    await cli.json(['apis', 'create', API, '--scope', 'read'])
+    await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
+    await cli.json(['clients', 'create', '--name', 'Shop', '--id', 'shop', '--grant', 'client_credentials'])
+    for (const [kind, key] of [
+      ['apis', API],
+      ['roles', 'clerk'],
+      ['clients', 'shop'],
+    ] as const) {
+      const both = await Promise.all([cli.run([kind, 'delete', key]), cli.run([kind, 'delete', key])])
+      t.same(both.map(({ code }) => code).sort(), [0, 1], kind)
+    }
+    const deletions = (['api.changed', 'role.changed', 'client.changed'] as const).flatMap((event) =>
+      cli.logger.audits(event).filter(({ action }) => action === 'deleted'),
+    )
+    t.equal(deletions.length, 3, 'each is in the audit log once')
+  },
+)
+
 t.test('APIs, roles and users keep the changes of both administrators (docs/security.md R1)', async (t) => {
   const cli = await startedCli(t as Test)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
