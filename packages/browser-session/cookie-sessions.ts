@@ -7,7 +7,13 @@ import { boundedMap } from './bounded-map.ts'
 import { type Cookies, joinChunks, readCookies, splitIntoChunks } from './cookies.ts'
 import type { Encryption } from './encryption.ts'
 import { BrowserSessionError } from './errors.ts'
-import { type Lifetimes, type Session, type SessionRepository, userOf } from './session.ts'
+import {
+  LAST_USE_PRECISION,
+  type Lifetimes,
+  type Session,
+  type SessionRepository,
+  userOf,
+} from './session.ts'
 
 interface Parts {
   readonly encryption: Encryption
@@ -21,8 +27,6 @@ const SUCCESSOR_SECONDS = 60
 const REMEMBERED = { maxSize: 10_000, maxPerOwner: 50 }
 /** The maximum number of generations that are decrypted. No race leaves more behind. */
 const MAX_GENERATIONS = 8
-/** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
-const LAST_USE_PRECISION = 1 / 20
 
 export function cookieSessions({ encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const pattern = new RegExp(`^${cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)

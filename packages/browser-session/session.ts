@@ -48,6 +48,9 @@ export interface SessionRepository {
   clearCookies(request: FastifyRequest, reply: FastifyReply): void
 }
 
+/** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
+export const LAST_USE_PRECISION = 1 / 20
+
 /** Assumed lifetime of an access token, in seconds, when the issuer does not say it (RFC 6749 §5.1). */
 const DEFAULT_LIFETIME = 300
 

@@ -2,7 +2,13 @@
 import type { FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
 import { type Encryption, sha256 } from './encryption.ts'
-import { type Lifetimes, type Session, type SessionRepository, userOf } from './session.ts'
+import {
+  LAST_USE_PRECISION,
+  type Lifetimes,
+  type Session,
+  type SessionRepository,
+  userOf,
+} from './session.ts'
 import type { SessionStore } from './session-store.ts'
 
 interface Parts {
@@ -12,9 +18,6 @@ interface Parts {
   readonly clock: () => number
   readonly lifetimes: Lifetimes
 }
-
-/** A session's time of use is stored when it is off by more than this part of the idle time, not on each request. */
-const TOUCH_PRECISION = 1 / 20
 
 export function storedSessions({ store, encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const cookie = cookies.name()
@@ -48,7 +51,7 @@ export function storedSessions({ store, encryption, cookies, clock, lifetimes }:
       const found = id === undefined ? undefined : await read(id)
       if (found === undefined) return undefined
       const expiresAt = expiryOf(found.session)
-      if (expiresAt - found.stored.expiresAt > lifetimes.idleSeconds * TOUCH_PRECISION) {
+      if (expiresAt - found.stored.expiresAt > lifetimes.idleSeconds * LAST_USE_PRECISION) {
         await store.touch(found.key, expiresAt)
       }
       return found.session
