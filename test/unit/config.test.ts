@@ -294,6 +294,7 @@ t.test('PostgreSQL requires a master key shared by all nodes', async (t) => {
     'postgres:///keyturn?host=/run/postgresql',
   ]
   const folder = t.testdir({ key: `${KEY}\n`, empty: '' })
+  chmodSync(join(folder, 'key'), 0o600)
   for (const url of urls) {
     t.equal(load({ DATABASE_URL: url, MASTER_KEY: KEY }).databaseUrl, url)
     t.equal(load({ DATABASE_URL: url, MASTER_KEY_FILE: join(folder, 'key') }).databaseUrl, url)
