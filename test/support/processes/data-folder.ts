@@ -7,6 +7,7 @@ import { loadConfig } from '../../../src/config/load.ts'
 import { type Keys, openKeys } from '../../../src/keys/index.ts'
 import { closeBase, openBase } from '../../../src/node/base.ts'
 import { recordStore } from '../../../src/node/own-store.ts'
+import { createStatusIndexAllocator } from '../../../src/status/status-index-allocator.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { type Clock, systemClock, systemRandom } from '../../../src/system.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../../src/tokens/refresh-token.ts'
@@ -112,8 +113,14 @@ export async function signIn({ store, refreshTokens, keys }: OpenedFolder, count
   const ids = Array.from({ length: count }, () => systemRandom.id())
   // Long enough for every test of folders.
   const until = now + 3650 * DAY
-  const rows = ids.map((id) => session(now, { id, userId: alice.id, expiresAt: until, idleExpiresAt: until }))
-  await Promise.all(rows.map((row) => store.clientSessions.insert(row)))
+  const { clock, dataKeys } = keys
+  const indices = createStatusIndexAllocator({ status: store.status, clock, dataKeys })
+  for (const id of ids) {
+    // Verifiers refuse a token whose status list is not published.
+    const status = await indices.forSession(until)
+    const times = { expiresAt: until, idleExpiresAt: until }
+    await store.clientSessions.insert(session(now, { id, userId: alice.id, status, ...times }))
+  }
   return ids.map((clientSessionId) => refreshTokens.write({ clientSessionId, generation: 1 }))
 }
 
