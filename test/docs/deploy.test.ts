@@ -242,6 +242,8 @@ t.test(
       settings: {
         ...settings,
         DATABASE_URL: await database,
+        // The volume of a container: what the node keeps beside the master key.
+        KEYS_DIR: join(made, 'volume'),
         HOST: '127.0.0.1',
         PORT: String(await freePort()),
         METRICS_PORT: '0',
