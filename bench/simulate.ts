@@ -10,7 +10,10 @@ import { table } from '../src/cli/output.ts'
 
 /** Cost of one operation on PostgreSQL. Replace the values with measurements of your machines. */
 export const COSTS = {
-  /** Processor milliseconds of a node, from bench/run.ts and bench/scale.ts. A sign-in is without argon2, which is listed separately. */
+  /**
+   * Processor milliseconds of a node, from bench/run.ts and bench/scale.ts. A sign-in is without argon2, which is listed
+   * separately.
+   */
   token_ms: 0.35,
   refresh_ms: 0.75,
   sign_in_ms: 5.7,

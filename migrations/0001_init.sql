@@ -1,4 +1,8 @@
 -- expand
+-- This file is not edited once it is released: a change of the schema is a new migration (docs/upgrades.md). A new column of the
+-- clients, for example, is a migration, src/store/contracts/clients.ts and src/store/sql/clients.ts. A member of a client that no
+-- query searches for needs no column, because `metadata` contains it.
+--
 -- Portable SQL only: TEXT ids, JSON as TEXT, BIGINT seconds since 1970, 0 and 1 for booleans. The time is always a parameter.
 
 -- Counters that grow with every change, in the transaction that makes the change. Running nodes poll them.

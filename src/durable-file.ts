@@ -34,7 +34,7 @@ export async function writeWhole<T>(
     closeSync(openSync(draft, 'wx', mode))
     const created = statSync(draft).mode
     const result = await write(draft)
-    // A copy has the mode of its source, and another draft may have taken the place of this one.
+    // A copy has the mode of its source, and another draft may have replaced this one.
     chmodSync(draft, created & 0o777)
     syncToDisk(draft)
     place(draft, file, replace)
@@ -109,7 +109,7 @@ function place(draft: string, file: string, replace: boolean): void {
 }
 
 const alreadyExists = (file: string): Error =>
-  Object.assign(new Error(`${file} exists already`), { code: 'EEXIST' })
+  Object.assign(new Error(`${file} already exists`), { code: 'EEXIST' })
 
 /** Flushes the content of a file, or the names in a folder, to the disk. */
 export function syncToDisk(path: string): void {

@@ -1,4 +1,6 @@
-/** Runs one command with the arguments of the process. The only file that uses the process: arguments, environment, streams, exit. */
+/**
+ * Runs one command with the arguments of the process. The only file that uses the process: arguments, environment, streams, exit.
+ */
 import { userInfo } from 'node:os'
 import type { Io } from './cli/io.ts'
 import { run } from './cli/run.ts'

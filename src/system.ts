@@ -1,6 +1,6 @@
 /**
- * The interfaces to the machine: time, randomness, the log, and fail points for crash tests. Must not know OAuth. Add an interface here
- * if a test must control something that production takes from the machine.
+ * The interfaces to the machine: time, randomness, the log, and fail points for crash tests. Must not know OAuth. Add an
+ * interface here if a test must control something that production takes from the machine.
  */
 import { randomBytes, randomFillSync } from 'node:crypto'
 
@@ -49,8 +49,8 @@ export interface Logger {
 }
 
 /**
- * Named places between the steps of operations that must survive a crash. Nothing happens there in production; crash tests kill the
- * process there. The list is closed, so that a test can visit every place.
+ * Named places between the steps of operations that must survive a crash. Nothing happens there in production; crash tests kill
+ * the process there. The list is closed, so that a test can visit every place.
  */
 export const FAILPOINTS = [
   'start:migrated',

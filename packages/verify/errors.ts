@@ -31,7 +31,9 @@ export type VerifyErrorCode =
   | 'bad_claims'
   /** The status list says that the token was revoked. */
   | 'revoked'
-  /** The status list is missing or too old and `onStale` is `reject`, or the list has no such entry, or there is no room for it. */
+  /**
+   * The status list is missing or too old and `onStale` is `reject`, or the list has no such entry, or there is no room for it.
+   */
   | 'status_unavailable'
   /** The token lacks a scope that the route requires. */
   | 'insufficient_scope'

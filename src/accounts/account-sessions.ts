@@ -38,7 +38,7 @@ export interface AccountSessionsDeps {
   readonly audit: Audit
 }
 
-/** Sessions that have ended count too, until they are pruned. */
+/** At most this many sessions are read, including ended sessions that are not pruned yet. */
 const MAX_SESSIONS = 1000
 
 export function createAccountSessions(deps: AccountSessionsDeps): AccountSessions {

@@ -17,7 +17,7 @@ type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
  * Returns the new secret of the current user session, the only session that remains. The secret is null if that session was ended
  * concurrently.
  * @throws {RateLimited} after too many guesses at the current password
- * @throws {Overloaded} if too much password work is waiting
+ * @throws {Overloaded} if too many requests are waiting
  */
 export type ChangePassword = (
   currentSession: CurrentUserSession,
@@ -40,7 +40,7 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
     const { id, username } = currentSession.user
     if (next.length < MIN_PASSWORD_LENGTH) return { refused: 'short' }
     if (next.length > MAX_PASSWORD_LENGTH) return { refused: 'long' }
-    // A login, so that guesses are rate-limited as at sign-in: someone may have found an unattended browser.
+    // The password is checked like a login, with its rate limits, because someone may be using an unattended browser.
     const outcome = current === '' ? null : await login({ username, password: current, ip, requestId })
     if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }
     const { user } = outcome

@@ -1,7 +1,7 @@
 /**
- * Limits how many tasks run at once and how many wait. Password hashing shares the thread pool with signing, and each hash takes tens
- * of megabytes: without a limit, a flood of logins would block every other response. The queue is shared fairly among IP prefixes, so
- * that one of them cannot block the others. Must not know what the tasks do.
+ * Limits how many tasks run at once and how many wait. Password hashing shares the thread pool with signing, and each hash takes
+ * tens of megabytes: without a limit, a flood of logins would block every other response. The queue is shared fairly among IP
+ * prefixes, so that one of them cannot block the others. Must not know what the tasks do.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
@@ -12,7 +12,7 @@ import { ipPrefix } from './ip-prefix.ts'
 export class Overloaded extends KeyturnError<'overloaded'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
-    super('overloaded', 'too much password work is waiting')
+    super('overloaded', 'too many requests are waiting')
     this.retryAfter = retryAfter
   }
 }
@@ -40,7 +40,10 @@ export interface TaskOrigin {
 }
 
 export interface ConcurrencyLimiter {
-  /** @throws {Overloaded} if the queue is full, or if the task's place is given to an IP prefix that has fewer places */
+  /**
+   * @throws {Overloaded} if the queue is full, or if the task is removed from the queue to make room for an IP prefix with fewer
+   * tasks
+   */
   run<T>(work: () => Promise<T>, origin: TaskOrigin): Promise<T>
   state(): ConcurrencyState
 }
@@ -52,7 +55,9 @@ export interface ConcurrencyLimits {
   readonly waiting: number
 }
 
-/** If both queues wait, every fourth turn goes to a location that is not known, so that known locations cannot block all others. */
+/**
+ * If both queues wait, every fourth turn goes to a location that is not known, so that known locations cannot block all others.
+ */
 const UNKNOWN_TURN_INTERVAL = 4
 
 interface WaitingTask {

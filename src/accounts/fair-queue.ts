@@ -1,10 +1,14 @@
 /**
- * A bounded queue that is shared fairly among groups, such as the IP prefixes of requests: groups are served in turn, and if the queue
- * is full, a new member takes a place of the longest group. So no group can fill the queue. Must not know what waits.
+ * A bounded queue that is shared fairly among groups, such as the IP prefixes of requests: groups are served in turn, and if the
+ * queue is full, the newest member of the longest group makes room for a new member. So no group can fill the queue. Must not
+ * know what waits.
  */
 
 export interface FairQueue<T> {
-  /** Returns the member that gets no place: `member` itself, or the newest member of the longest group. null if all have places. */
+  /**
+   * Returns the member that was not added or was removed: `member` itself, or the newest member of the longest group. null if the
+   * queue had room.
+   */
   push(group: string, member: T): T | null
   /** Removes and returns the oldest member of the group whose turn it is. */
   shift(): T | undefined
@@ -22,7 +26,7 @@ export function createFairQueue<T>(capacity: number): FairQueue<T> {
     return found
   }
 
-  /** Takes a place from the longest group, unless the new member's group would then be longer than it. */
+  /** Removes the newest member of the longest group, unless the new member's group would then be the longer one. */
   function makeRoom(group: string): T | null {
     const [largest, members] = longestGroup() ?? ['', []]
     if (members.length < (groups.get(group)?.length ?? 0) + 2) return null

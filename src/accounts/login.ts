@@ -25,7 +25,7 @@ export type LoginOutcome =
 
 /**
  * @throws {RateLimited} after too many guesses
- * @throws {Overloaded} if too much password work is waiting
+ * @throws {Overloaded} if too many requests are waiting
  */
 export type Login = (credentials: Credentials) => Promise<LoginOutcome>
 
@@ -42,7 +42,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, 
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
     const name = normalizeUsername(credentials.username)
-    // A guess that will be refused takes no place in the queue.
+    // A guess that will be refused does not wait in the queue.
     const guess = await rateLimiter.prepare(`user:${name ?? ''}`, ip, LIMITS)
     if ('retryAfter' in guess) throw rateLimited(guess.retryAfter, from)
     const origin = { kind: 'password', ip, knownLocation: guess.knownLocation } as const

@@ -1,4 +1,7 @@
-/** Password hashing with argon2id (RFC 9106). The only module that knows its parameters. Requests must pass the concurrency limiter first. */
+/**
+ * Password hashing with argon2id (RFC 9106). The only module that knows its parameters. Requests must pass the concurrency
+ * limiter first.
+ */
 import argon2 from 'argon2'
 
 /** The second option of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane, so that a login takes one thread. */

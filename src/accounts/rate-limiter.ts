@@ -1,8 +1,9 @@
 /**
- * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. With the last one alone,
- * a stranger could lock a user out. So locations from which the user has signed in are exempt from it, and every bucket refills
- * over time. A refusal is remembered until the bucket admits the next attempt, so that further refused attempts cause no queries and
- * take no place in a queue. Must not know passwords.
+ * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. With the last one
+ * alone, a stranger could lock a user out. So locations from which the user has signed in are exempt from it, and every bucket
+ * refills over time. A refusal is remembered until the bucket admits the next attempt, so that further refused attempts cause no
+ * queries and do not wait in a queue. Logins with a correct password have a limit too: `login` in `write-limiter.ts`. Must not
+ * know passwords.
  */
 import { createHmac } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -52,8 +53,8 @@ export const CODE_LIMITS = {
 } as const satisfies Limits
 
 /**
- * For user-supplied client secrets. They have at least 16 characters, so limits by IP prefix are enough against guessing. With a limit
- * by client, strangers on many networks could lock out a client at a new address.
+ * For user-supplied client secrets. They have at least 16 characters, so limits by IP prefix are enough against guessing. With a
+ * limit by client, strangers on many networks could lock out a client at a new address.
  */
 export const CLIENT_SECRET_LIMITS = {
   pair: { burst: 20, interval: 10 },
@@ -85,13 +86,14 @@ export interface RateLimiter {
 }
 
 /**
- * How many refusals are remembered. Beyond that, the least recently used ones are forgotten, and their next attempts cause a query.
+ * How many refusals are remembered. Beyond that, the least recently used ones are forgotten, and their next attempts cause a
+ * query.
  */
 const MAX_REMEMBERED = 10_000
 
 /**
- * Known locations are looked up before a guess enters a queue, so lookups have their own limit: guesses must not use all connections
- * of the pool. A lookup is fast, so many can wait.
+ * Known locations are looked up before a guess enters a queue, so lookups have their own limit: guesses must not use all
+ * connections of the pool. A lookup is fast, so many can wait.
  */
 const LOOKUPS = { running: 2, waiting: 1000 } as const
 

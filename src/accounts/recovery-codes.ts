@@ -30,7 +30,7 @@ export interface RecoveryCodes {
   /**
    * The digest of a code that a user entered.
    * @param dataKey number of the data key that the user's set was made with
-   * @returns null if the text does not have the form of a code, or the data key is not valid any more
+   * @returns null if the text does not have the form of a code, or the data key is no longer valid
    */
   digest(userId: string, entered: string, dataKey: number): string | null
 }

@@ -24,11 +24,11 @@ export interface TotpSetup {
   readonly uri: string
   /** Base32, for typing. */
   readonly secret: string
-  /** One-time state with the secret, for `confirmTotpSetup`. The store has nothing of it before. */
+  /** One-time state with the secret, for `confirmTotpSetup`. Until the setup is confirmed, nothing is stored. */
   readonly pending: string
 }
 
-/** `expired`: the setup has expired or was used, or the user has an app by now. The user must start again. */
+/** `expired`: the setup has expired or was used, or the user has meanwhile set up another app. The user must start again. */
 type TotpConfirmation = 'confirmed' | 'wrong' | 'expired'
 
 export interface SecondFactors {

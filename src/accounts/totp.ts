@@ -1,6 +1,6 @@
 /**
- * Codes of authenticator apps (RFC 6238). Every app supports SHA-1, six digits and thirty seconds; collisions of SHA-1 do not affect
- * HMAC. Must not know where secrets are stored, or rate limits.
+ * Codes of authenticator apps (RFC 6238). Every app supports SHA-1, six digits and thirty seconds; collisions of SHA-1 do not
+ * affect HMAC. Must not know where secrets are stored, or rate limits.
  */
 import { Secret, TOTP } from 'otpauth'
 import type { Cipher } from '../keys/encryption.ts'
@@ -31,7 +31,7 @@ export interface Totp {
   createSecret(): string
   /** The content of the QR code. */
   uri(secret: string, username: string): string
-  /** The time step that the code belongs to; null if it is not a code of the current step or those around it. */
+  /** The time step that the code belongs to; null unless it is the code of the current step or of an adjacent one. */
   stepOf(secret: string, code: string): number | null
   /** For the store. The ciphertext is bound to the user. */
   encrypt(userId: string, secret: string): string

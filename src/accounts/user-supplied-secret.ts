@@ -17,9 +17,9 @@ const MAX_REMEMBERED = 1000
 /**
  * Verifies a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id and guesses are
  * rate-limited. A client sends its secret with every token request, so a correct secret is remembered, as a MAC with a key that
- * exists only in this process. So a stranger's guesses do not block the client either. The secret is remembered only for the IP
- * prefix that sent it, because a comparison with the MAC is a guess that is not counted. Without a hash, the result is false after
- * an equal time.
+ * exists only in this process. This also keeps the rate limit, which anyone can exhaust, from blocking the client. The secret is
+ * remembered only for the IP prefix that sent it, because guesses that are only compared with the MAC are not counted. If there
+ * is no hash, the result is false after the same time.
  */
 export function createUserSuppliedSecretVerifier({
   hashingLimiter,

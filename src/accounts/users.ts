@@ -1,6 +1,6 @@
 /**
- * Creates and changes users. A new password or a disabled account signs the user out everywhere. Must not know who calls it, or how
- * a password is verified.
+ * Creates and changes users. A new password or a disabled account signs the user out everywhere. Must not know who calls it, or
+ * how a password is verified.
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
@@ -39,7 +39,10 @@ export interface Users {
   create(user: NewUser): Promise<New<User>>
   /** null if no user has this name. */
   find(username: string): Promise<User | null>
-  /** Changes the given members. A new email address is unverified unless `emailVerified` is given. @throws {InvalidAccount | AccountConflict} */
+  /**
+   * Changes the given members. A new email address is unverified unless `emailVerified` is given.
+   * @throws {InvalidAccount | AccountConflict}
+   */
   setProfile(user: User, changes: Partial<Profile>): Promise<User>
   /** Signs the user out everywhere. @throws {InvalidAccount} */
   setPassword(user: User, password: string): Promise<SignedOut>
@@ -79,7 +82,9 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     async create({ username, roles: roleNames, password, ...profile }) {
       const name = normalizeUsername(username)
       if (name === null) {
-        throw new InvalidAccount('username must be 1 to 200 printable characters, with single spaces at most')
+        throw new InvalidAccount(
+          'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
+        )
       }
       checkProfile(profile)
       checkPassword(password)
@@ -95,7 +100,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
         createdAt: now,
         updatedAt: now,
       }
-      if (!(await users.insert(user))) throw new AccountConflict(`the user ${name} exists already`)
+      if (!(await users.insert(user))) throw new AccountConflict(`the user ${name} already exists`)
       auditChange(user, 'created')
       return user
     },
@@ -164,7 +169,8 @@ const MAX_FULL_NAME_LENGTH = 200
 
 function checkProfile({ email, emailVerified, name }: Profile): void {
   checkEmail(email)
-  if (emailVerified && email === null) throw new InvalidAccount('emailVerified needs an email address')
+  if (emailVerified && email === null)
+    throw new InvalidAccount('an email address is needed before it can be verified')
   if (name !== null && (name.length > MAX_FULL_NAME_LENGTH || !FULL_NAME.test(name))) {
     throw new InvalidAccount(`name must be 1 to ${MAX_FULL_NAME_LENGTH} printable characters`)
   }

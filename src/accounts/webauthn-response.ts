@@ -42,8 +42,8 @@ function isSameOrigin(clientDataJSON: string): boolean {
 }
 
 /**
- * Keyturn requests no attestation, so a browser sends none or a self attestation (WebAuthn §5.1.3). Certificates are refused before
- * they are parsed: the library would fetch URLs in them, which an attacker can choose.
+ * Keyturn requests no attestation, so a browser sends none or a self attestation (WebAuthn §5.1.3). Certificates are refused
+ * before they are parsed: the library would fetch URLs in them, which an attacker can choose.
  */
 async function isNoneOrSelfAttestation({ response }: RegistrationResponseJSON): Promise<boolean> {
   const { decodeAttestationObject, isoBase64URL } = await import('@simplewebauthn/server/helpers')

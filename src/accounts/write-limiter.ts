@@ -1,7 +1,7 @@
 /**
  * Limits what one client, user or session can cause to be stored. Kept in the memory of a node: a limit that wrote to the store
  * would itself be a write for each request. So a cluster allows as many times the limit as it has nodes. Must not know what is
- * written. `src/node/write-budget.ts` lists all limits, and what follows from them.
+ * written.
  */
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 
@@ -11,13 +11,13 @@ export interface WriteLimit {
   readonly interval: Seconds
 }
 
-/** No limit is within reach of honest use; each keeps a loop from filling the disk. */
+/** Normal use never reaches these limits. They keep a client that loops from filling the disk. */
 export const WRITE_LIMITS = {
   /** Logins of one user, with a password and by the password grant. Each begins a session and adds rows to the audit log. */
   login: { burst: 5000, interval: 10 },
   /** Authorization codes for one user. Each can begin a client session. */
   code: { burst: 2000, interval: 10 },
-  /** Access tokens of one client session that are revoked alone. The next one ends the session. */
+  /** Revocations of single access tokens of one client session. The next one ends the session. */
   sessionRevocation: { burst: 20, interval: 3600 },
   /** Access tokens without a session that one client revokes. */
   revocation: { burst: 10_000, interval: 1 },
@@ -32,34 +32,36 @@ export type WriteLimits = Readonly<Record<WriteKind, WriteLimit>>
 
 export interface WriteLimiter {
   /** Counts a write. Returns the seconds after which to try again; 0 if the write is allowed. */
-  take(kind: WriteKind, payer: string, cost?: number): Seconds
+  take(kind: WriteKind, id: string, cost?: number): Seconds
 }
 
-/** Payers are clients, users and sessions, so that a stranger cannot add one. The least recent is dropped first. */
-const MAX_PAYERS = 100_000
+/**
+ * Writes are counted per client, user or session, which strangers cannot create. The least recently used bucket is dropped first.
+ */
+const MAX_BUCKETS = 100_000
 
 export function createWriteLimiter(
   clock: Clock,
   limits: WriteLimits = WRITE_LIMITS,
-  maxPayers = MAX_PAYERS,
+  maxBuckets = MAX_BUCKETS,
 ): WriteLimiter {
-  /** When each bucket is full again (generic cell rate algorithm), least recent first. */
+  /** When each bucket is full again (generic cell rate algorithm), the least recently used bucket first. */
   const fullAt = new Map<string, EpochSeconds>()
 
   return {
-    take(kind, payer, cost = 1) {
+    take(kind, id, cost = 1) {
       const { burst, interval } = limits[kind]
       const now = clock.now()
-      const key = `${kind}\n${payer}`
+      const key = `${kind}\n${id}`
       const full = fullAt.get(key) ?? now
-      // Further away than an empty bucket: the clock was set back, and the bucket must not stay empty for as long as that.
+      // If `full` is later than even an empty bucket allows, the clock was set back; then the bucket starts full.
       const time = (full - now > burst * interval ? now : Math.max(full, now)) + cost * interval
       const wait = time - now - burst * interval
       if (wait > 0) return Math.max(1, Math.ceil(wait))
       fullAt.delete(key)
       fullAt.set(key, time)
       const [oldest] = fullAt.keys()
-      if (fullAt.size > maxPayers && oldest !== undefined) fullAt.delete(oldest)
+      if (fullAt.size > maxBuckets && oldest !== undefined) fullAt.delete(oldest)
       return 0
     },
   }

@@ -1,7 +1,7 @@
 /**
- * Keeps the audit log from growing with traffic. Anyone can cause the events in `AGGREGATED_EVENTS`, so each kind has a budget of rows
- * with all fields; events beyond the budget are counted in one shared row. No event is left out: the counts of all rows add up to
- * the number of events. Must not know where rows are written.
+ * Keeps the audit log from growing with traffic. Anyone can cause the events in `AGGREGATED_EVENTS`, so each kind has a budget of
+ * rows with all fields; events beyond the budget are counted in one shared row. No event is left out: the counts of all rows add
+ * up to the number of events. Must not know where rows are written.
  */
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { AuditEntry } from './chain.ts'
@@ -37,10 +37,13 @@ const TOTAL_BUDGET: Budget = { burst: 500, interval: 2 }
 const WINDOW: Seconds = 60
 /** Aggregated rows in a window, one for each kind. Further kinds share one row for each event name. */
 const MAX_KINDS = 64
-/** Kinds whose budget is in memory. Events of further kinds are aggregated immediately. */
+/** At most this many kinds have a budget in memory. Events of other kinds are aggregated at once. */
 const MAX_BUDGETS = 10_000
 
-/** Events with equal names and equal values of these fields are of one kind. Addresses and users are not among them: anyone can vary those. */
+/**
+ * Events with equal names and equal values of these fields are of one kind. Addresses and users are not among them: anyone can
+ * vary those.
+ */
 const KIND_FIELDS = ['client_id', 'grant_type', 'action', 'reason', 'detail'] as const
 
 export interface Aggregation {

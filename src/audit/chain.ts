@@ -1,7 +1,7 @@
 /**
- * The hash chain of the audit log: each row has a hash over itself and the row before. The head, which stores where the log begins
- * and ends, has a MAC. An attacker who can write to the database but does not have the master key can recompute the hashes, but not
- * the MAC. Pure. Must not know where rows are stored.
+ * The hash chain of the audit log: each row has a hash over itself and the row before. The head, which stores where the log
+ * begins and ends, has a MAC. An attacker who can write to the database but does not have the master key can recompute the
+ * hashes, but not the MAC. Pure. Must not know where rows are stored.
  */
 import { createHash } from 'node:crypto'
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'

@@ -30,7 +30,8 @@ function prefixed<P extends string>(prefix: P, subject: string): Prefixed<P> {
 
 export const failureDetails = {
   no_client_authentication: 'the request has no client authentication',
-  malformed_credentials: 'the client credentials cannot be decoded, or no client can have this id',
+  malformed_credentials:
+    'the client credentials cannot be decoded, or the client id has characters that no client id may have',
   unknown_client: 'no client has this id',
   client_disabled: 'the client is disabled',
   wrong_auth_method: 'the client is registered with another authentication method',
@@ -62,13 +63,13 @@ export const failureDetails = {
   refresh_unknown_session: 'the session of the refresh token was deleted after its retention',
   refresh_ahead: 'the refresh token is newer than its session: the store was restored from a backup',
   scope_not_registered: 'the client is registered for none of the scopes',
-  scope_not_in_roles: 'no role of the user grants one of the scopes',
+  scope_not_in_roles: 'none of the user’s roles grants any of the scopes',
   scope_of_another_api: 'the scopes do not belong to the API of the resource',
-  rights_withdrawn: 'the client or the user is not allowed any of the token’s scopes any more',
+  rights_withdrawn: 'the client or the user may no longer have any of the token’s scopes',
   token_expired: 'the access token has expired',
   token_revoked: 'the access token was revoked',
   session_ended: 'the session of the access token has ended',
-  no_user: 'the access token was issued to a client for itself',
+  no_user: 'the access token was issued without a user (`client_credentials`)',
   openid_missing: 'the access token has no scope `openid`',
   unknown_request_uri: 'no such request was pushed, or it was deleted after its retention',
   request_uri_expired: 'the pushed request has expired',

@@ -15,7 +15,10 @@ import { createTamperCheck, findStored, type LogState, type TamperCheckDeps } fr
 export interface AuditLog {
   /** Adds the event to the queue. Never throws. */
   record: Audit
-  /** Writes the queue, and with `all` also the aggregated rows whose window has not ended. @throws if the store or the keys fail */
+  /**
+   * Writes the queue, and with `all` also the aggregated rows whose window has not ended.
+   * @throws if the store or the keys fail
+   */
   flush(all?: 'all'): Promise<void>
   /** Checks whether someone has tampered with the log, and reports it. */
   check(): Promise<void>
@@ -153,7 +156,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
         return
       }
     }
-    throw new StoreUnavailable(new Error('every attempt to write the audit log lost against other nodes'))
+    throw new StoreUnavailable(new Error('another node wrote the audit log first in every attempt'))
   }
 
   function sign(keys: AuditKeys | null, head: AuditHead, intact: boolean): AuditHead {

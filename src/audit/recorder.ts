@@ -2,9 +2,9 @@
 import type { Clock, EpochSeconds, Logger, Seconds } from '../system.ts'
 import type { AuditLog } from './log.ts'
 
-/** If the process is killed, the store lacks at most the events of this time; their log lines are written before. */
+/** If the process is killed, at most the events of this interval are missing in the store. They are still in the log. */
 const WRITE_INTERVAL_MS = 100
-/** While writing fails. */
+/** Interval between attempts while writing fails. */
 const RETRY_INTERVAL_MS = 1000
 /** How often the end of the audit log is logged, as an anchor that other machines may keep. */
 const ANCHOR_INTERVAL: Seconds = 3600

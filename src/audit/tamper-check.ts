@@ -1,6 +1,6 @@
 /**
- * Checks whether someone other than Keyturn has changed the audit log, and reports it. Called before each write that does not
- * continue this node's own. Must not know how rows are written.
+ * Checks whether someone other than Keyturn has changed the audit log, and reports it. Called before a batch unless the previous
+ * batch was written by this node. Must not know how rows are written.
  */
 import type { AuditHead, AuditStore } from '../store/contracts/audit.ts'
 import type { Logger } from '../system.ts'

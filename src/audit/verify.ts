@@ -163,7 +163,7 @@ function describeBroken(broken: readonly Broken[]): string[] {
     .map(({ row }) => row.seq)
   for (const [from, to] of runs(rest)) {
     // It cannot be determined which of them was changed.
-    if (from === to) texts.push(`row ${from} was changed, or row ${from - 1} with its hash`)
+    if (from === to) texts.push(`row ${from} was changed, or row ${from - 1} and its hash were changed`)
     else texts.push(`rows ${from} to ${to} were changed`)
   }
   return texts

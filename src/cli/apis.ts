@@ -107,7 +107,7 @@ function create(context: Context, identifier: string, options: CreateOptions): P
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
       if (await base.store.apis.find(identifier))
-        throw new CommandError(`the API ${identifier} exists already`)
+        throw new CommandError(`the API ${identifier} already exists`)
       await throwScopeTaken(base, api)
     }
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })

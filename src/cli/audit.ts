@@ -181,7 +181,7 @@ function describe(row: AuditRow, names: ReadonlyMap<string, string>) {
   }
 }
 
-/** Someone may have changed the row; the other rows are shown all the same. */
+/** Someone may have changed the row; the other rows are still shown. */
 function fieldsOf(row: AuditRow): Record<string, unknown> {
   try {
     return JSON.parse(row.fields) as Record<string, unknown>

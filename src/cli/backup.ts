@@ -57,7 +57,10 @@ async function backup(context: Context, target: string, options: FileOptions): P
   )
 }
 
-/** Returns the file of the embedded database. @throws {CommandError} for PostgreSQL, which has its own tools, and databases in memory */
+/**
+ * Returns the file of the embedded database.
+ * @throws {CommandError} for PostgreSQL, which has its own tools, and databases in memory
+ */
 export function embeddedFile(context: Context, tool: string): string {
   const { databaseUrl } = context.config()
   const file = databaseFile(databaseUrl)

@@ -42,7 +42,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
     const register = async () => {
       if (await base.store.clients.insert(client)) return
-      throw new CommandError(`the client ${client.id} exists already`)
+      throw new CommandError(`the client ${client.id} already exists`)
     }
     if (envFile === null) await register()
     else await envFile.write({ id: client.id, secret }, register)

@@ -27,7 +27,7 @@ export interface Finding {
   readonly message: string
 }
 
-/** Before the first version of Keyturn; a clock with an earlier time was never set. */
+/** Earlier than the first release. A clock that shows an earlier time has never been set. */
 const EARLIEST_PLAUSIBLE_TIME: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
 
 export async function runChecks(io: Io): Promise<Finding[]> {
@@ -186,7 +186,7 @@ async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, R
   return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
 }
 
-/** Seconds. A running server does what is due within one. */
+/** Seconds. A running server performs what is due within one second. */
 const OVERDUE_AFTER = 60
 
 function checkSchedule(ring: Ring, now: EpochSeconds, config: Config): readonly [string] {

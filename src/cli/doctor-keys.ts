@@ -65,7 +65,7 @@ export async function checkMasterKeyRotation(
   }
   if (files && readMasterKey(config.keysDir, 'old')) {
     const old = masterKeyFile(config.keysDir, 'old')
-    throw new Error(`${old} is needed only for older backups: move it to where they are, or delete it`)
+    throw new Error(`${old} is needed only to restore older backups: store it with them, or delete it`)
   }
   const old = await oldDataKeys({ store, clock })
   const oldKeysNote =

@@ -6,11 +6,13 @@ import { issuerBase } from '../issuer-path.ts'
 import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
 
 const TIMEOUT_MS = 3000
-/** A running server has polled the store by then. */
+/** Long enough for a running server to have polled the store. */
 const UPDATE_TIMEOUT_MS = 2 * LISTENING_POLL_INTERVAL_MS
 const RETRY_INTERVAL_MS = 150
 
-/** Errors that mean that no server is running, which is not a fault. All others, such as an invalid certificate, are. */
+/**
+ * Errors that mean that no server is running, which is not a fault. All other errors, such as an invalid certificate, are faults.
+ */
 const UNREACHABLE = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']
 
 /** @param published the kids of this store; null if unknown */

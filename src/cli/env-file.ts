@@ -23,7 +23,7 @@ interface Credentials {
 export function newEnvFile({ io }: Context, name: string): EnvFile {
   const path = resolve(io.cwd, name)
   const refuse = (code: unknown) =>
-    new CommandError(code === 'EEXIST' ? `${path} exists already` : `${path} cannot be created (${code})`)
+    new CommandError(code === 'EEXIST' ? `${path} already exists` : `${path} cannot be created (${code})`)
   if (existsSync(path)) throw refuse('EEXIST')
   return {
     path,

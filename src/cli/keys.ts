@@ -184,12 +184,13 @@ function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<type
 /** Why a rotation is not safe, as part of a sentence. */
 function unsafeReason(safeAt: EpochSeconds, notFetched: readonly string[], now: EpochSeconds): string {
   const names = notFetched.join(', ')
-  if (now >= safeAt) return `not safe to rotate: ${names} did not fetch the next key yet`
+  const has = notFetched.length === 1 ? 'has' : 'have'
+  if (now >= safeAt) return `not safe to rotate: ${names} ${has} not fetched the next key yet`
   const until = `not safe to rotate before ${time(safeAt)} (in ${span(safeAt - now)})`
   const cached = 'until then a verifier may have a cached JWKS without the next key'
   return notFetched.length === 0
     ? `${until}: ${cached}`
-    : `${until}: ${cached}; ${names} did not fetch it yet`
+    : `${until}: ${cached}; ${names} ${has} not fetched it yet`
 }
 
 async function waitUntilSafe(context: Context, base: Base, keys: Keys): Promise<void> {

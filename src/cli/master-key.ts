@@ -114,7 +114,7 @@ function assertNoOldKeyFile({ keysDir }: Config): void {
   const old = readMasterKey(keysDir, 'old')
   if (!old || readMasterKey(keysDir)?.equals(old)) return
   throw new CommandError(
-    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: move it to where the older backups are, or delete it`,
+    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: store it with the older backups, or delete it`,
   )
 }
 
@@ -160,7 +160,7 @@ async function finish(context: Context, options: RotateOptions, base: Base, to: 
   await report(context, options, { base, to, reencrypted: 0, ...(await waitForNodes(base, to)) })
 }
 
-/** Three seconds: nodes read the key files and announce their keys within about one. */
+/** The polls take 3 seconds in total, because nodes read the key files and announce new keys within about a second. */
 const MAX_POLLS = 30
 const POLL_INTERVAL_MS = 100
 
@@ -227,7 +227,7 @@ function nextSteps(options: RotateOptions, reencrypted: number, oldKeyFile: stri
       : `${count(reencrypted, 'key')} in the database ${reencrypted === 1 ? 'is' : 'are'} now encrypted under this key.`,
     oldKeyFile === null
       ? 'Next: on each node, set KEYTURN_MASTER_KEY to the new key and remove KEYTURN_MASTER_KEY_NEXT. Older backups need the old key.'
-      : `The old master key is now ${oldKeyFile}. Older backups need it: move the file to where they are, and delete it here.`,
+      : `The old master key is now ${oldKeyFile}. Older backups need it: store the file with them, and delete it here.`,
   ]
   if (!options.compromised) return lines
   return [

@@ -52,7 +52,7 @@ export function describeNode(node: ServingNode) {
   }
 }
 
-/** Two seconds: nodes read a new ring within about one. */
+/** The polls take 2 seconds in total, because nodes read a new ring within about a second. */
 const MAX_POLLS = 20
 const POLL_INTERVAL_MS = 100
 

@@ -104,7 +104,7 @@ function create(context: Context, name: string, options: CreateOptions): Promise
   return context.withStore(async (base) => {
     const { scope: scopes, requireSecondFactor = false } = options
     const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
-    if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} exists already`)
+    if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} already exists`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
     await noteUnownedScopes(context, base, role.scopes)
     print(context, options, role)

@@ -28,7 +28,10 @@ function decode(bytes: Buffer): string {
   }
 }
 
-/** Reads a new password from standard input or prompts for it twice. @throws {UsageError} if there is no terminal for the prompt */
+/**
+ * Reads a new password from standard input or prompts for it twice.
+ * @throws {UsageError} if there is no terminal for the prompt
+ */
 export async function newPassword(io: Io, options: { readonly passwordStdin?: boolean }): Promise<string> {
   if (options.passwordStdin) return readSecret(io)
   if (!io.interactive)

@@ -81,14 +81,14 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
       if (app) await close(app, io.forceExit)
       await poller?.stop()
       await recorder.stop()
-      // Closed last, so that metrics of the shutdown can still be scraped.
+      // Closed after the main server, so that metrics of the shutdown can still be scraped.
       if (metricsApp) await close(metricsApp, io.forceExit)
     }
   } finally {
     await release()
     // The recorder has already written the pending audit events, or logged that it could not.
     await (recorder ? base.store.db.close() : closeBase(base, system.logger))
-    // Last, so that no span is lost.
+    // After the store is closed, so that the spans of its last statements are sent too.
     await system.tracing?.stop()
   }
   system.logger.info('stopped')

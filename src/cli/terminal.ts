@@ -1,5 +1,5 @@
 /**
- * The only way of a command to the terminal. Everything that is printed goes through `printableLines`, so that no command can
+ * The only path from a command to the terminal. Everything that is printed goes through `printableLines`, so that no command can
  * forget it; the only control sequence is that of `eraseLine`. Must not know what is printed.
  */
 import { printable, printableLines } from '../printable.ts'
@@ -13,7 +13,7 @@ export interface Terminal extends Io {
 export function openTerminal(io: Io): Terminal {
   return {
     ...io,
-    // JSON stays exact: it is escaped as JSON escapes.
+    // Control characters are escaped in JSON's own syntax, so that a JSON document keeps its value.
     out: (text) => io.out(printableLines(text)),
     err: (text) => io.err(printableLines(text)),
     askSecret: (question) => io.askSecret(printable(question)),

@@ -69,7 +69,7 @@ function list(context: Context, options: Json): Promise<void> {
 function expect(context: Context, name: string, options: Json): Promise<void> {
   if (!isVerifierName(name)) {
     throw new CommandError(
-      `${name} is no name of a verifier: up to 64 letters, digits, dots, hyphens and underscores`,
+      `${name} is not a valid verifier name: use up to 64 letters, digits, dots, hyphens and underscores`,
     )
   }
   return context.withStore(async ({ store, audit, clock }) => {

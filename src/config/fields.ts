@@ -202,7 +202,7 @@ export const fields = {
     'MAX_CONNECTIONS',
     count(20, 1_000_000),
     '2000',
-    'open connections of this node; a quarter of them for one IP prefix, unless it is a proxy of `KEYTURN_TRUST_PROXY`',
+    'maximum number of open connections of this node; one IP prefix may have a quarter of them, except trusted proxies',
   ),
   shutdownDelay: field(
     'SHUTDOWN_DELAY',

@@ -44,7 +44,7 @@ export function count(min: number, max: number): (value: string) => number {
   }
 }
 
-/** RFC 8414 §2: an https URL without query or fragment. Not normalized, because `iss` is compared as a string. */
+/** RFC 8414 §2: an https URL without a query or fragment. Not normalized, because `iss` is compared as a string. */
 export function issuer(value: string): string {
   let url: URL
   try {

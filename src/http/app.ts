@@ -75,7 +75,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 
 export const MAX_HEADER_BYTES = 16_384
 
-/** Of the port that serves the metrics alone. */
+/** Limit of the port that serves only metrics. */
 const MAX_METRICS_CONNECTIONS = 100
 
 /** The parts of the other folders; created by node/server.ts. */
@@ -231,7 +231,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** A process that was frozen must not answer the requests that waited meanwhile from an outdated view of the store. */
+/** After a process was frozen, it must renew its view of the store before it answers the requests that have waited. */
 function refreshFirst(app: FastifyInstance, refreshIfStale: AppParts['refreshIfStale']): void {
   app.addHook('preHandler', (_request, _reply, done) => {
     const refreshed = refreshIfStale()

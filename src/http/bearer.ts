@@ -1,5 +1,5 @@
 /** `WWW-Authenticate` of endpoints that need an access token (RFC 6750 §3). */
-import { describable, type OAuthError } from '../oauth/errors.ts'
+import { type OAuthError, sanitizeDescription } from '../oauth/errors.ts'
 
 const REALM = 'Bearer realm="keyturn"'
 
@@ -7,5 +7,5 @@ const REALM = 'Bearer realm="keyturn"'
 export function bearerChallenge(error: OAuthError | null): string {
   if (!error) return REALM
   const scope = error.code === 'insufficient_scope' ? ', scope="openid"' : ''
-  return `${REALM}, error="${error.code}", error_description="${describable(error.message)}"${scope}`
+  return `${REALM}, error="${error.code}", error_description="${sanitizeDescription(error.message)}"${scope}`
 }

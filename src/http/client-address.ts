@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify'
 const WITH_PORT = /^(?:\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/
 
 /**
- * The address of the client: the one that the trusted proxies name, if it is a valid address; otherwise the peer's. It is
+ * The address of the client: the address that the trusted proxies report, if it is valid; otherwise that of the peer. It is
  * written to the audit trail and decides which requests share a rate limit, so it must not be arbitrary text.
  */
 export function clientAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {

@@ -1,8 +1,8 @@
 /**
  * Bounds the open connections of a server, and the requests whose body has not arrived: each takes memory and a file descriptor,
- * and costs a stranger nothing. Places are shared out by IP prefix. A newcomer takes the place of a connection that is not at work,
- * of its own prefix or of the prefix that has the most. So strangers with many connections only displace each other. Must not know
- * any endpoint.
+ * and costs a stranger nothing. The connections are shared out by IP prefix. A new connection replaces an idle one, or one whose
+ * request has not arrived yet, of its own prefix or of the prefix that has the most. So strangers with many connections only
+ * displace each other. Must not know any endpoint.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -41,8 +41,11 @@ export function limitConnections(
   const works = new WeakMap<Socket, Work>()
   let refused = 0
 
-  /** The connection of a prefix that is missed least: an idle one, otherwise one whose request has not arrived; the oldest. */
-  function leastUseful(prefix: string): Socket | null {
+  /**
+   * The connection of this prefix to close: the oldest idle one, otherwise the oldest whose request has not arrived completely.
+   * null if there is none.
+   */
+  function connectionToClose(prefix: string): Socket | null {
     let receiving: Socket | null = null
     for (const socket of connections.of(prefix)) {
       const work = works.get(socket)
@@ -52,14 +55,16 @@ export function limitConnections(
     return receiving
   }
 
-  /** False if no connection can make room, so that the newcomer is refused. */
+  /**
+   * Closes a connection to make room for a new one. Returns false if none can be closed, so that the new connection is refused.
+   */
   function makeRoom(prefix: string, atPrefixLimit: boolean): boolean {
     const largest = atPrefixLimit ? null : connections.largest()
     const from = largest !== null && connections.count(largest) > connections.count(prefix) ? largest : prefix
-    const socket = leastUseful(from)
+    const socket = connectionToClose(from)
     if (!socket) return false
     connections.delete(from, socket)
-    // An idle client would take a response for the one to its next request.
+    // An idle client gets no response, because it would take it for the response to its next request.
     if (works.get(socket)?.open) refuseOnSocket(socket)
     else socket.destroy()
     return true

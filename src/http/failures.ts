@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Overloaded } from '../accounts/concurrency-limiter.ts'
 import { RateLimited } from '../accounts/rate-limiter.ts'
-import { describable, invalidRequest, OAuthError, unavailable } from '../oauth/errors.ts'
+import { invalidRequest, OAuthError, sanitizeDescription, unavailable } from '../oauth/errors.ts'
 import { StoreUnavailable } from '../store/db.ts'
 
 export function asOAuthError(error: unknown): OAuthError {
@@ -41,7 +41,7 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
   return reply
     .status(error.status)
     .type('application/json')
-    .send(JSON.stringify({ error: error.code, error_description: describable(error.message) }))
+    .send(JSON.stringify({ error: error.code, error_description: sanitizeDescription(error.message) }))
 }
 
 /** RFC 6749 §5.1, which also requires Pragma for HTTP/1.0 caches. */

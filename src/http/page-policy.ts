@@ -11,7 +11,7 @@ export function setPageHeaders(reply: FastifyReply): void {
 }
 
 export interface PolicyOptions {
-  /** The client's address that the page's forms may lead to, besides this server; null: any address. */
+  /** A client's redirect URI to which the page's forms may be submitted, in addition to this server. null: no restriction. */
   readonly formTarget?: string | null | undefined
   readonly scripts?: boolean
 }

@@ -90,7 +90,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
   }
 }
 
-/** Node silently keeps only the first of two equal headers. */
+/** Node silently keeps only the first of two headers of the same name. */
 function refuseRepeatedHeader({ raw }: FastifyRequest, name: string): void {
   let count = 0
   for (let i = 0; i < raw.rawHeaders.length; i += 2) {

@@ -1,6 +1,6 @@
 /**
  * The signature algorithms that a ring key can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
- * algorithm (RFC 8725 §3.1). No other code branches on the name of an algorithm.
+ * algorithm (RFC 8725 §3.1). No other code branches on the name of an algorithm: ID tokens and the metadata use this table.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'
@@ -15,23 +15,27 @@ interface Algorithm {
     /** null if the algorithm defines its own hash. */
     readonly hash: string | null
   }
+  /** The hash function of `at_hash` in ID tokens (OIDC Core §3.1.3.6). */
+  readonly atHash: 'sha256' | 'sha512'
 }
 
 const RSA = { publicMembers: ['kty', 'n', 'e'], sized: true }
 const { RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
 
 export const algorithms = {
-  RS256: { ...RSA, signing: { hash: 'sha256' } },
+  RS256: { ...RSA, signing: { hash: 'sha256' }, atHash: 'sha256' },
   PS256: {
     ...RSA,
     signing: { hash: 'sha256', padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_DIGEST },
+    atHash: 'sha256',
   },
   ES256: {
     publicMembers: ['kty', 'crv', 'x', 'y'],
     sized: false,
     signing: { hash: 'sha256', dsaEncoding: 'ieee-p1363' },
+    atHash: 'sha256',
   },
-  EdDSA: { publicMembers: ['kty', 'crv', 'x'], sized: false, signing: { hash: null } },
+  EdDSA: { publicMembers: ['kty', 'crv', 'x'], sized: false, signing: { hash: null }, atHash: 'sha512' },
 } as const satisfies Record<string, Algorithm>
 
 export type AlgorithmName = keyof typeof algorithms

@@ -7,7 +7,10 @@ import { createDataKey, type DataKey, decryptDataKey, fixedDataKeys } from './da
 import { createMacs, dataKeyOf } from './macs.ts'
 import { createMasterKeys, type MasterKeys } from './master-keys.ts'
 
-/** The returned function reads the keys when they are first needed, because most commands need none. Resolves with null if there are none yet. */
+/**
+ * The returned function reads the keys when they are first needed, because most commands need none. Resolves with null if there
+ * are none yet.
+ */
 export function auditKeys(
   config: Config,
   { dataKeys }: Pick<Store, 'dataKeys'>,

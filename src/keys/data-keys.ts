@@ -11,18 +11,18 @@ import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, Random, ReachFailpoint, Seconds } from '../system.ts'
 import {
   type Cipher,
+  type CipherNames,
   createCipher,
   type DataKeyPurpose,
   deriveKey,
   type FindKey,
   type NamedKey,
-  type Nouns,
 } from './encryption.ts'
 import type { MasterKey, MasterKeys } from './master-keys.ts'
 
 /**
- * For how long a new data key is only read before it becomes the current one. By then every node has it, also a node whose
- * clock differs by a minute, because a node whose view is older than `LEASE_MS` reads the store before it uses a data key.
+ * Delay before a new data key is used for new values. When it has passed, every node has read the new data key, even a node whose
+ * clock differs by a minute: a node whose view is older than `LEASE_MS` reads the store before it uses a data key.
  */
 export const CURRENT_AFTER: Seconds = 120
 /** How old the view may be when a value is accepted or refused. */
@@ -41,7 +41,7 @@ export interface DataKeys {
   current(): DataKey
   /** Newest first. Values that clients and browsers present must have been made with one of these. */
   valid(): readonly DataKey[]
-  /** Newest first. For values in the store, which may have been made with a data key that is not valid any more. */
+  /** Newest first. For values in the store, which may have been made with a data key that is no longer valid. */
   all(): readonly DataKey[]
   /** Reads the data keys again if they have changed. */
   sync(): Promise<void>
@@ -200,7 +200,7 @@ export function createTransitCipher(
   { purpose, what }: CipherUse,
 ): Cipher {
   const current = () => namedKey(dataKeys.current(), purpose)
-  return createCipher({ current, find: createFindKey(dataKeys.valid, purpose) }, random, nouns(what))
+  return createCipher({ current, find: createFindKey(dataKeys.valid, purpose) }, random, cipherNames(what))
 }
 
 /** For values in the store: encrypts with the newest data key, and decrypts with all data keys. */
@@ -210,9 +210,9 @@ export function createStorageCipher(
   { purpose, what }: CipherUse,
 ): Cipher {
   const current = () => namedKey(newestOf(dataKeys), purpose)
-  return createCipher({ current, find: createFindKey(dataKeys.all, purpose) }, random, nouns(what))
+  return createCipher({ current, find: createFindKey(dataKeys.all, purpose) }, random, cipherNames(what))
 }
 
 export const newestOf = (dataKeys: Pick<DataKeys, 'all'>): DataKey => dataKeys.all()[0] as DataKey
 
-const nouns = (what: string): Nouns => ({ what, under: 'the data key' })
+const cipherNames = (value: string): CipherNames => ({ value, keyName: 'the data key' })

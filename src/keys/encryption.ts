@@ -1,7 +1,7 @@
 /**
- * Encrypts values that must be read again: private keys, data keys, second factors, values that a browser carries. Every ciphertext
- * names the key that it was made with. Each purpose has its own key, derived by HKDF (RFC 5869) from a master key or from a data
- * key, so that no ciphertext or MAC of one purpose is accepted for another. Must not know where keys are stored.
+ * Encrypts values that must be read again: private keys, data keys, second factors, values that a browser carries. Every
+ * ciphertext names the key that it was made with. Each purpose has its own key, derived by HKDF (RFC 5869) from a master key or
+ * from a data key, so that no ciphertext or MAC of one purpose is accepted for another. Must not know where keys are stored.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
@@ -40,8 +40,8 @@ export type FindKey = (id: string) => KeyObject | undefined
 
 /** The ciphertext names a key that this process does not have, is damaged, or belongs to something else. */
 export class DecryptionError extends KeyturnError<'decryption_failed'> {
-  constructor(what: string, reason: string, cause?: unknown) {
-    super('decryption_failed', `${what} cannot be decrypted: ${reason}`, { cause })
+  constructor(value: string, reason: string, cause?: unknown) {
+    super('decryption_failed', `${value} cannot be decrypted: ${reason}`, { cause })
   }
 }
 
@@ -53,9 +53,9 @@ export interface Cipher {
 }
 
 /** Words of error messages: the name of the encrypted value (its context follows) and of the key (its id follows). */
-export interface Nouns {
-  readonly what: string
-  readonly under: 'the master key' | 'the data key'
+export interface CipherNames {
+  readonly value: string
+  readonly keyName: 'the master key' | 'the data key'
 }
 
 interface CipherKeys {
@@ -64,10 +64,10 @@ interface CipherKeys {
   readonly find: FindKey
 }
 
-export function createCipher(keys: CipherKeys, random: Pick<Random, 'bytes'>, nouns: Nouns): Cipher {
+export function createCipher(keys: CipherKeys, random: Pick<Random, 'bytes'>, names: CipherNames): Cipher {
   return {
     encrypt: (context, plaintext) => encrypt(keys.current(), context, plaintext, random),
-    decrypt: (context, ciphertext) => decrypt(keys.find, context, ciphertext, nouns),
+    decrypt: (context, ciphertext) => decrypt(keys.find, context, ciphertext, names),
   }
 }
 
@@ -93,13 +93,18 @@ export function encrypt(
  * Decrypts with the key that the text names, and tries no other.
  * @throws {DecryptionError}
  */
-export function decrypt(find: FindKey, context: string, ciphertext: string, { what, under }: Nouns): string {
-  const name = `${what} ${context}`
+export function decrypt(
+  find: FindKey,
+  context: string,
+  ciphertext: string,
+  { value, keyName }: CipherNames,
+): string {
+  const name = `${value} ${context}`
   const parts = partsOf(ciphertext)
   if (!parts) throw new DecryptionError(name, 'the text is damaged')
   const { keyId, iv, body } = parts
   const key = find(keyId)
-  if (!key) throw missingKey(name, under, keyId)
+  if (!key) throw missingKey(name, keyName, keyId)
   try {
     const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
     decipher.setAAD(associatedData(keyId, context)).setAuthTag(body.subarray(-TAG_BYTES))
@@ -109,8 +114,8 @@ export function decrypt(find: FindKey, context: string, ciphertext: string, { wh
   }
 }
 
-export function missingKey(name: string, under: Nouns['under'], keyId: string): DecryptionError {
-  return new DecryptionError(name, `it is encrypted under ${under} ${keyId}, which is not available here`)
+export function missingKey(name: string, keyName: CipherNames['keyName'], keyId: string): DecryptionError {
+  return new DecryptionError(name, `it is encrypted under ${keyName} ${keyId}, which is not available here`)
 }
 
 /** The id of the key that a text was encrypted with, if it is a ciphertext. */
@@ -118,7 +123,9 @@ export function keyIdOf(ciphertext: string): string | undefined {
   return partsOf(ciphertext)?.keyId
 }
 
-/** Contains the context, so that a ciphertext cannot be moved to another row. A key id has no dot, so the encoding is unambiguous. */
+/**
+ * Contains the context, so that a ciphertext cannot be moved to another row. A key id has no dot, so the encoding is unambiguous.
+ */
 const associatedData = (keyId: string, context: string): Buffer =>
   Buffer.from(`${FORMAT}.${keyId}.${context}`)
 

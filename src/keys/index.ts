@@ -1,6 +1,6 @@
 /**
- * Composes the keys: the master key, the data keys and the ring, which every command may need, and the signer of a server. Must not
- * know tokens or HTTP. A new use of a data key is a purpose in encryption.ts.
+ * Composes the keys: the master key, the data keys and the ring, which every command may need, and the signer of a server. Must
+ * not know tokens or HTTP. A new use of a data key is a purpose in encryption.ts.
  */
 import type { Audit } from '../audit/events.ts'
 import type { AuditLog } from '../audit/log.ts'

@@ -21,8 +21,8 @@ export interface KnownVerifiers {
 }
 
 /**
- * Anyone can send the header, so the number of verifiers is limited. Those whose name an administrator expects are counted apart,
- * so that made-up names never push one of them out.
+ * Anyone can send the header, so the number of verifiers is limited. Expected verifiers have a limit of their own, so that
+ * made-up names cannot displace them.
  */
 export const MAX_VERIFIERS = 1000
 /** A verifier that fetches the same ring version again is stored at most this often. */
@@ -90,8 +90,8 @@ export async function createKnownVerifiers(deps: KnownVerifiersDeps): Promise<Kn
 
 /**
  * The expected verifiers that may not have the next key, because they were last given a ring without it. Anyone can send the
- * header, so a name that no administrator expects counts for nothing. After the longest time that a JWKS is cached, a verifier
- * that has not asked again holds none.
+ * header, so rotations wait only for names that an administrator expects. After the longest time that a JWKS is cached, a
+ * verifier that has not asked again holds none.
  */
 export async function behind(
   verifiers: Pick<VerifierStore, 'list'>,

@@ -8,6 +8,7 @@ import { statSync } from 'node:fs'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Random } from '../system.ts'
 import {
+  type CipherNames,
   DecryptionError,
   decrypt,
   deriveKey,
@@ -15,7 +16,6 @@ import {
   keyIdOf,
   type MasterKeyPurpose,
   missingKey,
-  type Nouns,
 } from './encryption.ts'
 import { masterKeyFile, readMasterKey } from './master-key.ts'
 import { activeKey, nextKey } from './ring.ts'
@@ -38,7 +38,10 @@ export interface MasterKeys {
   list(): readonly MasterKey[]
   readonly privateKeys: MasterKeyCipher
   readonly dataKeys: MasterKeyCipher
-  /** The master key that the private keys of a ring are encrypted under. @throws {DecryptionError} if this process does not have it */
+  /**
+   * The master key that the private keys of a ring are encrypted under.
+   * @throws {DecryptionError} if this process does not have it
+   */
   inUse(ring: Ring): MasterKey
   /** Reads the files again if they have changed and the keys come from files. */
   refresh(): void
@@ -51,8 +54,8 @@ interface MasterKeySource {
   readonly masterKeyNext: Buffer | null
 }
 
-const PRIVATE_KEYS: Nouns = { what: 'the private key', under: 'the master key' }
-const DATA_KEYS: Nouns = { what: 'the data key', under: 'the master key' }
+const PRIVATE_KEYS: CipherNames = { value: 'the private key', keyName: 'the master key' }
+const DATA_KEYS: CipherNames = { value: 'the data key', keyName: 'the master key' }
 
 /** Computed from a derived key, so that the id is not a digest of the master key itself. */
 export function masterKeyId(masterKey: Uint8Array): string {
@@ -84,8 +87,8 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
       if (newStamp === stamp) return
       const previous = loaded
       read()
-      // A running server drops a key only after the next key has replaced it. If a file was deleted or replaced by hand, the server
-      // keeps its keys, and the next start reports the problem.
+      // A running server drops a key only after the next key has replaced it. If a file was deleted or replaced by hand, the
+      // server keeps its keys, and the next start reports the problem.
       const [current] = loaded
       if (!current || !previous.some(hasIdOf(current)))
         loaded = [...loaded, ...previous.filter((key) => !loaded.some(hasIdOf(key)))]
@@ -110,7 +113,7 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
     return known
   }
 
-  const cipherFor = (purpose: MasterKeyPurpose, nouns: Nouns): MasterKeyCipher => ({
+  const cipherFor = (purpose: MasterKeyPurpose, names: CipherNames): MasterKeyCipher => ({
     encrypt: (masterKey, context, plaintext) =>
       encrypt({ id: masterKey.id, key: keyFor(purpose, masterKey) }, context, plaintext, random),
     decrypt(context, ciphertext) {
@@ -118,7 +121,7 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
         const masterKey = find(id)
         return masterKey && keyFor(purpose, masterKey)
       }
-      return decrypt(findKey, context, ciphertext, nouns)
+      return decrypt(findKey, context, ciphertext, names)
     },
   })
 
@@ -137,9 +140,9 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
         if (masterKey) return masterKey
       }
       const { kid, id } = candidates.find((key) => key.id !== undefined) ?? { kid: candidates[0]?.kid }
-      const name = `${PRIVATE_KEYS.what} ${kid}`
+      const name = `${PRIVATE_KEYS.value} ${kid}`
       if (id === undefined) throw new DecryptionError(name, 'the text is damaged')
-      throw missingKey(name, PRIVATE_KEYS.under, id)
+      throw missingKey(name, PRIVATE_KEYS.keyName, id)
     },
     refresh,
   }

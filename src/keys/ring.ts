@@ -132,8 +132,8 @@ export function retire(ring: Ring, now: EpochSeconds): Ring {
 }
 
 /**
- * Removes a compromised key from the JWKS immediately. If it was the active key, the next key becomes active, and verifiers already
- * have it. `newNext` becomes the new next key; it is null only if the key was retiring.
+ * Removes a compromised key from the JWKS immediately. If it was the active key, the next key becomes active, and verifiers
+ * already have it. `newNext` becomes the new next key; it is null only if the key was retiring.
  */
 export function revoke(ring: Ring, kid: string, newNext: NewKey | null, now: EpochSeconds): Ring {
   const target = ring.keys.find((key) => key.kid === kid)
@@ -162,8 +162,8 @@ export function nextChange(ring: Ring, policy: RingPolicy): EpochSeconds | null 
 }
 
 /**
- * `Cache-Control` of the JWKS. `max-age` never reaches past the next change. After a revocation it is `no-cache` as long as any cache
- * may still have the revoked key, so that a verifier that fetches through a cache gets the new set.
+ * `Cache-Control` of the JWKS. `max-age` never reaches past the next change. After a revocation it is `no-cache` as long as any
+ * cache may still have the revoked key, so that a verifier that fetches through a cache gets the new set.
  */
 export function cacheControl(ring: Ring, now: EpochSeconds, policy: RingPolicy): string {
   const revokedRecently = ring.keys.some(

@@ -1,7 +1,7 @@
 /**
- * Moves the store to another master key: re-encrypts everything that is encrypted under the old one, in one commit. A new data key comes with it, because someone who has the old master key and an old copy of the database also
- * has the old data key. The old data key stays valid as long as something depends on it. Must not know where master keys are
- * stored.
+ * Moves the store to another master key: re-encrypts everything that is encrypted under the old one, in one commit. The same
+ * commit adds a new data key, because someone who has the old master key and an old copy of the database also has the old data
+ * key. The old data key stays valid as long as something depends on it. Must not know where master keys are stored.
  */
 import type { Audit } from '../audit/events.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -93,7 +93,7 @@ export interface OldDataKey extends Dependents {
   readonly number: number
   readonly createdAt: EpochSeconds
   readonly invalidated: boolean
-  /** Nothing depends on it any more. */
+  /** No value depends on it. */
   readonly unused: boolean
 }
 
@@ -135,7 +135,7 @@ async function removeUnused(
   deps: Pick<PruneDataKeysDeps, 'store' | 'clock' | 'audit' | 'flush'>,
 ): Promise<void> {
   for (const { number, unused } of await oldDataKeys(deps)) {
-    // `unused` covers all older data keys too, so that nothing older is unused if this one is in use.
+    // `unused` takes older data keys into account, so a data key that follows one in use is in use too.
     if (!unused) return
     // One node deletes the data key. If that node is killed, another node deletes it an hour later.
     if (!(await deps.store.singleUse.claim(`data-key-removal:${number}`, deps.clock.now() + CHECK_EVERY)))

@@ -1,6 +1,6 @@
 /**
- * Carries out the decisions of `ring.ts`: generates a key outside any transaction, then replaces the ring by compare-and-swap. A node
- * that loses a race reads the ring again. It does not fail, and it does not add a second key.
+ * Carries out the decisions of `ring.ts`: generates a key outside any transaction, then replaces the ring by compare-and-swap. A
+ * node that loses a race reads the ring again. It does not fail, and it does not add a second key.
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'

@@ -19,7 +19,7 @@ export async function signCompact(
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** A node signs few types of tokens with few keys, so few headers are encoded again and again. */
+/** A node needs only a few different headers, so their encodings are cached. */
 const encoded = new LRUCache<string, string>({ max: 16 })
 
 function protectedHeader(alg: string, typ: string, kid: string): string {

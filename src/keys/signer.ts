@@ -22,8 +22,9 @@ export interface Signer {
   verify(token: string, expected: { typ: string; issuer: string; now: EpochSeconds }): Promise<VerifiedJwt>
 
   /**
-   * The claims of an ID token that this server has signed, even if its key has left the JWKS since. They are a hint about the user
-   * and prove nothing (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if the token is not such an ID token or its key was revoked.
+   * The claims of an ID token that this server has signed, even if its key has left the JWKS since. They are a hint about the
+   * user and prove nothing (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if the token is not such an ID token or its key was
+   * revoked.
    */
   verifyHint(idToken: string): Promise<JWTPayload | null>
 }

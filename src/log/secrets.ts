@@ -1,6 +1,6 @@
 /**
- * Removes secrets from logged objects. The last line of defence: no code logs secrets on purpose. Must not know pino, or where lines
- * are written. A new kind of secret is a name in `SECRETS`.
+ * Removes secrets from logged objects. The last line of defence: no code logs secrets on purpose. Must not know pino, or where
+ * lines are written. A new kind of secret is a name in `SECRETS`.
  */
 
 const SECRETS: ReadonlySet<string> = new Set([

@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface ConnectionCounts {
   readonly open: number
-  /** Connections and unfinished requests that had to make room for others, or got no place, since the start. */
+  /** Connections and unfinished requests that had to make room for others, or were refused, since the start. */
   readonly refused: number
 }
 

@@ -1,7 +1,7 @@
 /**
- * The metrics of a node, in the format of Prometheus. Owns every name and label. Must not know HTTP, or decide anything. Label values
- * come from closed lists and never from a request, so the code bounds the number of series. A new metric is a few lines in this
- * folder and a row in docs/metrics.md.
+ * The metrics of a node, in the format of Prometheus. Owns every name and label. Must not know HTTP, or decide anything. Label
+ * values come from closed lists and never from a request, so the code bounds the number of series. A new metric is a few lines in
+ * this folder and a row in docs/metrics.md.
  */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Audit } from '../audit/events.ts'

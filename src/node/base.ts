@@ -133,7 +133,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
 export async function closeBase({ auditLog, store }: Base, logger: Logger): Promise<void> {
   await auditLog.flush('all').catch((error) => {
     // Not thrown: the command has done its work, and the events are in the log.
-    logger.error({ err: error }, 'the audit log in the store lacks the last events')
+    logger.error({ err: error }, 'the last audit events could not be written to the store')
   })
   // A user who may not write the record may run commands all the same; the next serving node keeps the anchor.
   await auditLog.keepAnchor().catch(() => {})

@@ -1,7 +1,7 @@
 /**
- * The time that all nodes agree on, and the detection of wrong clocks. Nodes that share a store use the store's clock: one node reads
- * times that another node has written (the expiry of a code, the time of a refresh), and the clocks of machines may differ by more
- * than these times tolerate. Must not know what the time is used for.
+ * The time that all nodes agree on, and the detection of wrong clocks. Nodes that share a store use the store's clock: one node
+ * reads times that another node has written (the expiry of a code, the time of a refresh), and the clocks of machines may differ
+ * by more than these times tolerate. Must not know what the time is used for.
  */
 import type { Ages, Clock, EpochSeconds, Logger, Monotonic } from '../system.ts'
 
@@ -10,8 +10,8 @@ export interface ClusterClock {
   readonly clock: Clock
   readonly ages: Ages
   /**
-   * Lower bound on the time, for irreversible actions. After the clock has jumped ahead, it stays behind by the jump until that much
-   * time has passed on the monotonic clock, at most for a day.
+   * Lower bound on the time, for irreversible actions. After the clock has jumped ahead, it stays behind by the jump until that
+   * much time has passed on the monotonic clock, at most for a day.
    */
   conservativeNow(): EpochSeconds
   /** Reads the clocks again; called by the change poller. @throws {StoreUnavailable} */

@@ -1,6 +1,6 @@
 /**
- * Composes a server from what base.ts and `openKeys` opened: each folder creates its own parts, and this file passes them to the next
- * folder. Must not make decisions that a part could make. A new part is created in the index.ts of its folder.
+ * Composes a server from what base.ts and `openKeys` opened: each folder creates its own parts, and this file passes them to the
+ * next folder. Must not make decisions that a part could make. A new part is created in the index.ts of its folder.
  */
 import { createAccounts } from '../accounts/index.ts'
 import type { AppParts } from '../http/app.ts'

@@ -1,7 +1,7 @@
 /**
- * Makes a node poll the store before it responds from a stale view. A node polls four times a second, or every 750 ms while the store
- * notifies it of changes. A process that was frozen or disconnected resumes with an old view and with waiting requests. Without
- * another poll, it would serve a client that has been disabled, or sign with a revoked key. Must not know what is polled.
+ * Makes a node poll the store before it responds from a stale view. A node polls four times a second, or every 750 ms while the
+ * store notifies it of changes. A process that was frozen or disconnected resumes with an old view and with waiting requests.
+ * Without another poll, it would serve a client that has been disabled, or sign with a revoked key. Must not know what is polled.
  */
 import { setTimeout } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'

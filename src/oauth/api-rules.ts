@@ -13,7 +13,7 @@ const MAX_IDENTIFIER_LENGTH = 500
 export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scopes'>): void {
   if (identifier.length > MAX_IDENTIFIER_LENGTH || !/^[\x21-\x7E]+$/.test(identifier)) {
     throw new RegistrationError(
-      `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without space`,
+      `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without spaces`,
     )
   }
   // An API without scopes would be open to every client.
@@ -25,7 +25,7 @@ export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scope
 export function checkApiScope(scope: string): void {
   if (!SCOPE_TOKEN.test(scope)) {
     throw new RegistrationError(
-      'scope must be printable ASCII without space, quote or backslash (RFC 6749 §3.3)',
+      'scope must be printable ASCII without spaces, quotes or backslashes (RFC 6749 §3.3)',
     )
   }
   // These scopes need no role, so an API that owned one would be open to every user.

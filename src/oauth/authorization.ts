@@ -24,8 +24,8 @@ export interface IdTokenRequest {
 }
 
 /**
- * What a grant decides and the token issuer uses: user, client, API, scopes and expiry. A grant never issues tokens itself,
- * so it cannot forget a step of issuing them.
+ * What a grant decides and the token issuer uses: user, client, API, scopes and expiry. A grant never issues tokens itself, so
+ * that no step of issuing them can be forgotten.
  */
 export interface Authorization {
   readonly client: Client

@@ -90,6 +90,6 @@ export const unavailable = (retryAfter: Seconds, diagnosis: Diagnosis = {}) =>
   })
 
 /** Replaces the characters that RFC 6749 §5.2 does not allow in an `error_description`. */
-export function describable(text: string): string {
+export function sanitizeDescription(text: string): string {
   return text.replace(/[^\x20-\x21\x23-\x5B\x5D-\x7E]/g, '?')
 }

@@ -14,7 +14,7 @@ const URI = /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/
 const PRIVATE_USE = /^[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/i
 
 /**
- * RFC 6749 §3.1.2, RFC 9700 §2.6: absolute, without fragment or user information, and with https, loopback http or a
+ * RFC 6749 §3.1.2, RFC 9700 §2.6: absolute, without a fragment or user information, and with https, loopback http or a
  * private-use scheme.
  * @param what names the URI in the message
  * @throws {RegistrationError} invalid_redirect_uri
@@ -34,7 +34,10 @@ export function checkRedirectUri(uri: string, what = 'redirect URI'): void {
   }
 }
 
-/** The host must be written as browsers display it. A host that they decode first could imitate another. */
+/**
+ * The host must be written as browsers display it. A host that browsers would rewrite (percent-encoding, IDN) could imitate
+ * another.
+ */
 function isHttps(uri: string, authority: string): boolean {
   return /^https:/i.test(uri) && authority.toLowerCase().replace(/:443$/, '') === new URL(uri).host
 }

@@ -64,7 +64,7 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
     const detail = refusalDetail(requested, client, fromRoles)
     throw invalidScope('none of the requested scopes can be granted to this client', { detail })
   }
-  // Without a scope of the API, the token would still identify the user there, and pass every check except that of scopes.
+  // A token without any scope of the API would still pass the API's checks of signature, audience and user.
   if (api && !scopes.some((scope) => registry.apiOf(scope)?.identifier === api.identifier)) {
     throw invalidTarget('no scope of the resource can be granted to this client')
   }

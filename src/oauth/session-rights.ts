@@ -1,7 +1,7 @@
 /**
- * What a session may have now. Every grant, refresh, userinfo and introspection request uses this module, so a token never contains
- * more than was requested, registered for the client, granted by the user's roles, and shown to the user. Must not know the
- * store or any grant. Add new conditions on the contents of tokens here.
+ * What a session may have now. Every grant, refresh, userinfo and introspection request uses this module, so a token never
+ * contains more than was requested, registered for the client, granted by the user's roles, and shown to the user. Must not know
+ * the store or any grant. Add new conditions on the contents of tokens here.
  */
 import { ACR_MFA, satisfies } from '../accounts/amr.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -43,7 +43,7 @@ export interface SessionRights {
   grant(request: GrantRights): Rights
   /**
    * Returns the part of an earlier grant that can still be granted, limited to the `requested` scopes.
-   * @throws {OAuthError} if nothing can be granted any more
+   * @throws {OAuthError} if nothing can be granted
    */
   remaining(earlier: EarlierGrant, parties: Parties, requested?: readonly string[]): Rights
 }

@@ -7,7 +7,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 
 export type ClientSessionTimes = Pick<Config, 'refreshTokenTtl' | 'refreshIdleTtl'>
 
-/** If false, the client session ends with its only access token. */
+/** Whether the client gets refresh tokens. Without them, the client session ends when its only access token expires. */
 export function isRefreshable(client: Client): boolean {
   return client.grants.includes('refresh_token')
 }

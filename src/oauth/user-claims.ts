@@ -52,7 +52,7 @@ export function scopeOfClaim(name: string): string | null {
   return Object.keys(SCOPE_CLAIMS).find((scope) => claimsOfScope(scope).includes(name)) ?? null
 }
 
-/** Of claims requested by name, those that the client may have: a name is no way around the scope that it belongs to. */
+/** Returns the names that the client may request. Requesting a claim by name requires the scope that the claim belongs to. */
 export function permittedClaims(
   names: readonly string[],
   { scopes }: { readonly scopes: readonly string[] },

@@ -36,7 +36,9 @@ export interface StatusIndexAllocatorDeps {
 const MIN_BLOCK_SIZE = 64
 const MAX_BLOCK_SIZE = 16_384
 const SESSION_BLOCK_SIZE = 256
-/** How long indices may be taken from a block. Its list is published until the last token that got an index from it has expired. */
+/**
+ * How long indices may be taken from a block. Its list is published until the last token that got an index from it has expired.
+ */
 const BLOCK_LIFETIME: Seconds = 3600
 
 interface BlockInUse {

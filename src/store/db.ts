@@ -1,5 +1,5 @@
 /**
- * The database as the rest of the code sees it: two verbs, `query` and `batch`. Must not know: any table. An engine implements
+ * The database as the rest of the code sees it: two verbs, `query` and `batch`. Must not know any table. An engine implements
  * `Db` and nothing else; `store/index.ts` chooses the engine.
  */
 import { KeyturnError } from '../errors.ts'
@@ -13,8 +13,8 @@ export interface Step {
   readonly expectRows?: number
   /**
    * The step is a SELECT without `expectRows`: the rows that it finds are locked until the end of the batch. Needed by a batch
-   * whose condition is about a row that it does not write. `share`: other batches may hold the same lock, none may change the rows.
-   * An engine that runs one batch at a time skips the step.
+   * whose condition is about a row that it does not write. `share`: other batches may hold the same lock, none may change the
+   * rows. An engine that runs one batch at a time skips the step.
    */
   readonly lock?: true | 'share'
   /** Notifies the listeners of all processes (`Db.changes`) when the batch is committed. */
@@ -68,8 +68,8 @@ export interface ChangeListener {
 }
 
 /**
- * `lost`: the connection was lost and is soon opened again. `unsupported`: the server, or a pooler in front of it, does not deliver
- * notifications.
+ * `lost`: the connection was lost and is soon opened again. `unsupported`: the server, or a pooler in front of it, does not
+ * deliver notifications.
  */
 export type ListenState = 'listening' | 'lost' | 'unsupported'
 

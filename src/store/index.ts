@@ -1,6 +1,6 @@
 /**
- * Opens a store: chooses the engine and creates the store of each aggregate. Must not know what the aggregates are for. A new table is
- * `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
+ * Opens a store: chooses the engine and creates the store of each aggregate. Must not know what the aggregates are for. A new
+ * table is `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
  */
 import { resolve } from 'node:path'
 import type { ApiStore } from './contracts/apis.ts'

@@ -1,7 +1,7 @@
 /**
- * Brings the schema of a store up to date. Must not know: any engine. A migration is a file in `migrations/`. It is applied in one
- * batch with the row that records it, so that a killed process leaves it either applied or not applied. The row is also the lock: if two
- * processes apply a migration at once, the second finds the row, and its whole batch is rolled back.
+ * Brings the schema of a store up to date. Must not know any engine. A migration is a file in `migrations/`. It is applied in one
+ * batch with the row that records it, so that a killed process leaves it either applied or not applied. The row is also the lock:
+ * if two processes apply a migration at once, the second finds the row, and its whole batch is rolled back.
  *
  * The first line of a file declares which versions can use the store afterwards: `-- expand` means every version that could
  * before, `-- contract: 0.3.0` means that version and later ones. The declaration is stored in front of the checksum, so that a

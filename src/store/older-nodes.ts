@@ -1,6 +1,6 @@
 /**
- * Refuses a contracting migration while a node that needs what the migration removes is running. The table `nodes` has the version of
- * every node.
+ * Refuses a contracting migration while a node that needs what the migration removes is running. The table `nodes` has the
+ * version of every node.
  */
 import type { Clock } from '../system.ts'
 import { NODE_TIMEOUT } from './contracts/nodes.ts'

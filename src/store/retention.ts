@@ -1,6 +1,7 @@
 /**
  * How long each kind of row is kept after it has expired or ended, and why. `src/node/prune.ts` deletes older rows, table by
- * table in this order; a test compares the table in docs/operations.md. The audit log has its own setting.
+ * table in this order; a test compares the table in docs/operations.md. The audit log's retention is the setting `auditRetention`
+ * in `src/config/fields.ts`.
  */
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { Store } from './index.ts'

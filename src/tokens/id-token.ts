@@ -1,6 +1,10 @@
-/** ID tokens (OIDC Core §2), which tell the client which user signed in, when and how. No API accepts them. */
+/**
+ * ID tokens (OIDC Core §2), which tell the client which user signed in, when and how. No API accepts them. Claims about the user,
+ * such as `email`, are in `src/oauth/user-claims.ts`. A new claim is a row of the table below; the metadata follows from it.
+ */
 import { createHash } from 'node:crypto'
 import { acrOf } from '../accounts/amr.ts'
+import { type AlgorithmName, algorithms } from '../keys/algorithms.ts'
 import type { IdTokenRequest, SignedInUser } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 
@@ -24,32 +28,47 @@ export interface IdTokenClaims {
   [claim: string]: unknown
 }
 
-export function idTokenClaims(
-  user: SignedInUser,
-  { nonce, claims }: IdTokenRequest,
-  { issuer, clientId, now, exp, accessToken }: TokenContext,
-): IdTokenClaims {
-  return {
-    ...claims,
-    iss: issuer,
-    sub: user.userId,
-    aud: clientId,
-    iat: now,
-    exp,
-    auth_time: user.authTime,
-    ...(nonce === null ? {} : { nonce }),
-    acr: acrOf(user.amr),
-    amr: [...user.amr],
-    sid: user.clientSessionId,
-    at_hash: accessTokenHash(accessToken),
-  }
+interface ClaimSource extends TokenContext {
+  readonly user: SignedInUser
+  readonly nonce: string | null
 }
 
-/** OIDC Core §3.1.3.6: the left half of the hash, with the hash function of `alg`; for EdDSA that is SHA-512. */
+/** OIDC Core §2, and `sid` of Back-Channel Logout §2.1. null: the token does not have the claim. */
+const claimReaders = {
+  iss: ({ issuer }) => issuer,
+  sub: ({ user }) => user.userId,
+  aud: ({ clientId }) => clientId,
+  iat: ({ now }) => now,
+  exp: ({ exp }) => exp,
+  auth_time: ({ user }) => user.authTime,
+  nonce: ({ nonce }) => nonce,
+  acr: ({ user }) => acrOf(user.amr),
+  amr: ({ user }) => [...user.amr],
+  sid: ({ user }) => user.clientSessionId,
+  at_hash: ({ accessToken }) => accessTokenHash(accessToken),
+} as const satisfies Record<string, (source: ClaimSource) => unknown>
+
+/** The names of the claims that are not about the user; part of `claims_supported` of the metadata. */
+export const ID_TOKEN_CLAIMS = Object.keys(claimReaders)
+
+export function idTokenClaims(
+  user: SignedInUser,
+  { nonce, claims: userClaims }: IdTokenRequest,
+  context: TokenContext,
+): IdTokenClaims {
+  const source = { ...context, user, nonce }
+  const claims: Record<string, unknown> = { ...userClaims }
+  for (const [name, read] of Object.entries(claimReaders)) {
+    const value = read(source)
+    if (value !== null) claims[name] = value
+  }
+  return claims as IdTokenClaims
+}
+
+/** OIDC Core §3.1.3.6: the left half of the hash, with the hash function that belongs to `alg`. */
 function accessTokenHash(accessToken: string): string {
   const header = JSON.parse(Buffer.from(accessToken.split('.', 1)[0] ?? '', 'base64url').toString())
-  const digest = createHash(header.alg === 'EdDSA' ? 'sha512' : 'sha256')
-    .update(accessToken)
-    .digest()
+  const { atHash } = algorithms[header.alg as AlgorithmName]
+  const digest = createHash(atHash).update(accessToken).digest()
   return digest.subarray(0, digest.length / 2).toString('base64url')
 }

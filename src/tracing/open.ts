@@ -103,8 +103,9 @@ function countingProcessor(
 }
 
 /**
- * The sampler of all spans. A span follows the span of this process that it is in. A request decides by itself, unless callers are
- * trusted: neither their `sampled` flag nor the trace id, which they choose as well, has an influence.
+ * The sampler of all spans. Within this process, a span is sampled if its parent is. For the first span of a request this server
+ * decides, unless callers are trusted: otherwise neither the caller's `sampled` flag nor the trace id, which the caller also
+ * chooses, has an influence.
  */
 function samplerOf({
   sampler: name,

@@ -35,7 +35,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   'image/avif': 'avif',
 }
 
-/** The package exports only its modules, not the bundle for browsers, so its path is derived from theirs. */
+/** The package exports only its modules, not the bundle for browsers, so its path is derived from that of a module. */
 function webauthnBundle(): Buffer {
   const main = createRequire(import.meta.url).resolve('@simplewebauthn/browser')
   const folder = main.slice(0, main.lastIndexOf('browser') + 'browser'.length)

@@ -53,7 +53,7 @@ t.test(
       t.equal(code, 1)
       t.match(err, `keyturn: the scope read belongs to ${ORDERS}`)
     }
-    t.match((await cli.run(['apis', 'create', ORDERS, '--scope', 'x'])).err, 'exists already')
+    t.match((await cli.run(['apis', 'create', ORDERS, '--scope', 'x'])).err, 'already exists')
     t.same(await cli.json(['apis', 'show', STOCK]).then(({ scopes }) => scopes), ['count'])
     t.equal((await cli.json<unknown[]>(['apis', 'list'])).length, 2)
   },

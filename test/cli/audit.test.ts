@@ -140,7 +140,7 @@ t.test('verify reports success, or every problem it finds with exit code 1', asy
     ]),
   )
   const damaged = await cli.run(['audit', 'verify', '--json'])
-  const problems = ['row 2 is missing', 'row 4 was changed, or row 3 with its hash']
+  const problems = ['row 2 is missing', 'row 4 was changed, or row 3 and its hash were changed']
   t.equal(damaged.code, 1)
   t.match(damaged.json(), { intact: false, rows: 3, findings: problems })
   t.match(await cli.run(['audit', 'verify']), {

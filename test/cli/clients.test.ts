@@ -237,14 +237,14 @@ t.test(
     const file = join(cli.dir, 'shop.env')
     writeFileSync(file, 'CLIENT_SECRET=the only copy\n')
     const taken = await cli.run([...SHOP, '--env', 'shop.env'])
-    t.match(taken, { code: 1, err: `${file} exists already` })
+    t.match(taken, { code: 1, err: `${file} already exists` })
     t.equal(readFileSync(file, 'utf8'), 'CLIENT_SECRET=the only copy\n')
     const nowhere = await cli.run([...SHOP, '--env', 'none/shop.env'])
     t.match(nowhere, { code: 1, err: /shop\.env cannot be created \(ENOENT\)/ })
     t.same(await cli.json(['clients', 'list']), [])
     await cli.json([...SHOP, '--env', 'first.env'])
     const again = await cli.run([...SHOP, '--env', 'second.env'])
-    t.match(again, { code: 1, err: 'the client shop exists already' })
+    t.match(again, { code: 1, err: 'the client shop already exists' })
     t.same(
       readdirSync(cli.dir)
         .filter((name) => name.includes('.env'))
@@ -361,7 +361,7 @@ t.test('a client id can be used only once', async (t) => {
   await cli.json(SHOP)
   const { code, err } = await cli.run(SHOP)
   t.equal(code, 1)
-  t.match(err, 'keyturn: the client shop exists already\n')
+  t.match(err, 'keyturn: the client shop already exists\n')
 })
 
 t.test('an update changes the given fields, lists what it removes and keeps the secret', async (t) => {

@@ -265,7 +265,7 @@ t.test(
     await cli.json(['master-key', 'rotate'])
     t.match(await rotationCheck(), {
       ok: false,
-      message: /master\.key\.old is needed only for older backups/,
+      message: /master\.key\.old is needed only to restore older backups/,
     })
     const [old, now] = [keyIn(cli, 'master.key.old'), keyIn(cli)].map((key) => key.toString('base64url'))
     if (!old || !now) throw new Error('no keys')

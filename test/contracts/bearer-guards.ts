@@ -16,8 +16,9 @@ interface GuardAnswer {
 export type Call = (path: string, headers: readonly string[]) => Promise<GuardAnswer>
 
 /**
- * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and
- * orders:admin), `/manager` (the role manager) and `/manager-writes` (that role and orders:write), each answering `{ sub }`, which is null on a route without a guard.
+ * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and orders:admin),
+ * `/manager` (the role manager) and `/manager-writes` (that role and orders:write), each answering `{ sub }`, which is null on a
+ * route without a guard.
  */
 export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
 

@@ -94,7 +94,7 @@ t.test(
 )
 
 t.test(
-  'connections from many addresses are bounded, and a newcomer displaces an idle one (docs/security.md Q12)',
+  'connections from many addresses are bounded, and a new connection displaces an idle one (docs/security.md Q12)',
   async (t) => {
     const { port, open, metrics } = await serving(t as Test)
     await openAll(t as Test, port, 200, (i) => `127.0.1.${i % 20}`)
@@ -116,14 +116,14 @@ t.test('over the limit of an address, the connection that is idle the longest is
     () => HEALTH,
   )
   for (const connection of first) await connection.until(/"live"/)
-  const [newcomer] = await openAll(
+  const [added] = await openAll(
     t as Test,
     port,
     1,
     () => '127.0.0.1',
     () => HEALTH,
   )
-  await newcomer?.until(/"live"/)
+  await added?.until(/"live"/)
   t.notMatch(await first[0]?.closed, '503', 'without a response that no request asked for')
   t.same(
     await closedOf(first),

@@ -102,7 +102,7 @@ for (const name of steps) {
       t.ok(await works(t, next, token))
       t.equal(integrity(folder), 'ok')
       t.notOk(existsSync(`${folder.masterKey}.next`))
-      // Such a kill may lose the audit event of the commit. The audit log is consistent all the same.
+      // Such a kill may lose the audit event of the commit. The audit log is still consistent.
       if (name !== 'master-key:committed') return
       const verified = await keyturn(folder, ['audit', 'verify'])
       t.equal(verified.code, 0, verified.stdout)

@@ -54,11 +54,11 @@ const MANUAL_CHANGES: Record<
 > = {
   'edits a row': {
     sql: [`UPDATE audit SET sub = 'mallory' WHERE seq = 4`],
-    found: ['row 4 was changed, or row 3 with its hash'],
+    found: ['row 4 was changed, or row 3 and its hash were changed'],
   },
   'edits the fields of the last row': {
     sql: [`UPDATE audit SET fields = '{"target":"nobody"}' WHERE seq = 10`],
-    found: ['row 10 was changed, or row 9 with its hash'],
+    found: ['row 10 was changed, or row 9 and its hash were changed'],
   },
   'edits a hash': {
     sql: [`UPDATE audit SET hash = 'x' WHERE seq = 4`],
@@ -70,7 +70,7 @@ const MANUAL_CHANGES: Record<
   },
   'changes a count': {
     sql: ['UPDATE audit SET count = 2 WHERE seq = 6'],
-    found: ['row 6 was changed, or row 5 with its hash'],
+    found: ['row 6 was changed, or row 5 and its hash were changed'],
   },
   'deletes a row': { sql: ['DELETE FROM audit WHERE seq = 5'], found: ['row 5 is missing'] },
   'deletes several': {

@@ -88,7 +88,7 @@ t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and 
   })
   t.equal(redirectOf(await at.open(signOut.href)).href, `${SIGNED_OUT}?state=bye`)
   const again = await at.open(oidc.buildAuthorizationUrl(config, (await startRequest()).parameters).href)
-  t.equal(again.path, '/login', 'no user is signed in any more')
+  t.equal(again.path, '/login', 'no user is signed in')
 })
 
 t.test('without PAR, by redirect and by form_post, a second request needs no user interaction', async (t) => {

@@ -243,7 +243,7 @@ t.test(
 )
 
 t.test(
-  'a session whose access tokens are revoked over and over ends, and takes no more indices (RFC 7009 §2.1; docs/security.md I108)',
+  'a session whose access tokens are revoked again and again ends, and takes no more indices (RFC 7009 §2.1; docs/security.md I108)',
   async (t) => {
     const { burst } = WRITE_LIMITS.sessionRevocation
     let pair = await signedIn(server)

@@ -55,7 +55,7 @@ t.test(
   },
 )
 
-t.test('waiting tasks run in order before newcomers', async (t) => {
+t.test('waiting tasks run in order before new tasks', async (t) => {
   const limiter = createConcurrencyLimiter({ running: 1, waiting: 2 })
   const { started, end, job } = work()
   const all = [limiter.run(job(0), origin()), limiter.run(job(1), origin()), limiter.run(job(2), origin())]

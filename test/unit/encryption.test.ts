@@ -4,7 +4,7 @@ import { systemRandom } from '../../src/system.ts'
 import { encryptPrivateKey, masterKeysOf } from '../support/server/keys.ts'
 
 const PLAIN = '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\nschlüssel\n-----END PRIVATE KEY-----\n'
-const NOUNS = { what: 'the flow', under: 'the data key' } as const
+const NAMES = { value: 'the flow', keyName: 'the data key' } as const
 
 const named = (id: string, fill: number): NamedKey => ({
   id,
@@ -19,7 +19,7 @@ const cipherOf = (...keys: NamedKey[]) =>
       find: (id) => keys.find((key) => key.id === id)?.key,
     },
     systemRandom,
-    NOUNS,
+    NAMES,
   )
 const cipher = cipherOf(named('one', 1))
 const damaged = (context: string) => ({
@@ -50,7 +50,7 @@ t.test('a ciphertext names its key, and only that key is tried', async (t) => {
       },
     },
     systemRandom,
-    NOUNS,
+    NAMES,
   )
   t.same([both.decrypt('kid', before), both.decrypt('kid', after)], [PLAIN, PLAIN])
   t.same(found, ['1', '2'])

@@ -89,7 +89,7 @@ t.test(
     )
     refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
     const twice = { jwks: { keys: [publicEc] }, jwksUri: 'https://a.example/jwks' }
-    refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'both kinds of keys')
+    refuses(t, { authMethod: 'private_key_jwt', ...twice }, /cannot both be set/, 'both kinds of keys')
     for (const scope of ['', 'a b', 'a"', 'a\\', 'é']) refuses(t, { scopes: [scope] }, /scope must be/, scope)
     refuses(
       t,

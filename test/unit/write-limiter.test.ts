@@ -5,12 +5,11 @@ import { testClock } from '../support/server/clock.ts'
 const limits = { ...WRITE_LIMITS, code: { burst: 3, interval: 10 }, assertion: { burst: 4, interval: 0.5 } }
 
 t.test(
-  'each payer has a bucket for each kind of write that refills over time (docs/security.md I108)',
+  'each client, user or session has a bucket for each kind of write that refills over time (docs/security.md I108)',
   async (t) => {
     const clock = testClock()
     const limiter = createWriteLimiter(clock, limits)
-    const take = (times: number, payer: string) =>
-      Array.from({ length: times }, () => limiter.take('code', payer))
+    const take = (times: number, id: string) => Array.from({ length: times }, () => limiter.take('code', id))
     t.same(take(5, 'alice'), [0, 0, 0, 10, 10], 'a refused write takes nothing')
     t.same(take(1, 'bob'), [0])
     t.equal(limiter.take('login', 'alice'), 0)
@@ -41,7 +40,7 @@ t.test('a clock that is set back does not keep a bucket empty', async (t) => {
   t.equal(limiter.take('code', 'alice'), 0)
 })
 
-t.test('the memory for payers is bounded, and the least recent payer is dropped', async (t) => {
+t.test('the number of buckets is bounded, and the least recently used bucket is dropped', async (t) => {
   const limiter = createWriteLimiter(testClock(), limits, 2)
   for (let i = 0; i < 4; i += 1) limiter.take('code', 'alice')
   limiter.take('code', 'bob')

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ACR_VALUES } from '../../accounts/amr.ts'
 import type { Config } from '../../config/load.ts'
 import { issuerBase } from '../../issuer-path.ts'
+import { DEFAULT_ALGORITHM } from '../../keys/algorithms.ts'
 import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-auth/client-jwt.ts'
@@ -10,6 +11,7 @@ import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { CODE_CHALLENGE_METHODS } from '../../oauth/pkce.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { USER_CLAIM_NAMES } from '../../oauth/user-claims.ts'
+import { ID_TOKEN_CLAIMS } from '../../tokens/id-token.ts'
 import { LOCALES } from '../../views/texts/index.ts'
 import {
   AUTHORIZE_PATH,
@@ -18,23 +20,6 @@ import {
   type ProtocolEndpoint,
   STATUS_AGGREGATION_PATH,
 } from '../routes.ts'
-
-/** OIDC Core §2, and `sid` of Back-Channel Logout §2.1. */
-const ID_TOKEN_CLAIMS = [
-  'iss',
-  'sub',
-  'aud',
-  'exp',
-  'iat',
-  'auth_time',
-  'nonce',
-  'acr',
-  'amr',
-  'at_hash',
-  'sid',
-]
-/** The ring uses one algorithm, RS256, which every server must offer (OIDC Discovery §3). */
-const ID_TOKEN_ALGORITHMS = ['RS256']
 
 /** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself uses. */
 export function serverMetadata(
@@ -62,7 +47,8 @@ export function serverMetadata(
     claims_parameter_supported: true,
     acr_values_supported: [...ACR_VALUES],
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: [...ID_TOKEN_ALGORITHMS],
+    // The algorithm of the ring.
+    id_token_signing_alg_values_supported: [DEFAULT_ALGORITHM],
     ui_locales_supported: [...LOCALES],
     // RP-Initiated Logout §2.1, Back-Channel Logout §2.1
     end_session_endpoint: base + LOGOUT_PATH,

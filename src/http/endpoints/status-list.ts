@@ -4,7 +4,10 @@ import type { StatusListSigner } from '../../status/status-list-signer.ts'
 import type { Seconds } from '../../system.ts'
 import { matchesEtag } from './conditional.ts'
 
-/** draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3). @param ttl for caches */
+/**
+ * draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3).
+ * @param ttl for caches
+ */
 export function statusListEndpoint(statusLists: Pick<StatusListSigner, 'list'>, ttl: Seconds) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { number } = request.params as { number: string }

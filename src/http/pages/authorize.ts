@@ -6,7 +6,10 @@ import { PageError } from '../page-error.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
-/** The flow of a request that another site posted is bound to this text, because the browser cookie is missing in the POST. */
+/**
+ * Browsers send no cookie with a POST from another site. The flow of such a request is bound to this constant instead of to the
+ * browser, until the redirect.
+ */
 const ARRIVAL = 'arrival'
 
 export interface AuthorizePageDeps {

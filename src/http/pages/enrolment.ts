@@ -14,7 +14,7 @@ import type { PageRequest } from '../page-request.ts'
 import { redirectToAccount, redirectToLogin } from './account.ts'
 import { recentlyAuthenticated, requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
-/** The user, who may change their second factors now. */
+/** The signed-in user, who has authenticated recently enough to change second factors. */
 export interface EnrolmentContext {
   readonly current: CurrentUserSession
   readonly summary: FactorSummary
@@ -29,8 +29,8 @@ interface OtherResponse {
 
 export interface Enrolment {
   /**
-   * Returns the context if the user logged in recently, with a second factor if they have one; otherwise the response to
-   * send. A browser that was left open must not be enough to add or remove a factor.
+   * Returns the context if the user logged in recently, with a second factor if they have one; otherwise the response to send. A
+   * browser that was left open must not be enough to add or remove a factor.
    * @param returnTo the page that a necessary login returns to
    */
   start(request: PageRequest, returnTo: string): Promise<EnrolmentContext | OtherResponse>

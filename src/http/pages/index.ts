@@ -1,6 +1,6 @@
 /**
- * The list of pages and the parts that each uses. Must not know what a page does. A new page is a file beside this one and a
- * line below; 405 responses and the CSRF check follow from it.
+ * The list of pages and the parts that each uses. Must not know what a page does. A new page is a file beside this one and a line
+ * below; 405 responses and the CSRF check follow from it. Its HTML is a file in `src/views/pages/`.
  */
 import type { Accounts } from '../../accounts/index.ts'
 import type { Macs } from '../../keys/macs.ts'

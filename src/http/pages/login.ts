@@ -160,7 +160,7 @@ async function loginContext(
   if (!flow) throw new PageError('expired')
   if (!flow.request && !flow.pushed) return { flow, ...noClient }
   const otherAccount = request.query.get('account') === 'other'
-  // A user who enters a password or wants another account must not be taken for the user that another tab has signed in.
+  // A user who enters a password or wants another account must not be signed in as the user of another tab.
   const requester = isPost || otherAccount ? { ...requesterOf(request), current: null } : requesterOf(request)
   const outcome = await authorize.resume(flow, requester)
   if (outcome.step === 'response') return { outcome }

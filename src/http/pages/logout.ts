@@ -14,7 +14,10 @@ import { LOGOUT_PATH } from '../routes.ts'
 import { requireFlow } from './outcome.ts'
 import { SIGNED_OUT_PATH } from './signed-out.ts'
 
-/** The flow of a request that another site posted is bound to this text, because the browser cookie is missing in the POST. */
+/**
+ * Browsers send no cookie with a POST from another site. The flow of such a request is bound to this constant instead of to the
+ * browser, until the redirect.
+ */
 const ARRIVAL = 'logout-arrival'
 
 export interface LogoutPageDeps {

@@ -93,7 +93,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     flow: Flow,
   ): Promise<SecondFactorContext | { readonly outcome: Outcome }> {
     if (!flow.request && !flow.pushed) return { locales: [] }
-    // A user who has entered a password must not be taken for the user that another tab has signed in.
+    // A user who has entered a password must not be signed in as the user of another tab.
     const requester = flow.pending ? { ...requesterOf(request), current: null } : requesterOf(request)
     const outcome = await authorize.resume(flow, requester)
     if (outcome.step === 'response') return { outcome }

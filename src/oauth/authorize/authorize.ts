@@ -56,9 +56,9 @@ export type Outcome =
   | { readonly step: 'response'; readonly response: AuthorizationResponse; readonly clientName: string }
 
 export interface Authorize {
-  /** Starts with a new request. @throws {OAuthError} that must only be shown to the user */
+  /** Starts with a new request. @throws {OAuthError} that may be shown to the user but must not be sent to the client */
   start(pairs: readonly Pair[], context: AuthorizationRequestContext): Promise<Outcome>
-  /** Continues a flow after a page. @throws {OAuthError} that must only be shown to the user */
+  /** Continues a flow after a page. @throws {OAuthError} that may be shown to the user but must not be sent to the client */
   resume(flow: Flow, context: AuthorizationRequestContext): Promise<Outcome>
 }
 
@@ -208,7 +208,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     const owners = { client, user }
     const conditions = { ...useOf(flow), consent: consent ?? undefined, owners }
     if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
-      // The client or the user was changed, or in another tab, the pushed request was answered, the consent was withdrawn, or the
+      // The client or the user was changed; or, in another tab, the pushed request was answered, the consent was withdrawn or the
       // user signed out.
       const fresh = await users.find(user.id)
       const changed = (await registry.client(client.id, { fresh: true }))?.revision !== client.revision

@@ -98,7 +98,8 @@ function promptsOf(value: string | undefined): ReadonlySet<Prompt> {
     if (!isOneOf(PROMPTS, word)) throw invalidRequest('prompt is not supported')
     prompts.add(word)
   }
-  if (prompts.has('none') && prompts.size > 1) throw invalidRequest('none must be the only value of prompt')
+  if (prompts.has('none') && prompts.size > 1)
+    throw invalidRequest('prompt=none must not be combined with other values')
   return prompts
 }
 

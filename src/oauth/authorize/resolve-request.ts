@@ -39,7 +39,7 @@ export async function resolveRequest(
   const uri = parameters.get('request_uri')
   if (uri !== undefined) {
     if (parameters.get('request') !== undefined)
-      throw invalidRequest('request and request_uri exclude each other')
+      throw invalidRequest('request and request_uri must not both be sent')
     // RFC 9101 §5.2.1: fetching it would let strangers choose the addresses that this server connects to.
     if (!uri.startsWith(REQUEST_URI_PREFIX)) {
       throw new OAuthError(

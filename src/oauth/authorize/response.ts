@@ -1,5 +1,5 @@
 /** The response to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure. */
-import { describable, type OAuthError } from '../errors.ts'
+import { type OAuthError, sanitizeDescription } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
 import type { RedirectTarget } from './redirect-target.ts'
 
@@ -19,7 +19,7 @@ export function errorResponse(
 ): AuthorizationResponse {
   const fields: Pair[] = [
     ['error', error.code],
-    ['error_description', describable(error.message)],
+    ['error_description', sanitizeDescription(error.message)],
   ]
   return createResponse(target, fields, issuer)
 }

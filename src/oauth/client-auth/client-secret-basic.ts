@@ -4,13 +4,13 @@ import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 /** RFC 6749 §2.3.1: HTTP Basic (RFC 7617) with form-urlencoded client id and secret. */
 export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
-    present({ authorization, ip }) {
+    findCredentials({ authorization, ip }) {
       if (authorization === undefined) return null
       const { clientId, secret } = parseBasic(authorization)
       return {
         clientId,
         verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
-        refuse: () => secrets.verify(null, secret, clientId, ip),
+        imitateVerify: () => secrets.verify(null, secret, clientId, ip),
       }
     },
   }

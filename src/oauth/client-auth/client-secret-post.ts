@@ -4,7 +4,7 @@ import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 /** RFC 6749 §2.3.1: `client_id` and `client_secret` in the request body. */
 export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
-    present({ parameters, ip }) {
+    findCredentials({ parameters, ip }) {
       const secret = parameters.get('client_secret')
       if (secret === undefined) return null
       const clientId = parameters.get('client_id')
@@ -12,7 +12,7 @@ export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secret
       return {
         clientId,
         verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
-        refuse: () => secrets.verify(null, secret, clientId, ip),
+        imitateVerify: () => secrets.verify(null, secret, clientId, ip),
       }
     },
   }

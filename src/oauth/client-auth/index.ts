@@ -11,7 +11,7 @@ import type { ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { clientSecretBasic } from './client-secret-basic.ts'
 import { clientSecretPost } from './client-secret-post.ts'
-import type { ClientAuthMethod, ClientAuthMethodDeps, Presented } from './method.ts'
+import type { ClientAuthMethod, ClientAuthMethodDeps, Credentials } from './method.ts'
 import { none } from './none.ts'
 import { privateKeyJwt } from './private-key-jwt.ts'
 
@@ -34,7 +34,7 @@ export interface ClientAuthDeps extends ClientAuthMethodDeps {
 /** The credentials of a request, and their method. */
 interface Attempt {
   readonly name: ClientAuthMethodName
-  readonly presented: Presented
+  readonly credentials: Credentials
 }
 
 export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
@@ -43,8 +43,8 @@ export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
 export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateClient {
   const methods = METHOD_NAMES.map((name) => [name, factories[name](deps)] as const)
   return async (request) => {
-    const attempt = present(methods, request)
-    const { clientId } = attempt.presented
+    const attempt = findCredentials(methods, request)
+    const { clientId } = attempt.credentials
     if (!VALID_CLIENT_ID.test(clientId)) {
       throw invalidClient({ detail: 'malformed_credentials', cause: 'not a possible client id' })
     }
@@ -57,7 +57,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
     } catch (error) {
       const known = deps.registry.knownClient(clientId)
       deps.audit('client.authentication_failed', {
-        // Never an unknown id: it is invented, or a secret that was sent in the wrong place.
+        // An unknown id is not recorded: it may be a secret that was sent in the wrong field.
         ...(known ? { client_id: known.id } : {}),
         ip: request.ip,
         request_id: request.requestId,
@@ -69,14 +69,14 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
   }
 
   async function verify(attempt: Attempt): Promise<Client> {
-    const { clientId } = attempt.presented
+    const { clientId } = attempt.credentials
     const cached = deps.registry.knownClient(clientId)
     const cachedFailure = cached ? await failureOf(cached, attempt) : null
     if (cached && cachedFailure === null) return cached
     // The client may be new or have a new secret that this node has not loaded yet.
     const client = await deps.registry.client(clientId, { fresh: true })
     if (!client) {
-      if (!cached) await attempt.presented.refuse?.()
+      if (!cached) await attempt.credentials.imitateVerify?.()
       throw invalidClient(cachedFailure ?? UNKNOWN)
     }
     if (cached && !hasChanged(cached, client)) throw invalidClient(cachedFailure ?? UNKNOWN)
@@ -89,15 +89,15 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
 const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
 /** Why the client is not authenticated; null if it is. */
-async function failureOf(client: Client, { name, presented }: Attempt): Promise<Diagnosed | null> {
-  if (client.disabled || client.authMethod !== name) await presented.refuse?.()
+async function failureOf(client: Client, { name, credentials }: Attempt): Promise<Diagnosed | null> {
+  if (client.disabled || client.authMethod !== name) await credentials.imitateVerify?.()
   if (client.disabled) return { detail: 'client_disabled' }
   // RFC 7591 §2: only the registered method. Otherwise an old secret would still work for a client with a key.
   if (client.authMethod !== name) {
     return { detail: 'wrong_auth_method', cause: `the client is registered for ${client.authMethod}` }
   }
   try {
-    return (await presented.verify(client)) ? null : { detail: 'wrong_secret' }
+    return (await credentials.verify(client)) ? null : { detail: 'wrong_secret' }
   } catch (error) {
     if (!isInvalidClient(error)) throw error
     return { detail: error.detail ?? 'wrong_secret', cause: error.cause }
@@ -113,7 +113,7 @@ const VALID_CLIENT_ID = /^[^\p{C}]+$/u
 const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON.stringify(b)
 
 /** @throws {OAuthError} unless the request carries well-formed credentials of exactly one method */
-function present(
+function findCredentials(
   methods: readonly (readonly [ClientAuthMethodName, ClientAuthMethod])[],
   request: ProtocolRequest,
 ): Attempt {
@@ -122,9 +122,9 @@ function present(
   let methodsUsed = 0
   for (const [name, method] of methods) {
     try {
-      const presented = method.present(request)
-      if (!presented) continue
-      attempts.push({ name, presented })
+      const credentials = method.findCredentials(request)
+      if (!credentials) continue
+      attempts.push({ name, credentials })
     } catch (error) {
       malformed ??= error
     }

@@ -21,15 +21,16 @@ export interface ClientAuthMethodDeps {
 }
 
 /** The credentials of one method in a request: the claimed client id, and how to verify the claim. */
-export interface Presented {
+export interface Credentials {
   readonly clientId: string
   /** True if the credentials are valid. Called only if the client is registered for this method. */
   verify(client: Client): Promise<boolean>
   /**
-   * Costs what `verify` costs for a wrong credential. Called if there is no such client or if it may not use this method, so that
-   * neither the time of the response nor a rate limit shows which clients exist. Only for methods whose credentials cost much.
+   * Takes as long as `verify` does for a wrong credential, and is counted in the same way. Called if there is no such client or
+   * if it may not use this method, so that neither the time of the response nor a rate limit shows which clients exist. Only
+   * methods whose verification is expensive have it.
    */
-  refuse?(): Promise<unknown>
+  imitateVerify?(): Promise<unknown>
 }
 
 export interface ClientAuthMethod {
@@ -37,5 +38,5 @@ export interface ClientAuthMethod {
    * Returns null if the request has no credentials of this method.
    * @throws {OAuthError} if its credentials of this method are malformed
    */
-  present(request: ProtocolRequest): Presented | null
+  findCredentials(request: ProtocolRequest): Credentials | null
 }

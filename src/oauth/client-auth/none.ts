@@ -3,7 +3,7 @@ import type { ClientAuthMethod } from './method.ts'
 /** A public client sends only its id (RFC 6749 §2.1, §3.2.1; RFC 7591 §2, `none`). */
 export function none(): ClientAuthMethod {
   return {
-    present({ parameters, authorization }) {
+    findCredentials({ parameters, authorization }) {
       const clientId = parameters.get('client_id')
       const proves = ['client_secret', 'client_assertion', 'client_assertion_type'].some(
         (name) => parameters.get(name) !== undefined,

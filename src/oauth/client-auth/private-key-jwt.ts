@@ -16,7 +16,7 @@ type Deps = Pick<ClientAuthMethodDeps, 'clientKeys' | 'singleUse' | 'writeLimite
 
 export function privateKeyJwt(deps: Deps): ClientAuthMethod {
   return {
-    present(request) {
+    findCredentials(request) {
       const { parameters } = request
       const assertion = parameters.get('client_assertion')
       const type = parameters.get('client_assertion_type')
@@ -73,7 +73,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
 }
 
 function checkClaims({ aud, jti }: ClientClaims, client: Client, issuer: string, endpoint: string): void {
-  // A list is refused: one server could replay an assertion for several servers at another.
+  // A list of audiences is refused, because one of these servers could replay the assertion at another.
   const audiences = client.acceptEndpointAudience ? [issuer, endpoint] : [issuer]
   if (typeof aud !== 'string' || !audiences.includes(aud))
     throw new InvalidClientJwt('wrong_audience', 'aud is not the issuer')

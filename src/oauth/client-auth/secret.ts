@@ -58,8 +58,8 @@ export function createSecretVerifier(verifyUserSupplied: VerifyUserSuppliedSecre
     async verify(hash, secret, clientId, ip) {
       const generated = hash?.startsWith(HASHED) ? hash : null
       if (generated !== null && isSame(generated, hashGeneratedSecret(secret))) return true
-      // What a wrong secret costs is decided by the secret alone. Otherwise the time of the response would tell strangers which
-      // clients exist, and which of them have a secret that can be guessed.
+      // Only the form of a wrong secret decides how long its verification takes. Otherwise the time of the response would tell
+      // strangers which clients exist, and which of them have a secret that can be guessed.
       if (isGeneratedSecret(secret)) return false
       return verifyUserSupplied(generated === null ? hash : null, secret, clientId, ip)
     },

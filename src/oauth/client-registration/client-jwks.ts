@@ -70,7 +70,9 @@ function assertUsable(jwk: Jwk): void {
   if (jwk.kty !== 'RSA') return
   const { modulusLength = 0, publicExponent = 0n } = details ?? {}
   if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS || publicExponent < 3n) {
-    throw refuse(`has an RSA key that is not of ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits (RFC 7518 §3.3)`)
+    throw refuse(
+      `has an RSA key whose size is not between ${MIN_RSA_BITS} and ${MAX_RSA_BITS} bits (RFC 7518 §3.3)`,
+    )
   }
 }
 

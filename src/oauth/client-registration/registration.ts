@@ -27,7 +27,7 @@ const MAX_SECRET_LENGTH = 200
 const rules: readonly [(client: Registration) => boolean, string][] = [
   [
     ({ id }) => !isPrintable(id),
-    `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without space at the ends`,
+    `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without leading or trailing spaces`,
   ],
   // Ids of clients and of users both end up in `sub`, so they must be distinguishable (RFC 9700 §4.15.1).
   [({ id }) => /^u_/i.test(id), 'client id must not begin with u_, which marks the ids of users'],
@@ -50,9 +50,9 @@ const rules: readonly [(client: Registration) => boolean, string][] = [
   ],
   [
     ({ scopes }) => !scopes.every((scope) => SCOPE_TOKEN.test(scope)),
-    'scope must be printable ASCII without space, quote or backslash (RFC 6749 §3.3)',
+    'scope must be printable ASCII without spaces, quotes or backslashes (RFC 6749 §3.3)',
   ],
-  [({ jwks, jwksUri }) => jwks !== null && jwksUri !== null, 'jwks and jwks_uri exclude each other'],
+  [({ jwks, jwksUri }) => jwks !== null && jwksUri !== null, 'jwks and jwks_uri cannot both be set'],
   [
     ({ authMethod, jwks, jwksUri }) => authMethod === 'private_key_jwt' && jwks === null && jwksUri === null,
     'private_key_jwt needs the client’s public keys: jwks or jwks_uri',

@@ -1,7 +1,8 @@
 /**
- * Between the decision of a grant and its write, the client or the user may be changed or disabled, which ends everything of
- * theirs that exists by then. So the write requires both to be as they were read; if they are not, it is tried again as long as
- * the decision stays the same. Must not know what is written.
+ * After a grant has decided and before it writes, an administrator may change or disable the client or the user. Such a change
+ * ends all existing sessions, but would miss one that is written a moment later. So the write succeeds only if the client and the
+ * user are unchanged since they were read; otherwise it is retried while the decision stays the same. Must not know what is
+ * written.
  */
 import type { Owners } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -10,7 +11,7 @@ import { invalidGrant } from '../errors.ts'
 import type { Registry } from '../registry.ts'
 import type { EarlierGrant, Rights, SessionRights } from '../session-rights.ts'
 
-/** Each attempt is lost to a change of the client or the user by an administrator. */
+/** An attempt fails only if an administrator has changed the client or the user in the meantime. */
 const MAX_ATTEMPTS = 5
 
 export interface CommitUnchangedDeps {
@@ -27,7 +28,7 @@ interface Decision extends EarlierGrant {
 }
 
 /**
- * Returns what `write` returns for owners that have not changed.
+ * Returns the result of `write` once the client and the user are as they were read.
  * @throws {OAuthError} invalid_grant if a change leaves less than was granted
  */
 export async function commitUnchanged(
@@ -63,4 +64,4 @@ function sameRights(
 }
 
 const changed = () =>
-  invalidGrant('the client or the account was changed meanwhile', { detail: 'changed_meanwhile' })
+  invalidGrant('the client or the account was changed in the meantime', { detail: 'changed_meanwhile' })

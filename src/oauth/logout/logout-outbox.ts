@@ -40,8 +40,8 @@ export const MAX_DELIVERIES = 64
 /** Lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
 /**
- * To all clients together whose last delivery failed. Each of them gets one place. So any number of clients that hang leaves most of
- * the places to those that respond.
+ * Maximum number of simultaneous deliveries to clients whose last delivery failed, all together; one per client. So any number of
+ * clients that hang leaves most deliveries to clients that respond.
  */
 export const MAX_DELIVERIES_TO_FAILING = 16
 
@@ -88,7 +88,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
       )
       .finally(() => {
         running.delete(delivery)
-        // More entries may be due for this client. The next regular call repeats and logs a failure.
+        // More entries may be due for this client. If this call fails, the next regular call tries again and logs the failure.
         if (!stopping.signal.aborted) deliverDue().catch(() => {})
       })
     running.set(delivery, entry.clientId)

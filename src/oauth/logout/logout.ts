@@ -83,12 +83,12 @@ export function createLogout({ signer, registry, clientSessions }: LogoutDeps): 
     if (userId !== userSession.userId) return false
     const session = clientSessionId === undefined ? null : await clientSessions.find(clientSessionId)
     if (session?.userSessionId === userSession.id && session.clientId === client.id) return true
-    // Also an older ID token, if the user has signed in to the client again in this browser.
+    // An older ID token matches too if the user has signed in to the client again in this browser.
     return (await clientSessions.list({ userSessionId: userSession.id, clientId: client.id }, 1)).length > 0
   }
 }
 
-/** Compares exactly (§3), because an address with an addition could lead anywhere. */
+/** Compares exactly (§3), because an address that merely begins with a registered one could lead anywhere. */
 function redirectOf(client: Client, parameters: Parameters): string | null {
   const uri = parameters.get('post_logout_redirect_uri')
   if (uri === undefined) return null

@@ -73,15 +73,15 @@ export function createRevocation(deps: RevocationDeps): Revocation {
   }
 
   /**
-   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows.
-   * The session continues with a new index: to revoke an access token must not sign the user out. But every new index makes the
-   * status lists grow for as long as the session could last. So a session whose tokens are revoked over and over is revoked
-   * itself, which §2.1 allows too. False if the token was revoked before.
+   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows. The
+   * session continues with a new index, because revoking an access token must not sign the user out. But every new index occupies
+   * the status lists until the session would have expired. So a session whose access tokens are revoked again and again is itself
+   * revoked, which §2.1 allows too. Returns false if the token was already revoked.
    */
   async function revokeIndexOf(sid: string, index: StatusIndex): Promise<boolean> {
     const session = await deps.clientSessions.find(sid)
     if (!session || session.revokedAt !== null) return false
-    // The token carries an index that the session had before: another token with it was revoked, and with it this one.
+    // The token has an earlier index of the session: the revocation of this index has already revoked this token.
     if (session.status.list !== index.list || session.status.idx !== index.idx) return false
     if (writeLimiter.take('sessionRevocation', session.id) > 0) {
       return deps.clientSessions.revoke(session.id, deps.clock.now(), 'too many access tokens were revoked')

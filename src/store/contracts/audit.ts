@@ -4,7 +4,7 @@ import type { EpochSeconds } from '../../system.ts'
 export interface AuditRow {
   /** One more than the `seq` of the row before. */
   readonly seq: number
-  /** When the first (`since`) and the last (`at`) of the events happened that the row stands for. */
+  /** When the first (`since`) and the last (`at`) of the row's events happened. */
   readonly since: EpochSeconds
   readonly at: EpochSeconds
   readonly event: string

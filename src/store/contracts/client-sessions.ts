@@ -51,8 +51,8 @@ export interface ClientSessionFilter {
 }
 
 /**
- * The client and the user as a grant has read them. What the grant stores must not outlive a change that ended everything else
- * of theirs: disabling the client, for example, would miss a session that is inserted a moment later.
+ * The client and the user as a grant has read them. A write is refused if one of them has changed since: otherwise disabling the
+ * client, for example, would miss a session that is inserted a moment later.
  */
 export interface Owners {
   readonly client: Pick<Client, 'id' | 'revision'>

@@ -58,8 +58,11 @@ export interface CodeStore {
   find(hash: string): Promise<AuthorizationCode | null>
   /**
    * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
-   * callers. Returns false if the code was used or revoked or has expired, if the client or the user is not as in `owners`, if `maxPkceFailures` is reached, or if the user session has
-   * ended or expired: after all sessions of a user were ended, no code can start another one.
+   * callers. Returns false if
+   * - the code was used or revoked or has expired,
+   * - the client or the user is not as in `owners`,
+   * - `maxPkceFailures` is reached, or
+   * - the user session has ended or expired: after all sessions of a user were ended, no code can start another one.
    */
   redeem(
     hash: string,

@@ -14,7 +14,9 @@ export interface ConsentStore {
   find(userId: string, clientId: string, audience: string): Promise<Consent | null>
   /** Consents to one client, or to all clients; newest first. */
   list(userId: string, clientId?: string): Promise<Consent[]>
-  /** Adds the scopes to those that were granted before for the audience. Returns false if the user or the client does not exist. */
+  /**
+   * Adds the scopes to those that were granted before for the audience. Returns false if the user or the client does not exist.
+   */
   add(consent: Consent): Promise<boolean>
   /** Deletes the consents for all audiences. Returns false if there is none. */
   delete(userId: string, clientId: string): Promise<boolean>

@@ -26,7 +26,7 @@ export interface MasterKeyRotation {
   readonly dataKeys: readonly StoredDataKey[]
   /** number → the new ciphertext. */
   readonly encryptedDataKeys: ReadonlyMap<number, string>
-  /** Is added; new status lists start with it. */
+  /** The data key to add. New status lists belong to it. */
   readonly newDataKey?: Pick<StoredDataKey, 'number' | 'encrypted' | 'createdAt' | 'currentFrom'>
   /** The head of the audit log as it was read, and the same head signed with the new data key. */
   readonly auditHead?: { readonly expected: AuditHead; readonly head: AuditHead }

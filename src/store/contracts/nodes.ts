@@ -13,7 +13,7 @@ export interface ServingNode {
   readonly version: string
   /** Version of the ring that the node signs with. */
   readonly ringVersion: number
-  /** Fingerprints of the master keys that the node has. */
+  /** Ids of the master keys that the node has. */
   readonly masterKeys: readonly string[]
   readonly startedAt: EpochSeconds
   /** Time of the last heartbeat. */

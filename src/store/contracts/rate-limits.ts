@@ -9,13 +9,13 @@ export interface Bucket {
 }
 
 /**
- * Attempts counted in buckets, one row for each bucket (generic cell rate algorithm: the row contains only the time at which the
- * bucket will be full again). A bucket refills over time, so no one is locked out permanently.
+ * Counts attempts in buckets, one row per bucket (generic cell rate algorithm: the row contains only the time at which the bucket
+ * will be full again). A bucket refills over time, so no one is locked out permanently.
  */
 export interface RateLimitStore {
   /**
-   * Takes one attempt from every bucket, or from none of them. Atomic: concurrent callers cannot take the same attempt. Returns 0 if
-   * the attempt is admitted, otherwise after how many seconds (at least 1) the caller may try again.
+   * Takes one attempt from every bucket, or from none of them. Atomic: concurrent callers cannot take the same attempt. Returns 0
+   * if the attempt is admitted, otherwise after how many seconds (at least 1) the caller may try again.
    */
   take(buckets: readonly Bucket[], now: EpochSeconds): Promise<Seconds>
   /** After how many seconds each bucket admits the next attempt, in order; 0 if it would admit one now. Takes nothing. */

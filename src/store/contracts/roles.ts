@@ -20,6 +20,8 @@ export interface RoleStore {
   insert(role: New<Role>): Promise<boolean>
   /** Changes scopes and `requireSecondFactor`. */
   readonly update: Update<Role>
-  /** Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist. */
+  /**
+   * Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist.
+   */
   delete(name: string): Promise<boolean>
 }

@@ -40,8 +40,8 @@ export interface StatusStore {
   /** Numbers of the lists that an unexpired token may refer to, lowest first. */
   liveLists(now: EpochSeconds): Promise<number[]>
   /**
-   * Makes later leases use new lists. Called after a restore: positions that were leased after the backup are in tokens and must not
-   * be leased again.
+   * Makes later leases use new lists. Called after a restore: tokens already contain positions that were leased after the backup,
+   * so these must not be leased again.
    */
   startNewLists(): Promise<void>
   /**

@@ -8,16 +8,16 @@
 export type New<Row> = Omit<Row, 'revision'>
 
 /**
- * Returns the changed row. If another writer was faster, the store calls the function again with the newer row. So it must copy all
- * members that it does not change from `current`, and must not have side effects. If it throws, nothing is changed: a caller that
- * requires the row that it has read (RFC 9110 §13.1.1, `If-Match`) compares `current.revision` and throws.
+ * Returns the changed row. If another writer was faster, the store calls the function again with the newer row. So it must copy
+ * all members that it does not change from `current`, and must not have side effects. If it throws, nothing is changed: a caller
+ * that requires the row that it has read (RFC 9110 §13.1.1, `If-Match`) compares `current.revision` and throws.
  */
 export type Change<Row> = (current: Row) => New<Row> | Promise<New<Row>>
 
 export type UpdateOutcome<Row> =
   /** `before` and `after` are the same object if the row did not change; then nothing was written. */
   | { readonly updated: true; readonly before: Row; readonly after: Row }
-  /** `conflict`: a value belongs to another row, or names a row that does not exist. */
+  /** `conflict`: a unique value is taken by another row, or a reference points to no row. */
   | { readonly updated: false; readonly reason: 'not_found' | 'conflict' }
 
 /** The type of `update` in the contracts of these rows. */

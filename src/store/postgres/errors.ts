@@ -1,4 +1,4 @@
-/** Errors of PostgreSQL and of the connection to it, and what they mean for a caller. Must not know: pool, statements. */
+/** Errors of PostgreSQL and of the connection to it, and what they mean for a caller. Must not know the pool or any statement. */
 import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../db.ts'
 
 /** `Retry-After` while the server cannot be reached: a failover takes about this long. */
@@ -56,8 +56,8 @@ const DAMAGE = ['XX001', 'XX002']
 
 /**
  * SQLSTATEs that mean that the store is unavailable: connection (08), resources (53), operator intervention (57), system (58),
- * internal (XX), authorization (28), transaction state (25: read-only, idle for too long), contention (40), locks (55), configuration
- * file (F0), no such database (3D000), no permission (42501).
+ * internal (XX), authorization (28), transaction state (25: read-only, idle for too long), contention (40), locks (55),
+ * configuration file (F0), no such database (3D000), no permission (42501).
  */
 const UNAVAILABLE = ['08', '25', '28', '40', '53', '55', '57', '58', 'F0', 'XX', '3D000', '42501']
 

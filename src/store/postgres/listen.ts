@@ -1,6 +1,6 @@
 /**
- * Receives the notifications of other nodes on a dedicated connection, which is opened again whenever it is lost. Must not know what
- * has changed.
+ * Receives the notifications of other nodes on a dedicated connection, which is opened again whenever it is lost. Must not know
+ * what has changed.
  */
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,5 @@
 /**
- * The engine for many nodes: PostgreSQL, or another server with its protocol. Must not know: any table.
+ * The engine for many nodes: PostgreSQL, or another server with its protocol. Must not know any table.
  *
  * Batches run at READ COMMITTED: a conditional write waits for the row and then evaluates its condition again, so that a
  * compare-and-swap has one winner. If a condition is about another row, the batch locks that row first (`Step.lock`).

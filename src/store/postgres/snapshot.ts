@@ -1,4 +1,4 @@
-/** Reads the state of one moment from PostgreSQL, on a dedicated connection. Must not know: any table. */
+/** Reads the state of one moment from PostgreSQL, on a dedicated connection. Must not know any table. */
 import { type Param, type Reader, StoreUnavailable } from '../db.ts'
 import { translate } from './errors.ts'
 import { createPool } from './pool.ts'

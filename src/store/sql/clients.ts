@@ -66,7 +66,7 @@ export function createClientStore(db: Db): ClientStore {
 
     delete(id) {
       return db.batch([
-        // A session that starts concurrently either exists after this lock, or cannot start any more.
+        // A session that starts concurrently either exists after this lock, or can no longer start.
         { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [id], lock: true },
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),

@@ -1,4 +1,4 @@
-/** Copies an embedded database, checks its integrity, and opens it exclusively. Must not know: any table. */
+/** Copies an embedded database, checks its integrity, and opens it exclusively. Must not know any table. */
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { type Param, RESTORE_HINT, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'

@@ -1,5 +1,5 @@
 /**
- * The embedded database as a file: creates it, opens it, and notices when it is replaced. Must not know: any table, or how
+ * The embedded database as a file: creates it, opens it, and notices when it is replaced. Must not know any table, or how
  * statements are grouped.
  */
 import {
@@ -108,8 +108,8 @@ function identityOf(names: readonly string[]): string {
 }
 
 /**
- * A new database is created under another name, readable only by its owner, and linked into place once its header is written. So an
- * empty file never results from an interrupted start: it was a database before, and is refused.
+ * A new database is created under another name, readable only by its owner, and linked into place once its header is written. So
+ * an empty file never results from an interrupted start: it was a database before, and is refused.
  */
 function prepareFile(file: string, mayCreate: boolean): void {
   if (mayCreate) {

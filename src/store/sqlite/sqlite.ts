@@ -1,5 +1,5 @@
 /**
- * The embedded engine. Must not know: any table.
+ * The embedded engine. Must not know any table.
  *
  * Every commit flushes to disk, and the flush blocks the event loop. So batches that arrive in the same turn of the loop are
  * committed together, each under its own savepoint: fifty concurrent refreshes cost one flush, and each still succeeds or fails
