@@ -1,9 +1,16 @@
 /**
- * Parses `application/x-www-form-urlencoded` (RFC 6749 Appendix B): each parameter once, strict percent-encoding, strict
- * UTF-8. Lenient parsers differ from each other, and attackers use the difference. Must not know any endpoint.
+ * Parses `application/x-www-form-urlencoded` (RFC 6749 Appendix B): each parameter once and of bounded length, strict
+ * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attackers use the difference. Must not know any endpoint.
  */
-import { invalidRequest } from '../oauth/errors.ts'
-import { MAX_PARAMETERS, type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
+import { invalidRequest, OAuthError } from '../oauth/errors.ts'
+import {
+  isTooLong,
+  MAX_PARAMETERS,
+  type Pair,
+  type Parameters,
+  parametersOf,
+  repeatedIn,
+} from '../oauth/parameters.ts'
 
 export const MAX_BODY_BYTES = 65_536
 
@@ -26,11 +33,23 @@ export function readPairs(text: string): Pair[] {
     if (pair === '') continue
     if (pairs.length === MAX_PARAMETERS) throw invalidRequest('too many parameters')
     const equals = pair.indexOf('=')
-    const name = decode(equals < 0 ? pair : pair.slice(0, equals))
-    pairs.push([name, decode(equals < 0 ? '' : pair.slice(equals + 1))])
+    const encodedName = equals < 0 ? pair : pair.slice(0, equals)
+    if (isTooLong([encodedName, ''], MAX_ENCODED)) throw tooLong()
+    const name = decode(encodedName)
+    const encoded = equals < 0 ? '' : pair.slice(equals + 1)
+    if (isTooLong([name, encoded], MAX_ENCODED)) throw tooLong()
+    const value = decode(encoded)
+    if (isTooLong([name, value])) throw tooLong()
+    pairs.push([name, value])
   }
   return pairs
 }
+
+/** A character of JavaScript's strings is at most three bytes of UTF-8, each percent-encoded with three characters. */
+const MAX_ENCODED = 9
+
+// RFC 9110 §15.5.14, as for a body that is too long.
+const tooLong = () => new OAuthError('invalid_request', 'a parameter is too long', { status: 413 })
 
 /** Text that needs no decoding, as most text does. */
 const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$]*$/

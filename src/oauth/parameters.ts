@@ -11,6 +11,41 @@ export type Pair = readonly [name: string, value: string]
 /** Per form, query or request object. */
 export const MAX_PARAMETERS = 64
 
+/** In characters. An authorization request that has to fit into a URL is not longer as a whole. */
+const DEFAULT_MAX_LENGTH = 8192
+const MAX_NAME_LENGTH = 128
+
+/**
+ * The maximum length of a parameter, in characters, where it is not the default: of texts that users type, because a stranger
+ * could fill 64 KB with combining marks, and the time to normalize them grows with the square of the length; and of values
+ * that this server or a client has encoded. What a parameter may contain is checked by its reader.
+ */
+const MAX_LENGTHS: ReadonlyMap<string, number> = new Map([
+  ['username', 1024],
+  ['password', 2048],
+  ['current_password', 2048],
+  ['new_password', 2048],
+  ['new_password_repeat', 2048],
+  ['code', 1024],
+  ['recovery_code', 1024],
+  ['name', 1024],
+  ['flow', 16_384],
+  ['arrival', 16_384],
+  ['enrolment', 16_384],
+  ['credential', 16_384],
+  ['request', 32_768],
+  ['client_assertion', 32_768],
+])
+
+/**
+ * Checked where a parameter is read, before anything else touches the value. A longer name is too long too.
+ * @param unit how many characters may stand for one, e.g. in percent-encoded text
+ */
+export function isTooLong([name, value]: Pair, unit = 1): boolean {
+  const max = MAX_LENGTHS.get(name) ?? DEFAULT_MAX_LENGTH
+  return name.length > unit * MAX_NAME_LENGTH || value.length > unit * max
+}
+
 /** RFC 8707 §2. A repetition of any other parameter is invalid_request (RFC 6749 §3.1, §3.2). */
 const REPEATABLE: readonly string[] = ['resource']
 

@@ -52,7 +52,7 @@ t.test(
       ['nobody', 'wrong'],
       ['nobody', PASSWORD],
       ['"><img src=x onerror=alert(1)>', 'x'],
-      ['a'.repeat(5000), 'x'],
+      ['a'.repeat(1000), 'x'],
       ['alice\n', 'x'],
       ['\u202Eecila', 'x'],
     ] as const) {

@@ -134,7 +134,7 @@ t.test(
   },
 )
 
-t.test('values that no form could send are refused', async (t) => {
+t.test('values that no form could send are refused (RFC 9101 §4; docs/security.md A16)', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`p${i}`, 'x']))
   await allRefused(t, {
     'a NUL': object({ claims: { state: 'a\0b' } }),
@@ -143,6 +143,7 @@ t.test('values that no form could send are refused', async (t) => {
     'a list': object({ claims: { scope: ['openid'] } }),
     'a list of lists': object({ claims: { resource: [['https://a.test']] } }),
     'too many': object({ claims: many }),
+    'a text that is too long': object({ claims: { username: '\u0301'.repeat(2000) } }),
     'more than 8 KiB': object({ claims: { state: 'x'.repeat(8192) } }),
   })
 })

@@ -13,13 +13,12 @@ import {
 } from '../client-auth/client-jwt.ts'
 import type { ClientKeys } from '../client-auth/client-keys.ts'
 import { OAuthError } from '../errors.ts'
-import { MAX_PARAMETERS, type Pair } from '../parameters.ts'
+import { isTooLong, MAX_PARAMETERS, type Pair } from '../parameters.ts'
 
 /** RFC 9101 §10.8, and the generic type that older clients use. */
 const TYPES: readonly string[] = ['oauth-authz-req+jwt', 'jwt']
 /** Claims of the JWT that are not parameters of the request (RFC 7519 §4.1). */
 const JWT_CLAIMS: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
-/** The limit of a form. */
 
 export interface RequestObjects {
   /**
@@ -84,6 +83,7 @@ function pairsOf(claims: ClientClaims): Pair[] {
     .filter(([name]) => !JWT_CLAIMS.includes(name))
     .flatMap(([name, value]) => textsOf(name, value).map((text): Pair => [name, text]))
   if (pairs.length > MAX_PARAMETERS) throw wrongParameters('too many parameters')
+  if (pairs.some((pair) => isTooLong(pair))) throw wrongParameters('a parameter is too long')
   // The form parser refuses these too.
   for (const text of pairs.flat()) {
     if (text.includes('\0') || !text.isWellFormed()) throw wrongParameters('a parameter is not text')
