@@ -7,7 +7,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 import type { AuditEntry } from './chain.ts'
 import type { AuditEvent, AuditFields } from './events.ts'
 
-/** All other events are rare or caused by users who have signed in, and are never aggregated. */
+/** Events that anyone can cause. Actions of administrators and of the server are never aggregated. */
 export const AGGREGATED_EVENTS: ReadonlySet<AuditEvent> = new Set([
   'login.failed',
   'login.rate_limited',
@@ -25,6 +25,25 @@ export const AGGREGATED_EVENTS: ReadonlySet<AuditEvent> = new Set([
   'client.authentication_failed',
 ] as const)
 
+/** Events that a user or a client can repeat. Each actor has a budget of its own, which honest use does not reach. */
+export const ACTOR_EVENTS: ReadonlySet<AuditEvent> = new Set([
+  'login.succeeded',
+  'factor.enrolled',
+  'factor.removed',
+  'factor.used',
+  'user_session.started',
+  'user_session.ended',
+  'consent.granted',
+  'consent.denied',
+  'consent.withdrawn',
+  'code.reuse_detected',
+  'token.revoked',
+  'token.reuse_detected',
+  'client_session.revoked',
+] as const)
+
+const isActor = (actor: string | undefined): boolean => /^(?:user|client):/.test(actor ?? '')
+
 interface Budget {
   readonly burst: number
   readonly interval: Seconds
@@ -32,13 +51,17 @@ interface Budget {
 
 /** Budgets of rows with all fields. */
 const BUDGET_PER_KIND: Budget = { burst: 20, interval: 300 }
-const TOTAL_BUDGET: Budget = { burst: 500, interval: 2 }
+export const TOTAL_BUDGET: Budget = { burst: 500, interval: 2 }
+/** Rows with all fields for one event of one user or client. */
+export const ACTOR_BUDGET: Budget = { burst: 1000, interval: 30 }
 /** How long an aggregated row collects events before it is written. */
 const WINDOW: Seconds = 60
 /** Aggregated rows in a window, one for each kind. Further kinds share one row for each event name. */
 const MAX_KINDS = 64
 /** At most this many kinds have a budget in memory. Events of other kinds are aggregated at once. */
 const MAX_BUDGETS = 10_000
+/** Budgets of users and clients in memory. The least recent is dropped first, because strangers cannot add any. */
+const MAX_ACTORS = 100_000
 
 /**
  * Events with equal names and equal values of these fields are of one kind. Addresses and users are not among them: anyone can
@@ -55,11 +78,17 @@ export interface Aggregation {
 
 export function createAggregation(): Aggregation {
   const fullAt = new Map<string, EpochSeconds>()
+  const actorsFullAt = new Map<string, EpochSeconds>()
   const openRows = new Map<string, { -readonly [K in keyof AuditEntry]: AuditEntry[K] }>()
 
   /** GCRA, as in the rate limiter. Returns when the budget will be full again; null if it is used up. */
-  function fullAfterTaking(key: string, { burst, interval }: Budget, now: EpochSeconds): EpochSeconds | null {
-    const time = Math.max(fullAt.get(key) ?? 0, now) + interval
+  function fullAfterTaking(
+    key: string,
+    { burst, interval }: Budget,
+    now: EpochSeconds,
+    budgets = fullAt,
+  ): EpochSeconds | null {
+    const time = Math.max(budgets.get(key) ?? 0, now) + interval
     return time - now > burst * interval ? null : time
   }
 
@@ -69,6 +98,16 @@ export function createAggregation(): Aggregation {
     const total = perKind === null ? null : fullAfterTaking('', TOTAL_BUDGET, now)
     if (perKind === null || total === null) return false
     fullAt.set(kind, perKind).set('', total)
+    return true
+  }
+
+  function takeFromActor(key: string, now: EpochSeconds): boolean {
+    const time = fullAfterTaking(key, ACTOR_BUDGET, now, actorsFullAt)
+    if (time === null) return false
+    actorsFullAt.delete(key)
+    actorsFullAt.set(key, time)
+    const [oldest] = actorsFullAt.keys()
+    if (actorsFullAt.size > MAX_ACTORS && oldest !== undefined) actorsFullAt.delete(oldest)
     return true
   }
 
@@ -82,7 +121,7 @@ export function createAggregation(): Aggregation {
     } else {
       openRows.set(key, {
         event,
-        fields: tooManyKinds ? {} : kindFieldsOf(fields),
+        fields: tooManyKinds ? {} : rowFields(event, fields),
         since: now,
         at: now,
         count: 1,
@@ -92,6 +131,12 @@ export function createAggregation(): Aggregation {
 
   return {
     admit(event, fields, now) {
+      if (ACTOR_EVENTS.has(event) && isActor(fields.actor)) {
+        const actorKind = [event, fields.actor].join('\n')
+        if (takeFromActor(actorKind, now)) return true
+        aggregate(actorKind, event, fields, now)
+        return false
+      }
       if (!AGGREGATED_EVENTS.has(event)) return true
       const kind = [event, ...KIND_FIELDS.map((name) => fields[name] ?? '')].join('\n')
       if (takeFromBudget(kind, now)) return true
@@ -111,6 +156,12 @@ export function createAggregation(): Aggregation {
       return taken
     },
   }
+}
+
+/** Of an actor's events only the actor is common to all that a row counts. */
+function rowFields(event: AuditEvent, fields: AuditFields): AuditFields {
+  if (!ACTOR_EVENTS.has(event)) return kindFieldsOf(fields)
+  return { ...(fields.actor === undefined ? {} : { actor: fields.actor }) }
 }
 
 function kindFieldsOf(fields: AuditFields): AuditFields {

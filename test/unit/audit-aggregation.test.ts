@@ -1,5 +1,10 @@
 import t from 'tap'
-import { AGGREGATED_EVENTS, type Aggregation, createAggregation } from '../../src/audit/aggregation.ts'
+import {
+  ACTOR_BUDGET,
+  AGGREGATED_EVENTS,
+  type Aggregation,
+  createAggregation,
+} from '../../src/audit/aggregation.ts'
 import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 
 const NOW = 1_000_000
@@ -24,7 +29,7 @@ function send(
 
 const counted = (rows: readonly { count: number }[]) => rows.reduce((sum, { count }) => sum + count, 0)
 
-t.test('actions of users and operators are never aggregated', async (t) => {
+t.test('actions of operators and of the server are never aggregated', async (t) => {
   const aggregation = createAggregation()
   for (const event of [
     'login.succeeded',
@@ -34,6 +39,8 @@ t.test('actions of users and operators are never aggregated', async (t) => {
   ] as const) {
     t.notOk(AGGREGATED_EVENTS.has(event))
     t.same(send(aggregation, event, 5000, NOW), { written: 5000, events: 5000 })
+    const byOperator = () => ({ actor: 'operator:root' })
+    t.same(send(aggregation, event, 5000, NOW, byOperator), { written: 5000, events: 5000 })
   }
   t.same(aggregation.take(NOW, true), [])
 })
@@ -142,3 +149,22 @@ t.test('a clock that is set back delays no row', async (t) => {
   send(aggregation, 'login.failed', 30, NOW)
   t.equal(counted(aggregation.take(NOW - 500, false)), 10)
 })
+
+t.test(
+  'what one user or client repeats shares a row after a thousand rows, and no event is lost (docs/security.md Q22)',
+  async (t) => {
+    const aggregation = createAggregation()
+    const { burst } = ACTOR_BUDGET
+    const alice = (i: number) => ({ actor: 'user:alice', sid: `s${i}` })
+    t.same(send(aggregation, 'token.revoked', 5000, NOW, alice), { written: burst, events: 5000 })
+    t.same(
+      send(aggregation, 'token.revoked', 10, NOW, () => ({ actor: 'user:bob' })).written,
+      10,
+      'others have their own',
+    )
+    t.same(send(aggregation, 'login.succeeded', 10, NOW, alice).written, 10, 'and so have other events')
+    const rows = aggregation.take(NOW, true)
+    t.equal(counted(rows), 5000 - burst)
+    t.match(rows, [{ event: 'token.revoked', fields: { actor: 'user:alice' } }])
+  },
+)

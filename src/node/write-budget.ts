@@ -1,0 +1,153 @@
+/**
+ * The write budget: everything that a stranger, a client or a user can cause to be stored, who is charged, how much at most, and how
+ * long it is kept. Each limit is imported from where it is enforced. A new way to cause a row is a row of this table and of the table in
+ * docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
+ */
+import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
+import { WRITE_LIMITS, type WriteLimit, type WriteLimits } from '../accounts/write-limiter.ts'
+import { ACTOR_BUDGET, TOTAL_BUDGET } from '../audit/aggregation.ts'
+import { MAX_VERIFIERS } from '../keys/known-verifiers.ts'
+import { AUTHORIZATION_CODE_TTL, MAX_CLIENT_JWT_LIFETIME, PUSHED_REQUEST_TTL } from '../oauth/lifetimes.ts'
+import { PUBLIC_LIMITS } from '../oauth/par/pushed-requests.ts'
+import { RETENTION } from '../store/retention.ts'
+import type { Seconds } from '../system.ts'
+
+export interface WriteBudget {
+  /** What is done, as in docs/security.md. */
+  readonly cause: string
+  readonly by: 'stranger' | 'client' | 'user'
+  /** The tables that get rows. */
+  readonly tables: readonly string[]
+  readonly payer: 'IP prefix' | 'client' | 'user' | 'client session' | 'all'
+  /** `burst` at once and one more every `interval` seconds; a number is the largest number of rows at any time. */
+  readonly limit: Pick<WriteLimit, 'burst' | 'interval'> | number
+  /** The limit is one of `WRITE_LIMITS`, which tests reduce. */
+  readonly kind?: keyof WriteLimits
+  /** Rows in all tables together for each time. */
+  readonly rowsEach: number
+  /** Bytes of the longest row, about. */
+  readonly bytes: number
+  /** How long a row is kept at least; a text where a setting or the user decides. */
+  readonly kept: Seconds | string
+}
+
+export const WRITE_BUDGET = {
+  guess: {
+    cause: 'a wrong password, code or client secret',
+    by: 'stranger',
+    tables: ['rate_limits'],
+    payer: 'IP prefix',
+    limit: LIMITS.address,
+    // The pair of account and prefix, and the account. The row of the prefix is one for all.
+    rowsEach: 3,
+    bytes: 200,
+    kept: CODE_LIMITS.account.burst * CODE_LIMITS.account.interval,
+  },
+  publicPush: {
+    cause: 'a pushed request of a public client',
+    by: 'stranger',
+    tables: ['rate_limits'],
+    payer: 'IP prefix',
+    limit: PUBLIC_LIMITS,
+    rowsEach: 1,
+    bytes: 200,
+    kept: PUBLIC_LIMITS.burst * PUBLIC_LIMITS.interval,
+  },
+  verifier: {
+    cause: 'the name of a verifier',
+    by: 'stranger',
+    tables: ['verifiers'],
+    payer: 'all',
+    limit: 2 * MAX_VERIFIERS,
+    rowsEach: 1,
+    bytes: 300,
+    kept: RETENTION.verifiers.seconds,
+  },
+  refusal: {
+    cause: 'a refused request, in the audit log',
+    by: 'stranger',
+    tables: ['audit'],
+    payer: 'all',
+    limit: TOTAL_BUDGET,
+    rowsEach: 1,
+    bytes: 2000,
+    kept: '`KEYTURN_AUDIT_RETENTION`',
+  },
+  login: {
+    cause: 'a login',
+    by: 'user',
+    tables: ['user_sessions', 'client_sessions', 'known_locations', 'status_entries', 'logout_outbox'],
+    payer: 'user',
+    limit: WRITE_LIMITS.login,
+    kind: 'login',
+    // Either a user session or, with the password grant, a client session. It leaves a status entry when it ends early.
+    rowsEach: 4,
+    bytes: 1500,
+    kept: 'the session, and 1 day',
+  },
+  code: {
+    cause: 'an authorization code',
+    by: 'user',
+    tables: ['authorization_codes', 'client_sessions', 'status_entries', 'logout_outbox', 'single_use'],
+    payer: 'user',
+    limit: WRITE_LIMITS.code,
+    kind: 'code',
+    rowsEach: 5,
+    bytes: 10_000,
+    kept: `${AUTHORIZATION_CODE_TTL + RETENTION.codes.seconds} s; if used, the session and 1 day`,
+  },
+  action: {
+    cause: 'any of these, in the audit log',
+    by: 'user',
+    tables: ['audit'],
+    payer: 'user',
+    limit: ACTOR_BUDGET,
+    rowsEach: 1,
+    bytes: 2000,
+    kept: '`KEYTURN_AUDIT_RETENTION`',
+  },
+  sessionRevocation: {
+    cause: 'the revocation of an access token of a session',
+    by: 'client',
+    tables: ['status_entries'],
+    payer: 'client session',
+    limit: WRITE_LIMITS.sessionRevocation,
+    kind: 'sessionRevocation',
+    rowsEach: 1,
+    bytes: 200,
+    kept: 'the session, and 1 day',
+  },
+  revocation: {
+    cause: 'the revocation of a token without a session',
+    by: 'client',
+    tables: ['revoked_tokens', 'status_entries'],
+    payer: 'client',
+    limit: WRITE_LIMITS.revocation,
+    kind: 'revocation',
+    rowsEach: 2,
+    bytes: 200,
+    kept: RETENTION.revokedTokens.seconds,
+  },
+  push: {
+    cause: 'a kilobyte of the pushed requests of a confidential client',
+    by: 'client',
+    tables: ['pushed_requests'],
+    payer: 'client',
+    limit: WRITE_LIMITS.pushedKilobyte,
+    kind: 'pushedKilobyte',
+    rowsEach: 1,
+    bytes: 2500,
+    kept: PUSHED_REQUEST_TTL + RETENTION.pushedRequests.seconds,
+  },
+  assertion: {
+    cause: 'a client assertion',
+    by: 'client',
+    tables: ['single_use'],
+    payer: 'client',
+    limit: WRITE_LIMITS.assertion,
+    kind: 'assertion',
+    rowsEach: 1,
+    bytes: 200,
+    kept: MAX_CLIENT_JWT_LIFETIME + RETENTION.singleUse.seconds,
+  },
+} as const satisfies Record<string, WriteBudget>

@@ -1,0 +1,197 @@
+/** Everything that a stranger, a client or a user can cause to be stored is driven to its limit, and measured. */
+import t from 'tap'
+import { WRITE_LIMITS, type WriteLimits } from '../../src/accounts/write-limiter.ts'
+import { WRITE_BUDGET, type WriteBudget } from '../../src/node/write-budget.ts'
+import { TABLES } from '../../src/store/tables.ts'
+import { openBrowser } from '../support/browser/browser.ts'
+import {
+  authorizeParams,
+  authorizeUrl,
+  OWN_REDIRECT,
+  redeem,
+  seedUsers,
+  signIn,
+} from '../support/browser/sign-in.ts'
+import { asserting, assertion, clientKey } from '../support/server/jws.ts'
+import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
+import { revoke, signedIn } from '../support/server/tokens.ts'
+
+type Name = keyof typeof WRITE_BUDGET
+const entries = Object.entries(WRITE_BUDGET) as [Name, WriteBudget][]
+
+const BURST = 4
+/** Every limit that can be reduced is, so that no test needs thousands of requests. */
+const writeLimits = Object.fromEntries(
+  Object.keys(WRITE_LIMITS).map((kind) => [kind, { burst: BURST, interval: 3600 }]),
+) as unknown as WriteLimits
+
+const times = async (count: number, act: (i: number) => Promise<unknown>) => {
+  for (let i = 0; i < count; i += 1) await act(i)
+}
+
+const key = clientKey('ES256', 'one')
+
+/** Tries to write more than the limit allows. Returns what is told to the one who does, for the limits that refuse. */
+const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
+  guess: (server) => times(60, (i) => login(server, { username: `nobody${i}`, password: 'wrong wrong' })),
+
+  publicPush: (server) =>
+    times(80, () => post(server, '/oauth2/par', Object.fromEntries(authorizeParams({ client_id: 'spa' })))),
+
+  async verifier(server) {
+    await times(3000, (i) =>
+      server.inject({
+        url: '/.well-known/jwks.json',
+        headers: { 'keyturn-verifier': `name-${i}; instance=${'x'.repeat(64)}` },
+      }),
+    )
+    await server.poll()
+  },
+
+  async refusal(server) {
+    await times(700, () => post(server, '/oauth2/token', { grant_type: 'x', client_id: 'y'.repeat(50) }))
+    await server.deps.base.auditLog.flush('all')
+  },
+
+  login: (server) => times(12, () => login(server)),
+
+  async code(server) {
+    const browser = openBrowser(server)
+    const { code } = await signIn(browser, { client_id: 'own' })
+    await redeem(server, code, { as: 'own', form: { redirect_uri: OWN_REDIRECT } })
+    let refusal: string | null | undefined
+    await times(12, async () => {
+      const page = await browser.open(authorizeUrl({ client_id: 'own', nonce: 'n'.repeat(1000) }))
+      const text = page.away?.params.get('code')
+      if (text) await redeem(server, text, { as: 'own', form: { redirect_uri: OWN_REDIRECT } })
+      else refusal = page.away?.params.get('error')
+    })
+    return refusal
+  },
+
+  async action(server) {
+    for (let i = 0; i < 3000; i += 1) {
+      server.deps.base.audit('user_session.ended', { actor: 'user:alice', sid: `session-${i}` })
+    }
+    await server.deps.base.auditLog.flush('all')
+  },
+
+  async sessionRevocation(server) {
+    let { access_token, refresh_token } = await signedIn(server)
+    await times(12, async () => {
+      await revoke(server, access_token)
+      const answer = await refresh(server, refresh_token)
+      if (answer.statusCode === 200) ({ access_token, refresh_token } = answer.json())
+    })
+  },
+
+  async revocation(server) {
+    let refusal: unknown
+    await times(12, async () => {
+      const { access_token } = (await clientCredentials(server)).json()
+      const answer = await revoke(server, access_token, 'machine')
+      if (answer.statusCode !== 200) refusal = answer.json().error
+    })
+    return refusal
+  },
+
+  async push(server) {
+    let refusal: unknown
+    await times(12, async () => {
+      const parameters = authorizeParams({ client_id: 'own', state: 's'.repeat(500) })
+      const headers = { authorization: basic('own') }
+      const answer = await post(server, '/oauth2/par', Object.fromEntries(parameters), headers)
+      if (answer.statusCode !== 201) refusal = answer.json().error
+    })
+    return refusal
+  },
+
+  async assertion(server) {
+    let refusal: unknown
+    await times(12, async () => {
+      const text = assertion({ key, client: 'signing', audience: ISSUER, now: server.clock.now() })
+      const answer = await post(server, '/oauth2/token', {
+        grant_type: 'client_credentials',
+        ...asserting(text),
+      })
+      if (answer.statusCode !== 200) refusal = answer.json().error
+    })
+    return refusal
+  },
+}
+
+/** Limits that refuse, and do not only stop writing, say so with this error. */
+const REFUSES: readonly Name[] = ['code', 'revocation', 'push', 'assertion']
+
+async function measure({ store }: TestServer, tables: readonly string[]) {
+  let rows = 0
+  let bytes = 0
+  for (const table of tables) {
+    for (const row of await store.db.query(`SELECT * FROM ${table}`)) {
+      rows += 1
+      bytes += JSON.stringify(row).length
+    }
+  }
+  return { rows, bytes }
+}
+
+for (const [name, budget] of entries) {
+  t.test(`what is stored for ${budget.cause} stays within its budget (docs/security.md Q22)`, async (t) => {
+    const server = await testServer({ writeLimits })
+    t.teardown(() => server.close())
+    if (name === 'code' || name.toLowerCase().includes('push')) await seedUsers(server.store)
+    else await seed(server.store)
+    await server.store.clients.insert(
+      client({ id: 'signing', authMethod: 'private_key_jwt', secretHash: null, jwks: { keys: [key.jwk] } }),
+    )
+    await server.deps.base.auditLog.flush('all')
+    const before = await measure(server, budget.tables)
+    const refusal = await DRIVERS[name](server)
+    const after = await measure(server, budget.tables)
+    const burst = typeof budget.limit === 'number' ? budget.limit : budget.kind ? BURST : budget.limit.burst
+    const rows = after.rows - before.rows
+    const bytes = after.bytes - before.bytes
+    t.ok(rows > 0, 'something is stored')
+    // One row may be shared by all, such as the bucket of an IP prefix or the aggregated row of the audit log.
+    const most = burst * budget.rowsEach + 1
+    t.ok(rows <= most, `${rows} of at most ${most} rows`)
+    t.ok(bytes <= most * budget.bytes, `${bytes} bytes`)
+    if (REFUSES.includes(name)) t.equal(refusal, 'temporarily_unavailable')
+  })
+}
+
+t.test('every table that a request can fill is in the write budget', async (t) => {
+  const listed = new Set<string>(entries.flatMap(([, { tables }]) => [...tables]))
+  t.same(
+    TABLES.map((table) => table.name).filter((name) => !listed.has(name)),
+    [
+      // Written by administrators and by the server itself.
+      'revisions',
+      'ring',
+      'store_identity',
+      'ring_keys',
+      'data_keys',
+      'apis',
+      'api_scopes',
+      'clients',
+      'roles',
+      'users',
+      'user_roles',
+      // The primary key allows one row for each user, client and audience.
+      'consents',
+      // One secret, twenty passkeys and ten codes for each user, by the primary keys.
+      'totp_secrets',
+      'passkeys',
+      'recovery_codes',
+      // One row for each thousands of tokens.
+      'status_cursors',
+      'status_lists',
+      'status_blocks',
+      'expected_verifiers',
+      'nodes',
+      'audit_head',
+    ],
+  )
+})
