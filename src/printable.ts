@@ -11,7 +11,7 @@
  */
 const UNPRINTABLE = /[^\P{C}\u200C\u200D]|[\p{Zl}\p{Zp}]/gu
 
-/** As in a JSON string, so that JSON that is escaped still has the same value. */
+/** Characters are escaped as in a JSON string, so that JSON that is escaped keeps its value. */
 function escaped(character: string): string {
   return Array.from({ length: character.length }, (_, i) => {
     return `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`

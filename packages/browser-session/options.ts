@@ -22,7 +22,7 @@ export interface Paths {
 export interface BrowserSessionOptions {
   /** The issuer, exactly as in its metadata. */
   readonly issuer: string
-  /** As registered at the issuer. */
+  /** The client id that is registered at the issuer. */
   readonly clientId: string
   /**
    * Used with `client_secret_basic`, or with `client_secret_post` if the issuer supports only that (RFC 6749 §2.3.1).

@@ -9,7 +9,7 @@ export interface StoredSession {
   readonly expiresAt: number
 }
 
-/** For several processes, implement this on storage that they share, such as Redis or a database. */
+/** If the service runs as several processes, implement this on storage that they share, such as Redis or a database. */
 export interface SessionStore {
   /** May return an expired session: the caller checks `expiresAt`. */
   get(key: string): Promise<StoredSession | undefined>
@@ -27,7 +27,10 @@ export interface SessionStore {
 export interface MemoryStoreOptions {
   /** When there are more sessions, the least recently used are dropped. Default: 10,000. */
   readonly maxSessions?: number
-  /** When a user has more sessions, the user's least recently used are dropped, before others lose theirs. Default: 50. */
+  /**
+   * When a user has more sessions, the least recently used ones of this user are dropped, so that other users keep their
+   * sessions. Default: 50.
+   */
   readonly maxSessionsPerUser?: number
   /** Seconds since 1970; for tests. */
   readonly clock?: () => number

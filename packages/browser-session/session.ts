@@ -54,7 +54,7 @@ export const LAST_USE_PRECISION = 1 / 20
 /** Assumed lifetime of an access token, in seconds, when the issuer does not say it (RFC 6749 §5.1). */
 const DEFAULT_LIFETIME = 300
 
-/** In seconds. */
+/** All values are in seconds. */
 export interface Lifetimes {
   readonly idleSeconds: number
   readonly absoluteSeconds: number

@@ -27,7 +27,7 @@ export interface TokenRefresh {
 const STORE_TIMEOUT_MS = 200
 
 export function createTokenRefresh({ sessions, issuer, clock, lifetimes }: Parts): TokenRefresh {
-  // By refresh token: two requests of a session that hold the same one share one refresh.
+  // The key is the refresh token: two requests of a session with the same refresh token share one refresh.
   const refreshes = singleFlight<string, Session>()
   const pauses = createRefreshPauses(clock)
 

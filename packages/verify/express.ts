@@ -96,7 +96,7 @@ function middleware(
 ): Middleware {
   return (request, response, next) => {
     check(request).then(
-      // Not inside a try block: an error that a later handler throws must not become a 401.
+      // `next` is not called inside a try block, because an error that a later handler throws must not become a 401.
       () => next(),
       (error: unknown) => {
         if (!(error instanceof VerifyError)) return next(error)

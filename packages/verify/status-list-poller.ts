@@ -64,7 +64,7 @@ interface Entry {
 const MAX_BYTES = 1_048_576
 /** 33 million tokens at one bit each. A decompression bomb is stopped here. */
 const MAX_DECOMPRESSED_BYTES = 4_194_304
-/** For all lists together. */
+/** Limit of all lists together. */
 const MAX_CACHED_BYTES = 67_108_864
 const MAX_LISTS = 1000
 const MAX_CONCURRENT_POLLS = 8

@@ -164,7 +164,7 @@ function mirroredFetch({
   }
 }
 
-/** Not recursive, because claims may be nested more deeply than the stack allows. */
+/** The function is not recursive, because claims may be nested more deeply than the stack allows. */
 function deepFreeze<T extends object>(root: T): T {
   const pending: object[] = [root]
   for (const value of pending) {

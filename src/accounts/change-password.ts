@@ -48,7 +48,7 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
     // The location is known since the login above.
     const origin = { kind: 'password', ip, knownLocation: true } as const
     const passwordHash = await hashingLimiter.run(() => hashPassword(next), origin)
-    // Only if the stored hash is still the one that was verified, so that one of two concurrent changes wins.
+    // The hash is replaced only if it is still the one that was verified, so that one of two concurrent changes wins.
     if (!(await users.setPasswordHash(id, passwordHash, user.passwordHash))) return { refused: 'wrong' }
     const actor = `user:${id}`
     audit('user.changed', {

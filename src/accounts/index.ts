@@ -30,7 +30,7 @@ export interface Accounts {
   readonly secondFactors: SecondFactors
   readonly userSessions: UserSessions
   readonly changePassword: ChangePassword
-  /** For the account page. */
+  /** Used by the account page. */
   readonly accountSessions: AccountSessions
   readonly rateLimiter: RateLimiter
   readonly writeLimiter: WriteLimiter

@@ -78,7 +78,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, 
 
   async function rehash(user: User, password: string): Promise<LoginOutcome> {
     const passwordHash = await hashPassword(password)
-    // Only if the stored hash is still the one that was verified: a password that was set concurrently must win.
+    // The hash is replaced only if it is still the one that was verified: a password that was set concurrently must win.
     if (await users.setPasswordHash(user.id, passwordHash, user.passwordHash)) {
       return { ok: true, user: { ...user, passwordHash } }
     }

@@ -119,7 +119,7 @@ export function createPasskeys({
         timeout: ONE_TIME_STATE_TTL['passkey-registration'] * 1000,
         attestationType: 'none',
         excludeCredentials: existing.map(descriptor),
-        // Not required: an older security key is still a good second factor.
+        // These properties are not required, because an older security key is still a good second factor.
         authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
         supportedAlgorithmIDs: ALGORITHMS,
       })

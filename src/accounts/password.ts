@@ -17,7 +17,7 @@ export const MAX_PASSWORD_LENGTH = 1024
 /** NIST SP 800-63B §5.1.1.2. */
 export const MIN_PASSWORD_LENGTH = 8
 
-/** Also on a machine with many processors, because signing uses the same thread pool. */
+/** This limit also applies on a machine with many processors, because signing uses the same thread pool. */
 export const MAX_CONCURRENT_HASHES = 2
 /** When this many hashes wait, the next login is refused with 503. */
 export const MAX_WAITING_HASHES = 16

@@ -20,9 +20,9 @@ export type FactorOwner = Pick<User, 'id' | 'username'>
 type RequestSource = Pick<RequestInfo, 'ip' | 'requestId'>
 
 export interface TotpSetup {
-  /** For the QR code. */
+  /** The content of the QR code. */
   readonly uri: string
-  /** Base32, for typing. */
+  /** The secret in base32, for users who type it. */
   readonly secret: string
   /** One-time state with the secret, for `confirmTotpSetup`. Until the setup is confirmed, nothing is stored. */
   readonly pending: string

@@ -7,7 +7,7 @@ import type { Cipher } from '../keys/encryption.ts'
 import type { Clock, Random } from '../system.ts'
 import { TOTP_PERIOD, TOTP_WINDOW } from './lifetimes.ts'
 
-/** As long as the digest (RFC 4226 §4, R6). */
+/** The secret is as long as the digest (RFC 4226 §4, R6). */
 const SECRET_BYTES = 20
 
 const FORMAT = { algorithm: 'SHA1', digits: 6, period: TOTP_PERIOD } as const

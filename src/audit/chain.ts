@@ -30,7 +30,7 @@ export type Signature =
 
 /** Computes and verifies the MAC of the head. A MAC names the data key that it was made with. */
 export interface AuditKeys {
-  /** With the newest data key. */
+  /** Creates a MAC with the newest data key. */
   create(text: string): string
   check(text: string, mac: string): Signature
 }

@@ -129,7 +129,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   async function writeBatch(): Promise<void> {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       if (!cached && (await findStored(rows, possibleEnds))) return
-      // For each attempt: a rotation of the master key may have moved the head, and then another data key signs.
+      // Each attempt loads the keys again: a rotation of the master key may have moved the head, and then another data key signs.
       const keys = await requireKeys()
       const { head, last, intact } = cached ?? (await inspect(keys))
       const newRows: AuditRow[] = []
@@ -166,7 +166,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function inspect(keys: AuditKeys | null): Promise<LogState> {
-    // Before the log is read, which other nodes continue to write.
+    // The anchor is read before the log, because other nodes continue to write the log.
     newest ??= anchor.read() ?? undefined
     const state = await tamperCheck.inspect(keys, newest)
     if (state.intact) newest = state.head

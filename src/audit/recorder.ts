@@ -19,7 +19,7 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let checked = false
   let failing = false
   let unkept = false
-  /** At most once a second, because each time flushes a file to disk. */
+  /** The anchor is kept at most once a second, because each write flushes a file to disk. */
   let keptAt: EpochSeconds = 0
   let anchoredAt: EpochSeconds = clock.now()
   let running: Promise<void> = Promise.resolve()

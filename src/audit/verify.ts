@@ -156,7 +156,7 @@ function describeBroken(broken: readonly Broken[]): string[] {
     swapped.add(first).add(other)
     texts.push(`rows ${first.row.seq} and ${other.row.seq} were swapped`)
   }
-  // The hash of the row after a swapped row does not fit either.
+  // The hash of the row after a swapped row does not fit, although that row was not changed.
   const moved = new Set([...swapped].map(({ row }) => row.seq))
   const rest = broken
     .filter((entry) => !swapped.has(entry) && !moved.has(entry.row.seq - 1))

@@ -5,7 +5,7 @@ import { durationOption } from './context.ts'
 /** The parsed option. `default` is a string because commander would turn null into an empty string. */
 export type AccessTokenTtl = Seconds | 'default'
 
-/** Has the bounds of KEYTURN_ACCESS_TOKEN_TTL; `default` removes a lifetime that was set before. */
+/** The option has the bounds of KEYTURN_ACCESS_TOKEN_TTL; `default` removes a lifetime that was set before. */
 export function accessTokenTtlOption(): Option {
   const parse = durationOption('1s', '24h')
   return new Option(

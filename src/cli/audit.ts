@@ -219,7 +219,7 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
 }
 
 async function inspect({ config, store, record }: Base, anchor?: Anchor): Promise<VerifyResult> {
-  // Before the log is read, which a server may continue to write.
+  // The record is read before the log, because a server may continue to write the log.
   const kept = record.read()
   const keys = await auditKeys(config, store)()
   const verdict = await verifyLog({

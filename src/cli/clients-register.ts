@@ -104,7 +104,7 @@ async function userSuppliedHash(context: Context, options: ClientOptions): Promi
 
 interface WithSecret {
   readonly client: New<Client>
-  /** Only if it was made here: it cannot be shown again. */
+  /** Set only if the secret was generated here. It cannot be shown again. */
   readonly secret?: string
 }
 

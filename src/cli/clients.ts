@@ -117,8 +117,8 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
       if (usesSecret(authMethod)) return
       throw new CommandError(`${id} authenticates with ${authMethod} and has no secret`)
     }
-    // Before a secret is asked for, and again in the update, because the operator may take any amount of time to enter the
-    // secret.
+    // This is checked before a secret is asked for, and again in the update, because the operator may take any amount of time to
+    // enter the secret.
     assertUsesSecret(await findClient(base, id))
     const { secret, hash } = options.secretStdin
       ? { secret: undefined, hash: await readUserSuppliedSecret(context) }

@@ -45,7 +45,7 @@ export interface Context {
   system(config: Config): System
   /** Opens the store, runs `work` and closes the store. */
   withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
-  /** Like `withStore`, with the master key and the key ring. */
+  /** Opens the store, the master key and the key ring for the duration of `work`. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
   /** Prints the value with `--json`, otherwise the text. */
   print(options: Json, value: unknown, text: string): void

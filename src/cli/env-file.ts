@@ -9,7 +9,7 @@ export interface EnvFile {
   readonly path: string
   /**
    * Writes the lines and calls `register` before the file gets its name: so a file that cannot be written leaves no client whose
-   * secret nobody has, and a client that is refused leaves no file.
+   * secret is lost, and a client that is refused leaves no file.
    */
   write(credentials: Credentials, register: () => Promise<void>): Promise<void>
 }
@@ -30,7 +30,7 @@ export function newEnvFile({ io }: Context, name: string): EnvFile {
     async write(credentials, register) {
       let registered = false
       try {
-        // Only its owner can read the draft, from its first byte on.
+        // The draft can be read only by its owner, from its first byte on.
         await writeWhole(path, { replace: false }, async (draft) => {
           writeFileSync(draft, lines(credentials))
           await register()

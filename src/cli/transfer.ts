@@ -100,5 +100,5 @@ function report(
   context.print(options, { to: targetName(to), rows, tables }, text.join('\n'))
 }
 
-/** As it was given, without a password. */
+/** The target as it was given, without a password. */
 const targetName = (to: string): string => (isPostgres(to) ? databaseName(to) : to)

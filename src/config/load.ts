@@ -15,7 +15,7 @@ import { CREDENTIAL_VARIABLES, readTracing, type TracingConfig } from './tracing
 type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields)[K]['unset']> }
 
 export interface Config extends Settings {
-  /** From the variables of OpenTelemetry; null: tracing is off. */
+  /** Set by the variables of OpenTelemetry. null: tracing is off. */
   readonly tracing: TracingConfig | null
 }
 
@@ -49,7 +49,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   refuseContradictions(values, variables, problems)
   const tracing = readTracing(variables, problems)
   if (problems.length > 0) throw new ConfigError(problems)
-  // In the order of the table, because a setting may be derived from one above it.
+  // The order is that of the table, because a setting may be derived from one above it.
   for (const [key, row] of rows) {
     if (!(key in values)) values[key] = row.unset(values as Settings)
   }

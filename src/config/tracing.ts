@@ -118,7 +118,7 @@ function url(value: string): string {
   return parsed.href
 }
 
-/** With or without a slash at the end (OTLP Exporter, "Endpoint URLs for OTLP/HTTP"). */
+/** The base URL may end with a slash (OTLP Exporter, "Endpoint URLs for OTLP/HTTP"). */
 const withPath =
   (path: string): Parse<string> =>
   (value) =>

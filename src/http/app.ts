@@ -63,7 +63,7 @@ export interface ConnectionLimits {
   readonly requests: number
 }
 
-/** In milliseconds, except the last. */
+/** All values are in milliseconds, except the last. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   request: 10_000,
   headers: 5_000,
@@ -225,7 +225,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
 
   app.get('/health/live', DOCUMENT, live)
   app.get('/health/ready', DOCUMENT, ready(server.readiness))
-  // Only where users reach this machine directly: behind a proxy, outside requests may look like local ones.
+  // Local metrics exist only where users reach this machine directly: behind a proxy, outside requests may look like local ones.
   if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, DOCUMENT, localMetricsEndpoint(metrics))
   return app

@@ -82,7 +82,7 @@ export function limitConnections(
     socket.once('close', () => connections.delete(prefix, socket))
   })
 
-  // Before the listener that handles the request.
+  // This listener must run before the one that handles the request.
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     const work = works.get(request.socket) ?? { open: 0, request: null }
     works.set(request.socket, work)

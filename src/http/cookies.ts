@@ -24,7 +24,8 @@ export function browserId(
   const existing = request.cookies[BROWSER_COOKIE]
   if (existing && /^[\w-]{22}$/.test(existing)) return existing
   const browser = random.bytes(BROWSER_BYTES).toString('base64url')
-  // Not for a POST: another site's POST comes without cookies, and the response would replace the browser's value.
+  // The response to a POST sets no cookie: another site's POST comes without cookies, and its response would replace the
+  // browser's value.
   if (request.method !== 'POST') reply.setCookie(BROWSER_COOKIE, browser, ATTRIBUTES)
   return browser
 }

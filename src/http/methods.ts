@@ -44,7 +44,7 @@ export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound
   }
 
   app.setNotFoundHandler(refuse)
-  // Before the body is parsed: an error in the body must not hide that the path or the method is wrong.
+  // This hook runs before the body is parsed: an error in the body must not hide that the path or the method is wrong.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuse(request, reply)
     else done()

@@ -81,7 +81,7 @@ interface ErrorResponse {
   readonly kind: ErrorKind
   /** Text for the page. */
   readonly shown: string | null
-  /** Only for the log. */
+  /** Written only to the log. */
   readonly detail?: string | undefined
   readonly status: number
   readonly retryAfter?: number | undefined

@@ -39,7 +39,7 @@ export interface PageRequest {
   readonly pairs: readonly Pair[]
   /** @param locales the client's `ui_locales`, which come before the browser's languages */
   pageContext(locales?: readonly string[]): PageContext
-  /** For a page whose form stays valid if another user signs in before it is submitted. */
+  /** The context of a page whose form stays valid if another user signs in before it is submitted. */
   loginPageContext(locales?: readonly string[]): PageContext
   /** Sets the session cookie of a user who has just signed in; null removes it. */
   setSession(secret: string | null): void

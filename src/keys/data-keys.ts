@@ -148,7 +148,7 @@ export async function openDataKeys({ store, clock, ages, masterKeys }: OpenDataK
     current() {
       const now = clock.now()
       const { valid, stored } = view
-      // The oldest one if the clock was set back to a time before all of them.
+      // If the clock was set back to a time before all data keys, the oldest one is current.
       const key = valid.find(({ number }) => (stored.get(number)?.currentFrom ?? 0) <= now) ?? valid.at(-1)
       return key as DataKey
     },

@@ -35,7 +35,7 @@ export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buf
   const file = masterKeyFile(keysDir, which)
   let text: string
   try {
-    // Before the file is opened, because opening a pipe would wait for a writer.
+    // This is checked before the file is opened, because opening a pipe would wait for a writer.
     if (!statSync(file).isFile()) throw new InvalidMasterKey(`${file} is not a file`)
     const secret = readSecretFile(file)
     if (secret.exposed) throw new InvalidMasterKey(exposedMessage(file))

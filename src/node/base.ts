@@ -64,7 +64,7 @@ export interface Base {
   /** The copy of the audit trail in the store. */
   readonly auditLog: AuditLog
   readonly acceptAudit: AuditTrail['acceptAudit']
-  /** What is known of the store outside of it. */
+  /** What is recorded about the store outside the database. */
   readonly record: StoreRecord
   readonly store: Store
   /** Why the store cannot be used, for the log; null if it can. */
@@ -132,10 +132,10 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
 /** Writes the remaining audit rows, and closes the store. */
 export async function closeBase({ auditLog, store }: Base, logger: Logger): Promise<void> {
   await auditLog.flush('all').catch((error) => {
-    // Not thrown: the command has done its work, and the events are in the log.
+    // The error is not thrown, because the command has done its work and the events are in the log.
     logger.error({ err: error }, 'the last audit events could not be written to the store')
   })
-  // A user who may not write the record may run commands all the same; the next serving node keeps the anchor.
+  // A user who may not write the record may still run commands; the next serving node keeps the anchor.
   await auditLog.keepAnchor().catch(() => {})
   await store.db.close()
 }

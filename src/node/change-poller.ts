@@ -83,7 +83,7 @@ export function startChangePoller(
     }
     if (sincePruned >= (intervals.prune ?? PRUNE_INTERVAL_MS)) {
       sincePruned = 0
-      // Not awaited: after a long time without a server, pruning takes minutes.
+      // Pruning is not awaited, because it takes minutes after a long time without a server.
       prune()
     }
   }

@@ -74,7 +74,7 @@ export async function assertRing(
   }
 }
 
-/** Records the store, once it has a ring. A store that cannot be recorded is served all the same. */
+/** Records the store, once it has a ring. A store that cannot be recorded is still served. */
 export async function recordStore(
   { identity }: Pick<Store, 'identity'>,
   record: StoreRecord,

@@ -1,6 +1,7 @@
 /**
- * The record of a store outside of it, usually beside the master key: which store it is, and how far its audit log has come. With
- * it a start notices that the database is gone, is another one, or is an older copy. Must not know what an audit event means.
+ * What is recorded about a store outside its database, usually beside the master key: which store it is, and how far its audit
+ * log has come. With this record, a start notices that the database is gone, is another one, or is an older copy. Must not know
+ * what an audit event means.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -25,7 +26,7 @@ export interface StoreRecord extends AnchorKeeper {
   write(recorded: RecordedStore): Promise<void>
 }
 
-/** Of a log that has no rows yet. */
+/** The anchor of a log that has no rows yet. */
 export const NO_ANCHOR: KeptAnchor = { seq: 0, hash: '', acceptedAt: 0 }
 
 export function createStoreRecord({

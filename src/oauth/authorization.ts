@@ -37,7 +37,7 @@ export interface Authorization {
   readonly accessTokenTtl: Seconds
   /** The end of the session. No token is valid longer. */
   readonly notAfter?: EpochSeconds
-  /** For the ID token only (OIDC Core §2), which is issued if `openid` was granted. */
+  /** What only the ID token contains (OIDC Core §2). It is issued if `openid` was granted. */
   readonly idToken?: IdTokenRequest
   /**
    * Stores the decision: creates the session, or advances it to the next generation. The token issuer calls it last, after

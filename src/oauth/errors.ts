@@ -40,9 +40,9 @@ export type OAuthErrorCode = keyof typeof statuses
 
 /** Why a request was refused, for operators. The client sees only the code and the message. */
 export interface Diagnosis {
-  /** For the audit trail and the log. */
+  /** Written to the audit trail and the log, never sent to a client. */
   readonly detail?: FailureDetail | undefined
-  /** For the log only. */
+  /** Written to the log only. */
   readonly cause?: unknown
 }
 

@@ -4,7 +4,7 @@ import { RegistrationError } from './client-registration/registration-error.ts'
 
 const MAX_LENGTH = 2000
 
-/** Only host, path and query, in a form that all URL parsers interpret in one way. */
+/** The URI has only host, path and query, in a form that all URL parsers interpret in one way. */
 const PLAIN = /^https?:\/\/[^\s#@/?\\]+(?:[/?][^\s#\\]*)?$/i
 
 /**

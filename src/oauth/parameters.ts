@@ -1,7 +1,7 @@
 /** The parameters of a request, from its form or query. */
 export interface Parameters {
   get(name: string): string | undefined
-  /** For a parameter that may be repeated (RFC 8707 §2). */
+  /** Returns all values of a parameter that may be repeated (RFC 8707 §2). */
   all(name: string): readonly string[]
 }
 

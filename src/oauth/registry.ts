@@ -15,7 +15,7 @@ export interface Registry {
   sync(): Promise<void>
   /** null if the client does not exist. The client may come from memory, unless `fresh` is set. */
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
-  /** Like `client`, but only from memory; null if the client is not there. */
+  /** Finds a client in memory only, without a query. null if it is not there. */
   knownClient(id: string): Client | null
   api(identifier: string): Api | null
   /** The API that owns the scope. */

@@ -16,9 +16,9 @@ import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import { createPermutation, type Permutation } from './permutation.ts'
 
 export interface StatusIndexAllocator {
-  /** For a token without a session that expires at `expiresAt`. */
+  /** Allocates an index for a token without a session that expires at `expiresAt`. */
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
-  /** For all tokens of one client session. */
+  /** Allocates an index for all tokens of one client session. */
   forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
   /** Loads the permutation of a list, which `indexOf` needs. */
   loadPermutation(list: number): Promise<void>

@@ -54,7 +54,7 @@ import { openFileExclusive } from './sqlite/copy.ts'
 import type { SqliteOptions } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 
-// For databases in a file.
+// Functions for databases in a file.
 export {
   assertIntegrity,
   copyDatabase,

@@ -118,8 +118,8 @@ async function prepare(db: Db): Promise<void> {
 }
 
 /**
- * `create`: bring the schema up to date, also in an empty database. `apply`: the same, but refuse an empty database. `current`:
- * refuse also a database that needs migrations.
+ * `create` brings the schema up to date, also in an empty database. `apply` does so too, but refuses an empty database. `current`
+ * also refuses a database that needs migrations.
  */
 export type MigrationMode = 'create' | 'apply' | 'current'
 
@@ -187,7 +187,7 @@ async function readApplied(db: Pick<Reader, 'query'>): Promise<Map<string, Appli
   }
 }
 
-/** By the message of SQLite, or by the SQLSTATE: the messages of PostgreSQL depend on its locale. */
+/** Recognized by the message of SQLite, or by the SQLSTATE, because the messages of PostgreSQL depend on its locale. */
 const isMissingTable = (error: unknown): boolean =>
   /no such table/.test((error as Error).message) || (error as { code?: string }).code === '42P01'
 

@@ -26,7 +26,7 @@ export const RETENTION = {
   // Only for an exact error. A used code is needed, and not expired, for as long as the session that began with it can last: presenting
   // it again ends the session (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: 2 * MINUTE },
-  // As long as any access token of the session can live, so that introspection still finds the session.
+  // Sessions are kept as long as any access token of them can be valid, so that introspection still finds the session.
   clientSessions: { tables: ['client_sessions'], seconds: DAY },
   userSessions: { tables: ['user_sessions'], seconds: DAY },
   // The user of the request may still be at the login page.

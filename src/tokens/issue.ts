@@ -21,7 +21,7 @@ export interface TokenResponse {
 
 interface IssuedTokens {
   readonly response: TokenResponse
-  /** For the audit trail. */
+  /** `jti` and `sub` are written to the audit trail. */
   readonly jti: string
   readonly sub: string
 }
@@ -39,7 +39,7 @@ export interface TokenIssuerDeps {
   readonly statusUri: (list: number) => string
 }
 
-/** For grants without an `idToken` of their own. */
+/** Used for grants without an `idToken` of their own. */
 const DEFAULT_ID_TOKEN_REQUEST = { nonce: null, claims: {} }
 
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {

@@ -52,7 +52,7 @@ export interface RequestSpan {
   end(status?: number): void
 }
 
-/** For a server without tracing: returns every part unchanged. */
+/** A server without tracing uses these wrappers, which return every part unchanged. */
 export const untraced: Wrappers = {
   audit: (audit) => audit,
   store: (db) => db,

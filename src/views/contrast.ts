@@ -25,7 +25,7 @@ function luminance(color: Rgb): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-/** From 1 (equal colours) to 21 (black on white). */
+/** The contrast is between 1 (equal colours) and 21 (black on white). */
 export function contrast(first: Rgb, second: Rgb): number {
   const [dark = 0, light = 0] = [luminance(first), luminance(second)].sort((a, b) => a - b)
   return (light + 0.05) / (dark + 0.05)

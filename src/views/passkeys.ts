@@ -38,5 +38,5 @@ ${options.content}
   })
 }
 
-/** In this order: the second script uses the first. */
+/** The order matters, because the second script uses the first. */
 export const passkeyScripts = ({ assets }: PageContext): string[] => [assets.webauthn, assets.passkeys]

@@ -18,7 +18,7 @@ export function metricsEndpoint({ contentType, text }: Metrics, localOnly: boole
   }
 }
 
-/** For the main port: accepts only requests from this machine that did not come through a proxy. */
+/** The metrics on the main port, which accept only requests from this machine that did not come through a proxy. */
 export function localMetricsEndpoint(metrics: Metrics) {
   const serve = metricsEndpoint(metrics, true)
   return async (request: FastifyRequest, reply: FastifyReply) => {

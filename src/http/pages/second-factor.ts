@@ -40,7 +40,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     const flow = requireFlow(request)
     const user = await userOf(request, flow)
     if (!user) return restartLogin(request, flow)
-    // As when the page is rendered: a code must not replace a password that must be entered again.
+    // The checks of the rendered page are repeated, because a code must not replace a password that must be entered again.
     const context = await contextOf(request, flow)
     if ('outcome' in context) return showOutcome(request, context.outcome)
     const credential = form.get('credential')

@@ -16,7 +16,9 @@ export interface Flow {
   readonly pushed?: {
     readonly clientId: string
     readonly hash: string
-    /** Set if the parameters are in `request` and no row exists: until when it must be known that they were answered. */
+    /**
+     * Set if the parameters are in `request` and no row exists: the time until which the store must know that they were answered.
+     */
     readonly carriedUntil?: EpochSeconds
   }
   /** A logout request. Separate from `request`, where it could pass for an authorization request that was verified. */

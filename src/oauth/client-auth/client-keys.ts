@@ -66,7 +66,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
     return entry.find(header)
   }
 
-  /** By client object: a changed registration is a new object. */
+  /** The key is the client object, because a changed registration is a new object. */
   const registered = new WeakMap<Client, KeyFinder>()
 
   function findRegistered(client: Client, header: JWSHeaderParameters) {

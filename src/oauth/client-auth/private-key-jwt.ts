@@ -58,7 +58,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
     if (!(error instanceof InvalidClientJwt)) throw error
     throw invalidClient({ detail: `assertion_${error.problem}`, cause: error.message })
   }
-  // Last, so that only the client itself can use up a `jti`.
+  // The `jti` is claimed last, so that only the client itself can use it up.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
   const wait = deps.writeLimiter.take('assertion', client.id)
   if (wait > 0) {

@@ -5,7 +5,7 @@ import { RegistrationError } from './registration-error.ts'
 
 type Jwk = Record<string, unknown>
 
-/** By `kty`: the members of a public key, the supported curve, and the supported algorithms. */
+/** For each `kty`, this table has the members of a public key, the supported curve, and the supported algorithms. */
 const KEY_TYPES: Record<string, { members: readonly string[]; crv?: string; algorithms: readonly string[] }> =
   {
     RSA: { members: ['n', 'e'], algorithms: ['RS256', 'PS256'] },

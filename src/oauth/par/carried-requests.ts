@@ -21,7 +21,7 @@ export interface CarriedRequests {
 }
 
 const MARK = 'e~'
-/** With the rest of the URL it stays within the 8 KiB that common proxies read of a request line. */
+/** A text of this length and the rest of the URL fit into the 8 KiB that common proxies read of a request line. */
 const MAX_TEXT_LENGTH = 7000
 const MAX_REQUEST_LENGTH = 65_536
 const CONTEXT = 'request_uri'

@@ -26,7 +26,7 @@ export interface ClientSession {
   /** The session ends at this time unless it is used before. Every refresh extends it, never past `expiresAt`. */
   readonly idleExpiresAt: EpochSeconds
   readonly revokedAt: EpochSeconds | null
-  /** For operators. */
+  /** Shown to operators. */
   readonly revokedReason: string | null
   /** The status index that all access tokens of the session carry; revoked with the session. */
   readonly status: StatusIndex

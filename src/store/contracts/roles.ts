@@ -14,7 +14,7 @@ export interface Role {
 
 export interface RoleStore {
   find(name: string): Promise<Role | null>
-  /** By name. */
+  /** All roles, in the order of their names. */
   list(): Promise<Role[]>
   /** Returns false if the name is taken. */
   insert(role: New<Role>): Promise<boolean>

@@ -19,7 +19,7 @@ export interface StatusBlock {
 }
 
 interface StatusChanges {
-  /** For the next call of `changesSince`. */
+  /** The argument of the next call of `changesSince`. */
   readonly revision: number
   readonly entries: readonly StatusIndex[]
   readonly blocks: readonly Pick<StatusBlock, 'list' | 'start' | 'size'>[]

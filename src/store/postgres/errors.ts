@@ -48,7 +48,7 @@ export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['2500
 /** The server does not support or permit the function or statement, as some other servers with the same protocol. */
 export const isUnsupported = (error: unknown): boolean => hasSqlState(error, ['0A', '42'])
 
-/** At COMMIT: a listener has not read for so long that the notification queue of the server is full. */
+/** COMMIT fails because a listener has not read for so long that the notification queue of the server is full. */
 export const isQueueFull = (error: unknown): boolean => hasSqlState(error, ['54000'])
 
 /** SQLSTATEs for damaged pages and indexes. */

@@ -160,7 +160,9 @@ export const unchangedOwners = (first: number): string =>
 export const ownerParams = (owners: Owners | undefined): Param[] =>
   owners ? [owners.client.id, owners.client.revision, owners.user.id, owners.user.revision] : []
 
-/** After `statusChanged`: revokes the session and its status index, and puts the client into the logout outbox. */
+/**
+ * Revokes the session and its status index, and puts the client into the logout outbox. Must follow `statusChanged` in a batch.
+ */
 export function revokeSessionSteps(id: string, now: EpochSeconds, reason: string): Step[] {
   return [
     revokeSessionIndices('id = $1', [id]),

@@ -20,7 +20,7 @@ interface CodeRow {
   revoked_at: number | null
 }
 
-/** For steps whose second parameter is the current time. */
+/** A condition of steps whose second parameter is the current time. */
 const SIGNED_IN = `EXISTS (SELECT 1 FROM user_sessions s WHERE s.id = user_session_id AND s.ended_at IS NULL
                              AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
@@ -128,7 +128,7 @@ type Details = Omit<
   | 'revokedAt'
 >
 
-/** Of a used code. */
+/** The details of a used code, which are deleted. */
 const NO_DETAILS: Details = {
   nonce: null,
   scopes: [],

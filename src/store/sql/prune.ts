@@ -17,7 +17,7 @@ export async function pruneExpired(
   limit: number,
 ): Promise<number> {
   const rows = await db.query<Record<string, Param>>(
-    // In a fixed order, so that nodes that prune concurrently do not cause a deadlock.
+    // The order is fixed, so that nodes that prune concurrently do not cause a deadlock.
     `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ORDER BY ${[end, ...key].join(', ')} LIMIT $2`,
     [before, limit],
   )

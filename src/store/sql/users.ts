@@ -136,7 +136,7 @@ const deleteRole = (id: string, role: string): Step => ({
   expectRows: 1,
 })
 
-/** For batches that change only the roles of a user. */
+/** Part of batches that change only the roles of a user. */
 const changed = (id: string): Step => ({
   sql: 'UPDATE users SET revision = revision + 1 WHERE id = $1',
   params: [id],

@@ -8,7 +8,7 @@ export type LoginMessage =
   /** `credentials`: the page does not reveal whether the username or the password was wrong. */
   | { readonly kind: 'credentials' | 'passkey' | 'busy' | 'expired' }
   | { readonly kind: 'rate_limited'; readonly seconds: number }
-  /** Not an error: `prompt=login`, `max_age` or the account page requires a new login. */
+  /** This is not an error: `prompt=login`, `max_age` or the account page requires a new login. */
   | { readonly kind: 'reauthenticate' }
 
 /**

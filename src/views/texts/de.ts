@@ -2,7 +2,7 @@
 import { type Content, type Html, html } from '../html.ts'
 import type { Texts } from './en.ts'
 
-/** In the dative case, after "in". */
+/** The words are in the dative case, because they follow "in". */
 function duration(seconds: number): string {
   if (seconds < 100) return seconds === 1 ? 'einer Sekunde' : `${seconds} Sekunden`
   const minutes = Math.ceil(seconds / 60)
