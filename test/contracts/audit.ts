@@ -58,6 +58,7 @@ export const auditContract: Contract = {
   'append changes nothing if the head is not the one that was seen': async (t, { auditRows }) => {
     await fill(auditRows, rows(1, 3))
     for (const seen of [
+      at(3, { acceptedAt: 1 }),
       FIRST,
       at(3, { hash: 'x' }),
       at(3, { baseSeq: 1 }),

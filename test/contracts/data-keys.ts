@@ -94,6 +94,22 @@ export const dataKeysContract: Contract = {
     t.equal((await store.revisions.read()).dataKeys, 2)
   },
 
+  'a rotation moves the head of the audit log in the same batch, and changes nothing if the head has moved':
+    async (t, store) => {
+      const change = await filledStore(store)
+      const { head: expected } = await store.auditRows.state()
+      if (!expected) throw new Error('no head')
+      const head = { ...expected, mac: 'v1.2.mac' }
+      const moved = { ...expected, acceptedAt: 5 }
+      t.equal(
+        await store.dataKeys.rotateMasterKey({ ...change, auditHead: { expected: moved, head } }),
+        false,
+      )
+      t.same(await store.ring.read(), ring())
+      t.equal(await store.dataKeys.rotateMasterKey({ ...change, auditHead: { expected, head } }), true)
+      t.same((await store.auditRows.state()).head, head)
+    },
+
   'a rotation gives no private key to a ring key that has none': async (t, store) => {
     const change = await filledStore(store)
     const privateKeys = new Map([...change.privateKeys, ['retired', 'v1.x']])
