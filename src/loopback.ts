@@ -34,8 +34,8 @@ export function isCallableLoopbackHost(hostname: string): boolean {
 }
 
 /**
- * As written and not as parsed, because URL parsers read 127.0.0.1 into `0x7f.1` too, and redirect URIs are compared
- * letter by letter (RFC 9700 §2.1).
+ * The host is compared as written and not as parsed, because URL parsers read 127.0.0.1 into `0x7f.1` too, and redirect URIs are
+ * compared letter by letter (RFC 9700 §2.1).
  */
 const REDIRECT_URI = /^http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:[/?]|$)/
 

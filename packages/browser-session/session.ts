@@ -104,7 +104,7 @@ function accessTokenOf(
   now: number,
   lifetimes: Lifetimes,
 ) {
-  // At most half of the lifetime: a token that lives for 20 s would otherwise be refreshed on each request.
+  // The margin is at most half of the lifetime: a token that lives for 20 s would otherwise be refreshed on each request.
   const ahead = Math.min(lifetimes.refreshAhead, expiresIn / 2)
   return { accessToken, scope, expiresAt: now + expiresIn, refreshAt: now + expiresIn - ahead }
 }

@@ -5,7 +5,7 @@ interface FetchedDocument {
   readonly unchanged: boolean
   readonly text: string
   readonly etag: string | undefined
-  /** For how many seconds the document may be cached (`Cache-Control`, `Age`); undefined if the server does not say. */
+  /** Seconds for which the document may be cached (`Cache-Control`, `Age`); undefined if the server does not say. */
   readonly maxAge: number | undefined
 }
 

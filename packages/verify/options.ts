@@ -32,7 +32,7 @@ export interface VerifierOptions {
   readonly types?: readonly string[]
   /** How many verified tokens are cached. 0 turns the cache off. Default: 10,000. */
   readonly cacheSize?: number
-  /** Longer tokens are refused, in characters. Default: 16,384. */
+  /** Maximum length of a token in characters; longer tokens are refused. Default: 16,384. */
   readonly maxTokenLength?: number
   /** Timeout of a fetch of keys or status lists, in milliseconds. Default: 5,000. */
   readonly timeoutMs?: number

@@ -190,7 +190,8 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
         entry.nextPollAt = Math.min(entry.nextPollAt, entry.polledAt + MIN_POLL_S)
         throw statusUnavailable()
       }
-      // A list that no poll can bring must not count as one that is only late: revocation would be off without a sign of it.
+      // A list that no poll can bring must not count as one that is only late: revocation would be off, and nothing would show
+      // it.
       if (entry?.noRoom || (!entry && mayPoll(reference.uri))) throw noRoom()
       if (onStale === 'reject' && (!entry?.list || isStale(entry))) throw statusUnavailable()
     },

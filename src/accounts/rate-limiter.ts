@@ -43,8 +43,8 @@ export const LIMITS = {
 } as const satisfies Limits
 
 /**
- * For codes of six digits, three of which are correct at any time. An attacker who has the password and guesses without a pause
- * succeeds with a probability below 1 in 1000 a day (NIST SP 800-63B §5.2.2).
+ * Limits of guesses at codes of six digits, three of which are correct at any time. An attacker who has the password and guesses
+ * without a pause succeeds with a probability below 1 in 1000 a day (NIST SP 800-63B §5.2.2).
  */
 export const CODE_LIMITS = {
   pair: { burst: 5, interval: 300 },
@@ -53,8 +53,8 @@ export const CODE_LIMITS = {
 } as const satisfies Limits
 
 /**
- * For user-supplied client secrets. They have at least 16 characters, so limits by IP prefix are enough against guessing. With a
- * limit by client, strangers on many networks could lock out a client at a new address.
+ * Limits of guesses at user-supplied client secrets. These have at least 16 characters, so limits by IP prefix are enough against
+ * guessing. With a limit by client, strangers on many networks could lock out a client at a new address.
  */
 export const CLIENT_SECRET_LIMITS = {
   pair: { burst: 20, interval: 10 },

@@ -33,7 +33,7 @@ export interface Totp {
   uri(secret: string, username: string): string
   /** The time step that the code belongs to; null unless it is the code of the current step or of an adjacent one. */
   stepOf(secret: string, code: string): number | null
-  /** For the store. The ciphertext is bound to the user. */
+  /** Encrypts the secret for the store. The ciphertext is bound to the user. */
   encrypt(userId: string, secret: string): string
   /** @throws {DecryptionError} */
   decrypt(userId: string, encryptedSecret: string): string

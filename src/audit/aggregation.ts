@@ -158,7 +158,7 @@ export function createAggregation(): Aggregation {
   }
 }
 
-/** Of an actor's events only the actor is common to all that a row counts. */
+/** A row that counts events of an actor has only the actor in common with all of them. */
 function rowFields(event: AuditEvent, fields: AuditFields): AuditFields {
   if (!ACTOR_EVENTS.has(event)) return kindFieldsOf(fields)
   return { ...(fields.actor === undefined ? {} : { actor: fields.actor }) }

@@ -34,7 +34,7 @@ export interface Field<T> {
   readonly name: string
   /** Returns the value, or throws an Error whose message completes "KEYTURN_X …". */
   readonly parse: (value: string) => T
-  /** As written in the environment; undefined if the setting has no fixed default. */
+  /** The default as it would be written in the environment; undefined if the setting has no fixed default. */
   readonly default: string | undefined
   /** The value if the setting is not given and has no fixed default. */
   readonly unset: (basis: DerivationBasis) => T
@@ -130,7 +130,7 @@ export const fields = {
       'second valid master key, for `keyturn master-key rotate` to move to; see docs/master-key.md',
     ),
   ),
-  /** null: nothing about the store is recorded outside of it. */
+  /** null: nothing about the store is recorded outside the database. */
   storeRecordFile: derived<string | null>(
     'STORE_RECORD_FILE',
     (value) => (value === 'off' ? null : text(value)),

@@ -73,7 +73,7 @@ function refuseContradictions(
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
 }
 
-/** For `KEYTURN_PORT=0`: the settings with the port that the system chose, and with the issuer derived from it. */
+/** Returns the settings with the port that the system chose for `KEYTURN_PORT=0`, and with the issuer that contains this port. */
 export function onPort(config: Config, port: number): Config {
   const derived = `http://localhost:${config.port}`
   const withPort = (value: string) => (value === derived ? `http://localhost:${port}` : value)

@@ -11,7 +11,7 @@ interface Refusal {
 
 const MALFORMED: Refusal = { status: 400, phrase: 'Bad Request', description: 'the request is malformed' }
 
-/** By Node's error code. Any other code means that the request is malformed. */
+/** The responses by Node's error code. Any other code means that the request is malformed. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,

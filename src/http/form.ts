@@ -19,7 +19,7 @@ export interface Form {
   readonly pairs: readonly Pair[]
 }
 
-/** For protocol endpoints, where no parameter may be repeated. @throws {OAuthError} invalid_request */
+/** Reads the form of a protocol endpoint, where no parameter may be repeated. @throws {OAuthError} invalid_request */
 export function parseForm(text: string): Form {
   const pairs = readPairs(text)
   if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')

@@ -42,7 +42,7 @@ export async function protocolScope(
   routes: readonly ProtocolRoute[],
   audit: Audit,
 ): Promise<void> {
-  // Only the content type of the RFCs. A body of any other type is refused before it is parsed.
+  // The only accepted content type is that of the RFCs. A body of any other type is refused before it is parsed.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: MAX_BODY_BYTES, parser: parseForm as never })
   for (const { url, endpoint, failureEvent, status = 200, bearer = false, handler } of routes) {

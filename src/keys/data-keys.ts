@@ -37,7 +37,7 @@ export interface DataKey {
 }
 
 export interface DataKeys {
-  /** For new values that leave the server. Every node can read values that are made with it. */
+  /** The data key for new values that leave the server. Every node can read values that are made with it. */
   current(): DataKey
   /** Newest first. Values that clients and browsers present must have been made with one of these. */
   valid(): readonly DataKey[]
@@ -193,7 +193,7 @@ interface CipherUse {
   readonly what: string
 }
 
-/** For values that browsers carry: encrypts with the current data key, and decrypts with the valid ones. */
+/** The cipher for values that browsers carry: encrypts with the current data key, and decrypts with the valid ones. */
 export function createTransitCipher(
   dataKeys: Pick<DataKeys, 'current' | 'valid'>,
   random: Pick<Random, 'bytes'>,
@@ -203,7 +203,7 @@ export function createTransitCipher(
   return createCipher({ current, find: createFindKey(dataKeys.valid, purpose) }, random, cipherNames(what))
 }
 
-/** For values in the store: encrypts with the newest data key, and decrypts with all data keys. */
+/** The cipher for values in the store: encrypts with the newest data key, and decrypts with all data keys. */
 export function createStorageCipher(
   dataKeys: Pick<DataKeys, 'all'>,
   random: Pick<Random, 'bytes'>,

@@ -49,7 +49,7 @@ export interface MasterKeys {
 
 interface MasterKeySource {
   readonly keysDir: string
-  /** From the settings. If it is set, the file is not read. */
+  /** The key from the settings. If it is set, the file is not read. */
   readonly masterKey: Buffer | null
   readonly masterKeyNext: Buffer | null
 }

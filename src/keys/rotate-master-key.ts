@@ -54,8 +54,8 @@ export async function rotateMasterKey(
     const number = newest.number + 1
     const now = clock.now()
     const secret = random.bytes(32)
-    // In the same commit, so that no sound head is ever signed with an older data key. A head that is not sound stays unsigned:
-    // a rotation must not make a log that was tampered with look whole.
+    // The head is signed in the same commit, so that no sound head is ever signed with an older data key. A head that is not
+    // sound stays unsigned: a rotation must not make a log that was tampered with look whole.
     const auditHead = await deps.auditLog.signedWith(createAuditKeys([createDataKey(number, secret)]))
     const newDataKey = {
       number,

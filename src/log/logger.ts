@@ -21,7 +21,7 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
     formatters: { log: (fields: object) => withoutSecrets(fields) as Record<string, unknown> },
     serializers: {
       err: errorForLog,
-      // Without the query of the URL and without headers: both may contain secrets.
+      // The line has neither the query of the URL nor the headers, because both may contain secrets.
       req: (request: { method?: string; url?: string; ip?: string }) => ({
         method: request.method,
         path: request.url?.split('?', 1)[0],

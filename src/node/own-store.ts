@@ -53,7 +53,9 @@ export function assertRecorded(name: string | null, config: Config, record: Stor
   )
 }
 
-/** Before the ring may be created. @throws {StoreUnusable} if the store had one, or if it is not new although that was said */
+/**
+ * Called before the ring may be created. @throws {StoreUnusable} if the store had one, or if it is not new although that was said
+ */
 export async function assertRing(
   { ring, identity }: Pick<Store, 'ring' | 'identity'>,
   config: Config,

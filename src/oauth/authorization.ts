@@ -17,7 +17,7 @@ export interface SignedInUser {
 }
 
 export interface IdTokenRequest {
-  /** From the authorization request; null for a refresh (OIDC Core §12.2). */
+  /** The nonce of the authorization request; null for a refresh (OIDC Core §12.2). */
   readonly nonce: string | null
   /** Claims about the user that the client requested by name (OIDC Core §5.5). */
   readonly claims: Readonly<Record<string, unknown>>

@@ -11,7 +11,7 @@ export type Pair = readonly [name: string, value: string]
 /** Per form, query or request object. */
 export const MAX_PARAMETERS = 64
 
-/** In characters. An authorization request that has to fit into a URL is not longer as a whole. */
+/** The limit is in characters. An authorization request that has to fit into a URL is not longer as a whole. */
 const DEFAULT_MAX_LENGTH = 8192
 const MAX_NAME_LENGTH = 128
 

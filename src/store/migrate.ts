@@ -21,7 +21,7 @@ export const TRANSFER_MARK = 'transfer_unfinished'
 
 export interface Migration {
   readonly name: string
-  /** With the declaration in front: `expand:…` or `contract 0.3.0:…`. Without one if the file declares nothing. */
+  /** Begins with the declaration, `expand:…` or `contract 0.3.0:…`, if the file has one. */
   readonly checksum: string
   readonly statements: readonly string[]
 }

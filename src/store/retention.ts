@@ -23,8 +23,8 @@ const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
 export const RETENTION = {
-  // Only for an exact error. A used code is needed, and not expired, for as long as the session that began with it can last: presenting
-  // it again ends the session (RFC 6749 §4.1.2).
+  // An expired code is kept only for an exact error. A used code is needed, and not expired, for as long as the session that
+  // began with it can last: presenting it again ends the session (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: 2 * MINUTE },
   // Sessions are kept as long as any access token of them can be valid, so that introspection still finds the session.
   clientSessions: { tables: ['client_sessions'], seconds: DAY },
@@ -36,7 +36,7 @@ export const RETENTION = {
   // A clock that is set back by less than this does not make a revoked token valid again.
   revokedTokens: { tables: ['revoked_tokens'], seconds: DAY },
   status: { tables: ['status_entries', 'status_blocks', 'status_lists'], seconds: DAY },
-  // For the list of an operator. A rotation waits only for verifiers seen within VERIFIER_CACHE.
+  // Verifiers are kept for the list that operators see. A rotation waits only for verifiers seen within VERIFIER_CACHE.
   verifiers: { tables: ['verifiers'], seconds: 7 * DAY },
   // How long a killed node is listed as gone.
   nodes: { tables: ['nodes'], seconds: DAY },

@@ -35,7 +35,7 @@ export interface Spans {
   isActive(): boolean
   /** Runs `work` in a child span of the current span; without a current span, only runs it. */
   child<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
-  /** Like `child`, but starts a trace if there is no current span. */
+  /** Does what `child` does, but starts a trace if there is no current span. */
   childOrTrace<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
   /** Starts a new trace as soon as `work` starts a span; without one, there is no trace. */
   lazyTrace<T>(name: string, work: () => Promise<T>): Promise<T>

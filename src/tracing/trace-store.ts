@@ -9,7 +9,7 @@ interface Statement {
   readonly table: string
 }
 
-/** More than Keyturn has statements. Some statements have one form for each number of parameters. */
+/** The limit is higher than the number of Keyturn's statements. Some statements have one form for each number of parameters. */
 const MAX_KNOWN = 1000
 /** Statements in the name of a batch. */
 const MAX_NAMED = 3

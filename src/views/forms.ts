@@ -50,7 +50,7 @@ export interface Field {
   /** How many digits the code has. */
   readonly digits?: number
   readonly maxlength?: number
-  /** For usernames and codes: the browser must not correct or capitalise them. */
+  /** The field is for a username or a code, which the browser must not correct or capitalise. */
   readonly verbatim?: boolean
   readonly className?: string
 }

@@ -92,7 +92,7 @@ t.test('on a healthy installation every check passes with one line of output eac
   t.ok(before.equals(readFileSync(cli.database)), 'the database is unchanged')
 })
 
-t.test('a database without a schema is a fault; the rest is examined all the same', async (t) => {
+t.test('a database without a schema is a fault; the rest is still checked', async (t) => {
   const { cli, settings } = await installation(t)
   await sql(cli, { sql: 'DELETE FROM schema_migrations' })
   const { code, bad } = await examine(cli, { settings })

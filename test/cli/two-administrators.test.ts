@@ -8,7 +8,7 @@ import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
-const CHOSEN = 'a secret that somebody chose'
+const CHOSEN = 'a secret that an operator chose'
 const ROUNDS = 12
 
 const client = (cli: Cli) => cli.withStore((store) => store.clients.find('shop'))

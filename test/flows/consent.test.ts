@@ -256,7 +256,7 @@ t.test(
         'neither allow nor deny',
       )
     })
-    // In the same browser, but as another user by now.
+    // The browser is the same, but another user is signed in.
     const shared = openBrowser(server)
     await signIn(shared, { client_id: 'own' })
     const left = await shared.open(authorizeUrl())

@@ -380,7 +380,7 @@ t.test(
     const asBob = await browser.open(own({ id_token_hint: id_token }))
     t.equal(asBob.path, '/login')
     t.equal(await subOf(await browser.submit(asBob, fill('alice'))), alice.id)
-    // Long expired, but for one of our sessions.
+    // The token expired long ago, but names a session of this server.
     clock.tick(7200)
     t.ok((await browser.open(own({ id_token_hint: id_token }))).away?.params.has('code'))
     const forged = `${id_token.slice(0, -8)}AAAAAAAA`

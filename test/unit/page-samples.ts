@@ -239,7 +239,7 @@ export const samples: readonly Sample[] = [
   sample('consent, this device', consentPage, { ...consent, redirectUri: 'http://localhost:8080/cb' }),
   sample('consent, an app', consentPage, { ...consent, redirectUri: 'com.example.app:/cb' }),
   sample('sign out', signOutPage, signOut),
-  sample('sign out, nobody asked', signOutPage, { clientName: null, username: 'alice' }),
+  sample('sign out, no client asked', signOutPage, { clientName: null, username: 'alice' }),
   sample('signed out', signedOutPage, signedOut),
   sample('signed out, nameless', signedOutPage, { back: { url: 'https://app.example/', clientName: null } }),
   sample('signed out, no way back', signedOutPage, { back: null }),

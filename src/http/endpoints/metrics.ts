@@ -3,7 +3,7 @@ import { isLoopbackAddress, isLoopbackHost } from '../../loopback.ts'
 import type { Metrics } from '../../metrics/metrics.ts'
 
 /**
- * For the port that only serves metrics: every client that can reach the port may read them.
+ * The metrics on a port of their own, which every client that can reach the port may read.
  * @param localOnly the port listens on a loopback address
  */
 export function metricsEndpoint({ contentType, text }: Metrics, localOnly: boolean) {

@@ -69,7 +69,7 @@ export function createAssess(deps: AssessDeps): Assess {
     const { client, scopes, resource } = request
     const grant = (roles: readonly string[] | null) =>
       resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
-    // First without a user, so that a request which can never succeed is refused before a user signs in.
+    // The scopes are first resolved without a user, so that a request which can never succeed is refused before a user signs in.
     const withoutUser = grant(null)
     const granted = current ? grant(current.user.roles) : null
     const { scopes: scopesToGrant, audience } = granted ?? withoutUser
@@ -96,7 +96,7 @@ export function createAssess(deps: AssessDeps): Assess {
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
-        // Also for a first-party client: a redirect URI that any app can claim proves nothing (RFC 8252 §8.6).
+        // This also applies to a first-party client: a redirect URI that any app can claim proves nothing (RFC 8252 §8.6).
         hasStoredConsent: summary.storedConsent !== null || (storable && client.firstParty),
         now: clock.now(),
       },

@@ -16,7 +16,10 @@ import type { EpochSeconds } from '../../system.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
 
-/** Only asymmetric algorithms: a shared secret can be guessed, and a public key must never be used as one (RFC 8725 §3.1). */
+/**
+ * Only asymmetric algorithms are accepted: a shared secret can be guessed, and a public key must never be used as one (RFC 8725
+ * §3.1).
+ */
 export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 export const MAX_CLIENT_JWT_LENGTH = 8192
@@ -94,7 +97,7 @@ const CLAIM_PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
   nbf: 'not_yet_valid',
 }
 
-/** By jose's error code. Any other code means that the JWT is malformed. */
+/** The details by jose's error code. Any other code means that the JWT is malformed. */
 const PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
   ERR_JOSE_ALG_NOT_ALLOWED: 'wrong_algorithm',
   ERR_JWKS_NO_MATCHING_KEY: 'unknown_key',

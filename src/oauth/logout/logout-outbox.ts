@@ -37,7 +37,7 @@ export interface LogoutOutboxDeps {
 export const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
 const MAX_ATTEMPTS = RETRY_DELAYS.length + 1
 export const MAX_DELIVERIES = 64
-/** Lower than the total, so that a client that hangs does not block the others. */
+/** This limit is lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
 /**
  * Maximum number of simultaneous deliveries to clients whose last delivery failed, all together; one per client. So any number of

@@ -166,8 +166,9 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 
   /**
-   * For migrations: one by one, without a statement timeout, and without preparing the statements. A migration waits for a lock
-   * only for a short time and then tries again: behind a statement that waits for a table lock, all reads and writes wait too.
+   * Runs the statements of a migration one by one, without a statement timeout, and without preparing them. A migration waits for
+   * a lock only for a short time and then tries again: behind a statement that waits for a table lock, all reads and writes wait
+   * too.
    */
   async function runWithoutTimeout(client: PoolClient, steps: readonly Step[]): Promise<boolean> {
     const limits = { query_timeout: MIGRATION_TIMEOUT_MS }
@@ -264,7 +265,7 @@ async function rollbackAndRelease(client: PoolClient, broken: boolean): Promise<
   client.release(broken)
 }
 
-/** Longer after each attempt, so that the other transaction can finish. */
+/** The wait is longer after each attempt, so that the other transaction can finish. */
 const pause = (attempt: number): Promise<void> => sleep(PAUSE_MS * attempt)
 
 /** The driver would convert any value to JSON. A value that is not a Param is a programming mistake. */

@@ -66,7 +66,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     try {
       succeeded = run(steps)
     } finally {
-      // On a full disk, SQLite may have ended the transaction, and with it the savepoint.
+      // On a full disk, SQLite may have ended both the transaction and the savepoint.
       if (db.inTransaction) {
         if (!succeeded) prepare('ROLLBACK TO one').run()
         prepare('RELEASE one').run()

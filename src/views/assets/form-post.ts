@@ -2,7 +2,7 @@
 export const FORM_POST_SCRIPT = `'use strict'
 {
   const form = document.querySelector('form[data-send]')
-  // Not form.submit(), which a field named "submit" would replace.
+  // form.submit() is not used, because a field named "submit" would replace it.
   if (form) HTMLFormElement.prototype.submit.call(form)
 }
 `

@@ -7,7 +7,7 @@ export type ErrorKind = keyof Texts['errors']['kinds']
 
 export interface ErrorModel {
   readonly kind: ErrorKind
-  /** For developers, in English: the error code and its description, safe to show. */
+  /** Text for developers, in English: the error code and its description, safe to show. */
   readonly detail: string | null
   /** The request's ID in the log. */
   readonly requestId: string | null
