@@ -96,6 +96,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       factors,
       singleUse,
       rateLimiter,
+      writeLimiter,
       clock,
       random,
       audit,

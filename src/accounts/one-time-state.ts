@@ -7,14 +7,18 @@ import { type Cipher, DecryptionError } from '../keys/encryption.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock } from '../system.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
+import type { WriteLimiter } from './write-limiter.ts'
 
 /** The step that the state belongs to. */
 type Step = keyof typeof ONE_TIME_STATE_TTL
 
 interface OneTimeValue {
   readonly value: string
-  /** Call after all other checks. Returns true for exactly one of any number of concurrent callers, false for every replay. */
-  consume(): Promise<boolean>
+  /**
+   * Call after all other checks. Returns true for exactly one of any number of concurrent callers, false for every replay, and false
+   * if the user has consumed too many.
+   */
+  consume(userId: string): Promise<boolean>
 }
 
 export interface OneTimeState {
@@ -25,11 +29,17 @@ export interface OneTimeState {
 
 export interface OneTimeStateDeps {
   readonly cipher: Cipher
-  readonly singleUse: SingleUseStore
+  readonly singleUse: Pick<SingleUseStore, 'claim'>
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly clock: Clock
 }
 
-export function createOneTimeState({ cipher, singleUse, clock }: OneTimeStateDeps): OneTimeState {
+export function createOneTimeState({
+  cipher,
+  singleUse,
+  writeLimiter,
+  clock,
+}: OneTimeStateDeps): OneTimeState {
   const contextOf = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
 
   return {
@@ -45,7 +55,11 @@ export function createOneTimeState({ cipher, singleUse, clock }: OneTimeStateDep
       if (!(clock.now() < expiresAt)) return null
       // Each ciphertext has exactly one encoding, so its digest identifies it.
       const id = `${step}:${createHash('sha256').update(encrypted).digest('base64url')}`
-      return { value: text.slice(colon + 1), consume: () => singleUse.claim(id, expiresAt) }
+      return {
+        value: text.slice(colon + 1),
+        consume: async (payer) =>
+          writeLimiter.take('factorStep', payer) === 0 && (await singleUse.claim(id, expiresAt)),
+      }
     },
   }
 

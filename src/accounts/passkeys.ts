@@ -131,7 +131,7 @@ export function createPasskeys({
       const response = await parseRegistration(credentialJson)
       if (!state || !response) return null
       const credential = await verifyRegistration(response, state.value)
-      if (!credential || !(await state.consume())) return null
+      if (!credential || !(await state.consume(owner.id))) return null
       const passkey = {
         ...credential,
         userId: owner.id,
@@ -167,7 +167,7 @@ export function createPasskeys({
       if (!passkey || !belongsTo(passkey, response, userId)) return refuse('unknown')
       const authentication = await verifyAuthentication(passkey, response, state.value, userId === null)
       if (!authentication) return refuse('invalid', passkey.userId)
-      if (!(await state.consume())) return refuse('stale', passkey.userId)
+      if (!(await state.consume(passkey.userId))) return refuse('stale', passkey.userId)
       const { counter, userVerified, backedUp } = authentication
       const passkeyUse = { id: passkey.id, userId: passkey.userId, counter, backedUp }
       if (!(await factors.recordPasskeyUse(passkeyUse, clock.now()))) return refuse('copied', passkey.userId)

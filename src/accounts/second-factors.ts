@@ -14,6 +14,7 @@ import { CODE_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
 import { createTotp, parseTotpCode, TOTP_SECRETS } from './totp.ts'
 import type { RequestInfo } from './user-sessions.ts'
+import type { WriteLimiter } from './write-limiter.ts'
 
 export type FactorOwner = Pick<User, 'id' | 'username'>
 
@@ -88,6 +89,7 @@ export interface SecondFactorsDeps {
   readonly factors: FactorStore
   readonly singleUse: SingleUseStore
   readonly rateLimiter: RateLimiter
+  readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly audit: Audit
@@ -98,10 +100,11 @@ export interface SecondFactorsDeps {
 }
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { factors, singleUse, rateLimiter, clock, random, audit, dataKeys } = deps
+  const { factors, singleUse, rateLimiter, writeLimiter, clock, random, audit, dataKeys } = deps
   const oneTimeState = createOneTimeState({
     cipher: createTransitCipher(dataKeys, random, ONE_TIME_STATE),
     singleUse,
+    writeLimiter,
     clock,
   })
   const cipher = createStorageCipher(dataKeys, random, TOTP_SECRETS)
@@ -180,7 +183,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       if (!state) return 'expired'
       const step = totp.stepOf(state.value, code)
       if (step === null) return 'wrong'
-      if (!(await state.consume())) return 'expired'
+      if (!(await state.consume(user.id))) return 'expired'
       // The code that confirms the setup is consumed too.
       const row = { userId: user.id, lastStep: step, createdAt: clock.now() }
       const added = await factors.addTotp({

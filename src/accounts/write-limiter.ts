@@ -15,6 +15,8 @@ export interface WriteLimit {
 export const WRITE_LIMITS = {
   /** Logins of one user, with a password and by the password grant. Each begins a session and adds rows to the audit log. */
   login: { burst: 5000, interval: 10 },
+  /** Sign-ins with a passkey, and second factors that one user sets up. */
+  factorStep: { burst: 1000, interval: 10 },
   /** Authorization codes for one user. Each can begin a client session. */
   code: { burst: 2000, interval: 10 },
   /** Revocations of single access tokens of one client session. The next one ends the session. */

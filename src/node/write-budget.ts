@@ -85,6 +85,17 @@ export const WRITE_BUDGET = {
     bytes: 1500,
     kept: 'the session, and 1 day',
   },
+  factorStep: {
+    cause: 'a sign-in with a passkey, or a second factor that is set up',
+    by: 'user',
+    tables: ['single_use', 'user_sessions'],
+    payer: 'user',
+    limit: WRITE_LIMITS.factorStep,
+    kind: 'factorStep',
+    rowsEach: 2,
+    bytes: 1500,
+    kept: 'the session, and 1 day',
+  },
   code: {
     cause: 'an authorization code',
     by: 'user',

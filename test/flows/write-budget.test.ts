@@ -1,5 +1,6 @@
 /** Everything that a stranger, a client or a user can cause to be stored is driven to its limit, and measured. */
 import t from 'tap'
+import { createOneTimeState } from '../../src/accounts/one-time-state.ts'
 import { WRITE_LIMITS, type WriteLimits } from '../../src/accounts/write-limiter.ts'
 import { WRITE_BUDGET, type WriteBudget } from '../../src/node/write-budget.ts'
 import { TABLES } from '../../src/store/tables.ts'
@@ -56,6 +57,21 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
   },
 
   login: (server) => times(12, () => login(server)),
+
+  async factorStep(server) {
+    const text = { encrypt: (_: string, plain: string) => plain, decrypt: (_: string, same: string) => same }
+    const { writeLimiter } = server.deps.accounts
+    const state = createOneTimeState({
+      cipher: text,
+      singleUse: server.store.singleUse,
+      writeLimiter,
+      clock: server.clock,
+    })
+    await times(12, async (i) => {
+      const step = state.create('totp-setup', 'alice', `secret ${i}`)
+      await state.read('totp-setup', 'alice', step)?.consume('alice')
+    })
+  },
 
   async code(server) {
     const browser = openBrowser(server)

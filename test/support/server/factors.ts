@@ -2,6 +2,7 @@
 
 import { createRateLimiter } from '../../../src/accounts/rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from '../../../src/accounts/second-factors.ts'
+import { createWriteLimiter } from '../../../src/accounts/write-limiter.ts'
 import { createAudit } from '../../../src/audit/events.ts'
 import type { User } from '../../../src/store/contracts/users.ts'
 import type { Store } from '../../../src/store/index.ts'
@@ -42,6 +43,7 @@ export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorl
 
   const make = (secret: Buffer) =>
     createSecondFactors({
+      writeLimiter: createWriteLimiter(clock),
       ...store,
       rateLimiter: createRateLimiter({ ...store, clock, dataKeys: dataKeysOf(secret) }),
       clock,
