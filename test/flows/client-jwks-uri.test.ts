@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
+import { parseClientJwks, usableClientJwks } from '../../src/oauth/client-registration/client-jwks.ts'
 import { assertionServer } from '../support/server/client-assertions.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { type ClientKey, clientKey } from '../support/server/jws.ts'
@@ -203,6 +205,65 @@ t.test('one malformed key in the document does not affect the others', async (t)
   web.answers((response) => response.end(body))
   await accepted(t, sign(), 'the valid key')
   refused(t, await present(sign({ ...key, kid: 'broken' })), UNKNOWN)
+})
+
+t.test(
+  'only keys that a client could register are used from its document (RFC 8725 §3.5; docs/security.md B28)',
+  async (t) => {
+    const { web, key, sign } = await remote(t)
+    const publish = (...keys: unknown[]) => {
+      const body = JSON.stringify({ keys })
+      web.answers((response) => response.end(body))
+      server.clock.tick(601)
+    }
+    const rsa = (bits: number, exponent: number) => {
+      const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+        modulusLength: bits,
+        publicExponent: exponent,
+      })
+      const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'rsa', alg: 'RS256', use: 'sig' }
+      return { kid: 'rsa', alg: 'RS256', privateKey, publicKey, jwk }
+    }
+    const good = rsa(2048, 65_537)
+    publish(good.jwk)
+    await accepted(t, sign(good), 'an ordinary RSA key')
+    for (const [label, bad] of Object.entries({
+      '1024 bits': rsa(1024, 65_537),
+    })) {
+      publish(bad.jwk, key.jwk)
+      refused(t, await present(sign(bad)), UNKNOWN, label)
+      await accepted(t, sign(), `${label}: the other key is still used`)
+    }
+    const ones = (bytes: number) => Buffer.alloc(bytes, 0xff).toString('base64url')
+    for (const [label, changed] of Object.entries({
+      '16,384 bits': { n: ones(2048) },
+      'an exponent of 64 bits': { e: ones(8) },
+      'an exponent of 33 bits': { e: Buffer.from([1, 0, 0, 0, 1]).toString('base64url') },
+      'an exponent of 1': { e: 'AQ' },
+      'an even exponent': { e: 'BA' },
+    })) {
+      const bad = { ...good.jwk, ...changed }
+      publish(bad, key.jwk)
+      refused(t, await present(sign(good)), UNKNOWN, label)
+      await accepted(t, sign(), `${label}: the other key is still used`)
+      t.same(usableClientJwks({ keys: [bad] }).keys, [], `${label}: the key is not even tried`)
+      t.throws(() => parseClientJwks({ keys: [bad] }), /RSA key/, `${label}: nor can it be registered`)
+    }
+  },
+)
+
+t.test('a document with more than ten keys is not used (RFC 7517 §5; docs/security.md B28)', async (t) => {
+  const { web, key, sign } = await remote(t)
+  const others = Array.from({ length: 10 }, (_, i) => clientKey('ES256', `other ${i}`))
+  web.publish(...others.slice(1), key)
+  await accepted(t, sign(), 'ten keys')
+  web.publish(...others, key)
+  server.clock.tick(601)
+  await accepted(t, sign(), 'the earlier document stays in use')
+  refused(t, await present(sign(others[0])), UNKNOWN, 'none of the eleven keys is used')
+  const { web: fresh, sign: signFresh } = await remote(t)
+  fresh.publish(...others, clientKey('ES256', 'first'))
+  refused(t, await present(signFresh()), UNAVAILABLE, 'a document that was never usable')
 })
 
 t.test('a private key in the client’s document is not used', async (t) => {

@@ -134,7 +134,7 @@ t.test('a private or symmetric key is refused and not repeated', async (t) => {
 })
 
 t.test(
-  'ambiguous, malformed or weak keys are refused (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, B24)',
+  'ambiguous, malformed or weak keys are refused (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, B24, B28)',
   async (t) => {
     const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
     const cases: [string, unknown][] = [
@@ -153,7 +153,7 @@ t.test(
       ['no point of the curve', { keys: [{ ...publicEc, y: publicEc.x }] }],
       ['a small RSA key', { keys: [rsa(1024)] }],
       ['an RSA key with exponent 1', { keys: [{ ...rsa2048, e: 'AQ' }] }],
-      ['too many', { keys: Array.from({ length: 21 }, (_, i) => ({ ...publicEc, kid: `k${i}` })) }],
+      ['too many', { keys: Array.from({ length: 11 }, (_, i) => ({ ...publicEc, kid: `k${i}` })) }],
     ]
     for (const [title, document] of cases) {
       t.throws(() => parseClientJwks(document), { code: 'invalid_client_metadata' }, title)

@@ -13,14 +13,9 @@ import type { ClientJwtProblem } from '../../audit/failure-details.ts'
 import { KeyturnError } from '../../errors.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { EpochSeconds } from '../../system.ts'
+import { CLIENT_ALGORITHMS } from '../client-registration/client-jwks.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
-
-/**
- * Only asymmetric algorithms are accepted: a shared secret can be guessed, and a public key must never be used as one (RFC 8725
- * §3.1).
- */
-export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 export const MAX_CLIENT_JWT_LENGTH = 8192
 

@@ -1,6 +1,6 @@
 /**
  * The public keys of clients that sign assertions or requests: from the registration, or fetched from the `jwks_uri` and
- * cached. An unknown `kid` causes a fetch, at most one per client and cool-down, so that clients can rotate their keys and
+ * cached. The same rules bound both. An unknown `kid` causes a fetch, at most one per client and cool-down, so that clients can rotate their keys and
  * strangers cannot cause many fetches.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
@@ -8,6 +8,7 @@ import { LRUCache } from 'lru-cache'
 import { singleFlightByKey } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
+import { usableClientJwks } from '../client-registration/client-jwks.ts'
 import { unavailable } from '../errors.ts'
 
 type KeyFinder = ReturnType<typeof createLocalJWKSet>
@@ -39,7 +40,10 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   async function fetchEntry(uri: string): Promise<Entry> {
     const previous = fetched.get(uri)?.find ?? null
     const entry: Entry = await fetchJwks(uri)
-      .then((document) => ({ find: createLocalJWKSet(document), fetchedAt: clock.now() }))
+      .then((document) => {
+        const usable = usableClientJwks(document) as JSONWebKeySet
+        return { find: createLocalJWKSet(usable), fetchedAt: clock.now() }
+      })
       // The previous document stays in use while the client's server is down or returns no valid JWKS.
       .catch((failure: unknown) => ({ find: previous, failure, fetchedAt: clock.now() }))
     fetched.set(uri, entry)

@@ -1,7 +1,15 @@
-/** Which public keys clients may register for assertions and signed requests (RFC 7591 §2, `jwks`). Pure. */
+/**
+ * Which public keys clients may use for assertions and signed requests (RFC 7591 §2): one rule for registered keys (`jwks`) and
+ * for those that the server fetches (`jwks_uri`). Pure.
+ */
 import { createPublicKey } from 'node:crypto'
-import { CLIENT_ALGORITHMS } from '../client-auth/client-jwt.ts'
 import { RegistrationError } from './registration-error.ts'
+
+/**
+ * Only asymmetric algorithms are accepted: a shared secret can be guessed, and a public key must never be used as one (RFC 8725
+ * §3.1).
+ */
+export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 type Jwk = Record<string, unknown>
 
@@ -16,19 +24,20 @@ const KEY_TYPES: Record<string, { members: readonly string[]; crv?: string; algo
 /** Members of private and symmetric keys (RFC 7518 §6.2.2, §6.3.2, §6.4.1), and `priv` of post-quantum keys. */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 
-const MAX_KEYS = 20
+const MAX_KEYS = 10
 const MIN_RSA_BITS = 2048
 /** This server verifies the signatures, and larger keys make that slower. */
 const MAX_RSA_BITS = 8192
+/** The time of a verification grows with the length of the exponent, which is 65537 in almost every key. */
+const MAX_RSA_EXPONENT = 2n ** 32n - 1n
 
 /**
  * Returns the keys with only their public members.
  * @throws {RegistrationError} unless all are public keys for a supported algorithm with different `kid`s
  */
 export function parseClientJwks(document: unknown): { keys: Jwk[] } {
-  const keys = (document as { keys?: unknown } | null)?.keys
-  if (!Array.isArray(keys) || keys.length === 0) throw refuse('must be a JWK Set: {"keys": […]}')
-  if (keys.length > MAX_KEYS) throw refuse(`must have at most ${MAX_KEYS} keys`)
+  const keys = keysOf(document)
+  if (keys.length === 0) throw refuse('must be a JWK Set: {"keys": […]}')
   const parsed = keys.map(parseKey)
   const kids = parsed.map((key) => key.kid)
   if (parsed.length > 1 && (kids.includes(undefined) || new Set(kids).size < kids.length)) {
@@ -37,8 +46,31 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   return { keys: parsed }
 }
 
-function parseKey(value: unknown): Jwk {
-  const key = (typeof value === 'object' && value !== null ? value : {}) as Jwk
+/**
+ * The keys of a fetched document that could be registered. Others are left out: a client may publish keys for other purposes.
+ * @throws {RegistrationError} unless it is a JWK Set with at most as many keys as can be registered
+ */
+export function usableClientJwks(document: unknown): { keys: Jwk[] } {
+  const usable = keysOf(document).flatMap((key) => {
+    try {
+      return [parseKey(key)]
+    } catch (error) {
+      if (error instanceof RegistrationError) return []
+      throw error
+    }
+  })
+  return { keys: usable }
+}
+
+function keysOf(document: unknown): Jwk[] {
+  const keys = (document as { keys?: unknown } | null)?.keys
+  if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'object' && key !== null))
+    throw refuse('must be a JWK Set: {"keys": […]}')
+  if (keys.length > MAX_KEYS) throw refuse(`must have at most ${MAX_KEYS} keys`)
+  return keys
+}
+
+function parseKey(key: Jwk): Jwk {
   // Checked first, and the value is not repeated: a private key must not get into messages and logs.
   if (PRIVATE_MEMBERS.some((member) => key[member] !== undefined)) {
     throw refuse('has a private or symmetric key: register only the public key')
@@ -69,10 +101,13 @@ function assertUsable(jwk: Jwk): void {
   }
   if (jwk.kty !== 'RSA') return
   const { modulusLength = 0, publicExponent = 0n } = details ?? {}
-  if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS || publicExponent < 3n) {
+  if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS) {
     throw refuse(
       `has an RSA key whose size is not between ${MIN_RSA_BITS} and ${MAX_RSA_BITS} bits (RFC 7518 §3.3)`,
     )
+  }
+  if (publicExponent < 3n || publicExponent > MAX_RSA_EXPONENT || publicExponent % 2n === 0n) {
+    throw refuse('has an RSA key whose exponent is not an odd number between 3 and 2^32-1 (RFC 8017 §3.1)')
   }
 }
 
