@@ -220,7 +220,7 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
 
 async function inspect({ config, store, record }: Base, anchor?: Anchor): Promise<VerifyResult> {
   // The record is read before the log, because a server may continue to write the log.
-  const kept = record.read()
+  const kept = record.recorded()?.audit
   const keys = await auditKeys(config, store)()
   const verdict = await verifyLog({
     rows: store.auditRows,

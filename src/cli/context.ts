@@ -6,7 +6,8 @@ import { KeyturnError } from '../errors.ts'
 import { type Keys, openKeys } from '../keys/index.ts'
 import { createLogger } from '../log/logger.ts'
 import { type Base, closeBase, openBase, type System } from '../node/base.ts'
-import { assertRecorded } from '../node/own-store.ts'
+import { assertRecorded, explainMissing } from '../node/own-store.ts'
+import { createStoreRecord, isForbidden } from '../node/store-record.ts'
 import { printable } from '../printable.ts'
 import { databaseName } from '../store/index.ts'
 import type { Seconds } from '../system.ts'
@@ -73,7 +74,9 @@ export function createContext(given: Io): Context {
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
     const systemDeps = system(config)
-    const base = await openBase(config, systemDeps, 'current')
+    const base = await openBase(config, systemDeps, 'current').catch((error) => {
+      throw explainMissing(error, config, createStoreRecord(config))
+    })
     try {
       await assertOwnStore(base)
       return await work(base)
@@ -108,7 +111,7 @@ async function assertOwnStore({ store, config, record }: Base): Promise<void> {
   try {
     record.recorded()
   } catch (error) {
-    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES') return
+    if (isForbidden(error)) return
     throw error
   }
   assertRecorded(await store.identity.read(), config, record)

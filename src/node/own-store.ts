@@ -35,12 +35,21 @@ export function openingFor(config: Config, record: StoreRecord, isNew: boolean):
 /** The same refusal with the reason, and with what an administrator can do. */
 export function explainMissing(error: unknown, config: Config, record: StoreRecord): unknown {
   if (!(error instanceof StoreMissing)) return error
-  const why = evidence(config, record)
+  const why = readableEvidence(config, record)
   if (why === null) return error
   return new StoreMissing(
     databaseName(config.databaseUrl),
     `${why}; mount or restore it, or set KEYTURN_DATABASE_URL; if it is meant to be gone, ${WAY_OUT}`,
   )
+}
+
+/** A command may be run by a user who may not read the keys folder. */
+function readableEvidence(config: Config, record: StoreRecord): string | null {
+  try {
+    return evidence(config, record)
+  } catch {
+    return null
+  }
 }
 
 /** @throws {StoreUnusable} if the record names another store */

@@ -48,7 +48,15 @@ export function createStoreRecord({
     file,
     recorded,
     write,
-    read: () => recorded()?.audit ?? null,
+    read() {
+      try {
+        return recorded()?.audit ?? null
+      } catch (error) {
+        // A user who may not read the file can still run commands, whose events must reach the audit log.
+        if (isForbidden(error)) return null
+        throw error
+      }
+    },
     async advance(anchor) {
       const before = recorded()
       // Only a start creates the record. Nodes may share one, so another node may be ahead.
@@ -56,6 +64,10 @@ export function createStoreRecord({
     },
   }
 }
+
+/** Whether the record exists and this user may not read it. */
+export const isForbidden = (error: unknown): boolean =>
+  error instanceof StoreUnusable && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES'
 
 function readRecord(file: string): RecordedStore | null {
   let text: string

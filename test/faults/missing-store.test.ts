@@ -43,6 +43,7 @@ t.test(
     const says =
       /no database at \S+keyturn\.db: \S+store\.json names the store that belongs there; mount or restore it/
     await refused(t, folder, says)
+    t.match(await keyturn(folder, ['clients', 'list']), { code: 1, stderr: says }, 'a command says the same')
     t.notOk(existsSync(folder.database))
     mkdirSync(dirname(folder.database))
     await refused(t, folder, says)
