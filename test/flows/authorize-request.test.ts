@@ -29,6 +29,7 @@ await server.store.clients.insert(
   codeClient({ id: 'query', redirectUris: ['https://app.test/cb?tenant=a%20b'] }),
 )
 await server.store.clients.insert(codeClient({ id: 'off', disabled: true }))
+await server.store.clients.insert(codeClient({ id: 'no-openid', pkce: 'optional', scopes: ['orders:read'] }))
 
 /** A signed-in user who has consented to everything, so that only the request can be wrong. */
 const known = openBrowser(server)
@@ -223,6 +224,22 @@ t.test(
         INVALID,
         { code_challenge: undefined, code_challenge_method: undefined },
       ],
+      ...Object.fromEntries(
+        [
+          { nonce: undefined },
+          { nonce: '' },
+          { scope: 'orders:read' },
+          { scope: undefined },
+          { scope: 'orders:read', nonce: undefined },
+          { client_id: 'no-openid' },
+        ].map((leftOut) => [
+          `neither code_challenge nor an ID token with a nonce (RFC 9700 §2.1.1): ${JSON.stringify(leftOut)}`,
+          [
+            INVALID,
+            { client_id: 'lax', code_challenge: undefined, code_challenge_method: undefined, ...leftOut },
+          ] as const,
+        ]),
+      ),
       'code_challenge empty': [INVALID, { code_challenge: '', code_challenge_method: undefined }],
       'code_challenge missing, with its method present': [INVALID, { code_challenge: undefined }],
       'code_challenge twice': [INVALID, { code_challenge: [CHALLENGE, CHALLENGE] }],

@@ -57,8 +57,12 @@ t.test(
 t.test(
   'oidcc-ensure-request-without-nonce-succeeds-for-code-flow (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
   inBothModes(async (t, response_mode) => {
-    const { claims } = await suite.signIn(t, suite.browser(), { response_mode, nonce: undefined })
+    const leftOut = { response_mode, nonce: undefined }
+    const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
+    const { claims } = await suite.signIn(t, suite.browser(), { ...leftOut, ...pkce })
     t.notOk('nonce' in claims)
+    // RFC 9700 §2.1.1: either PKCE or a nonce protects the client.
+    suite.refused(t, await suite.answer(suite.browser(), leftOut), 'invalid_request')
   }),
 )
 

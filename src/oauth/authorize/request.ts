@@ -52,7 +52,7 @@ export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): Aut
     ...target,
     scopes,
     resource: parseResource(parameters.all('resource')),
-    codeChallenge: challengeOf(target, parameters),
+    codeChallenge: challengeOf(target, parameters, scopes),
     nonce,
     prompts: promptsOf(parameters.get('prompt')),
     maxAge: maxAgeOf(parameters.get('max_age')),
@@ -75,7 +75,11 @@ function checkResponse(parameters: Parameters): void {
   }
 }
 
-function challengeOf({ client }: RedirectTarget, parameters: Parameters): string | null {
+function challengeOf(
+  { client }: RedirectTarget,
+  parameters: Parameters,
+  scopes: readonly string[] | undefined,
+): string | null {
   const challenge = parameters.get('code_challenge')
   const method = parameters.get('code_challenge_method')
   if (challenge === undefined) {
@@ -83,6 +87,11 @@ function challengeOf({ client }: RedirectTarget, parameters: Parameters): string
     // OAuth 2.1 §7.5.1: without PKCE a stolen code can be redeemed, or injected into another session.
     if (client.pkce === 'required' || client.authMethod === 'none') {
       throw invalidRequest('code_challenge is required (PKCE)')
+    }
+    // RFC 9700 §2.1.1: without PKCE, only the nonce in an ID token tells the client that the code is from its own request.
+    const hasIdToken = scopes?.includes('openid') === true && client.scopes.includes('openid')
+    if (!hasIdToken || parameters.get('nonce') === undefined) {
+      throw invalidRequest('without code_challenge (PKCE), the scope openid and a nonce are required')
     }
     return null
   }
