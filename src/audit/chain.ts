@@ -19,9 +19,9 @@ export interface AuditEntry {
 }
 
 /**
- * Which data key made a MAC. The head always has a MAC of the newest data key: a rotation of the master key, which adds a data key,
- * signs the head again in the same commit. So a MAC of an older data key means that an older head was put back, or that someone
- * with an older master key wrote it. `unknown`: there is no MAC, or no data key made it.
+ * Which data key made a MAC. The head always has a MAC of the newest data key: a rotation of the master key, which adds a data
+ * key, signs the head again in the same commit. So a MAC of an older data key means that an older head was put back, or that
+ * someone with an older master key wrote it. `unknown`: there is no MAC, or no data key made it.
  */
 export type Signature =
   | { readonly by: 'newest' }

@@ -106,8 +106,8 @@ async function prepare(
 }
 
 /**
- * The audit log goes back to the time of the backup, and this command is how an administrator says so: the event names the row that
- * the log had reached, and the log counts as accepted. A log that is not sound in the backup stays so.
+ * The audit log goes back to the time of the backup, and this command is how an administrator says so: the event names the row
+ * that the log had reached, and the log counts as accepted. A log that is not sound in the backup stays so.
  */
 async function recordRestore(
   store: Store,

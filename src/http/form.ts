@@ -1,6 +1,7 @@
 /**
  * Parses `application/x-www-form-urlencoded` (RFC 6749 Appendix B): each parameter once and of bounded length, strict
- * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attackers use the difference. Must not know any endpoint.
+ * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attackers use the difference. Must not know any
+ * endpoint.
  */
 import { invalidRequest, OAuthError } from '../oauth/errors.ts'
 import {

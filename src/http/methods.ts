@@ -6,7 +6,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /**
  * The route option of a GET that writes nothing and reads no cookie or token. Only such routes accept HEAD: link checkers and
- * previews send HEAD to any URL and expect it to be safe (RFC 9110 §9.2.1), but opening a page may issue a code or extend a session.
+ * previews send HEAD to any URL and expect it to be safe (RFC 9110 §9.2.1), but opening a page may issue a code or extend a
+ * session.
  */
 export const DOCUMENT = { exposeHeadRoute: true } as const
 

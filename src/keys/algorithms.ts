@@ -1,6 +1,6 @@
 /**
  * The signature algorithms that a ring key can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
- * algorithm (RFC 8725 §3.1). No other code branches on the name of an algorithm: ID tokens and the metadata use this table.
+ * algorithm (RFC 8725 §3.1). No other code branches on the algorithm of a ring key.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'

@@ -30,7 +30,7 @@ export interface RedirectTarget {
   readonly state: string | undefined
 }
 
-/** @throws {OAuthError} that must only be shown to the user */
+/** @throws {OAuthError} that may be shown to the user but must not be sent to the client */
 export async function findClient(registry: Registry, pairs: readonly Pair[]): Promise<Client> {
   if (repeatedIn(pairs).has('client_id')) throw invalidRequest('client_id is repeated')
   const id = parametersOf(pairs).get('client_id')
@@ -46,7 +46,7 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   return client
 }
 
-/** @throws {OAuthError} that must only be shown to the user */
+/** @throws {OAuthError} that may be shown to the user but must not be sent to the client */
 export function findRedirectTarget(client: Client, pairs: readonly Pair[]): RedirectTarget {
   const repeated = repeatedIn(pairs)
   if (repeated.has('client_id') || repeated.has('redirect_uri')) {
