@@ -15,8 +15,8 @@ type Step = keyof typeof ONE_TIME_STATE_TTL
 interface OneTimeValue {
   readonly value: string
   /**
-   * Call after all other checks. Returns true for exactly one of any number of concurrent callers, false for every replay, and false
-   * if the user has consumed too many.
+   * Call after all other checks. Returns true for exactly one of any number of concurrent callers, false for every replay, and
+   * false if the user has consumed too many.
    */
   consume(userId: string): Promise<boolean>
 }
@@ -57,8 +57,8 @@ export function createOneTimeState({
       const id = `${step}:${createHash('sha256').update(encrypted).digest('base64url')}`
       return {
         value: text.slice(colon + 1),
-        consume: async (payer) =>
-          writeLimiter.take('factorStep', payer) === 0 && (await singleUse.claim(id, expiresAt)),
+        consume: async (ownerId) =>
+          writeLimiter.take('factorStep', ownerId) === 0 && (await singleUse.claim(id, expiresAt)),
       }
     },
   }

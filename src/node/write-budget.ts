@@ -1,7 +1,7 @@
 /**
- * The write budget: everything that a stranger, a client or a user can cause to be stored, who is charged, how much at most, and
- * how long it is kept. Each limit is imported from where it is enforced. A new way to cause a row is a row of this table and of
- * the table in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
+ * The write budget: everything that a stranger, a client or a user can cause to be stored, how it is counted, how much at most,
+ * and how long it is kept. Each limit is imported from where it is enforced. A new way to cause a row is a row of this table and
+ * of the table in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
  */
 import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
 import { WRITE_LIMITS, type WriteLimit, type WriteLimits } from '../accounts/write-limiter.ts'
@@ -18,14 +18,14 @@ export interface WriteBudget {
   readonly by: 'stranger' | 'client' | 'user'
   /** The tables that get rows. */
   readonly tables: readonly string[]
-  readonly payer: 'IP prefix' | 'client' | 'user' | 'client session' | 'all'
+  readonly countedPer: 'IP prefix' | 'client' | 'user' | 'client session' | 'node'
   /** `burst` at once and one more every `interval` seconds; a number is the largest number of rows at any time. */
   readonly limit: Pick<WriteLimit, 'burst' | 'interval'> | number
   /** The limit is one of `WRITE_LIMITS`, which tests reduce. */
   readonly kind?: keyof WriteLimits
-  /** Rows in all tables together for each time. */
+  /** Rows that one event adds to all tables together. */
   readonly rowsEach: number
-  /** Bytes of the longest row, about. */
+  /** Approximate number of bytes of the longest row. */
   readonly bytes: number
   /** How long a row is kept at least; a text where a setting or the user decides. */
   readonly kept: Seconds | string
@@ -36,7 +36,7 @@ export const WRITE_BUDGET = {
     cause: 'a wrong password, code or client secret',
     by: 'stranger',
     tables: ['rate_limits'],
-    payer: 'IP prefix',
+    countedPer: 'IP prefix',
     limit: LIMITS.address,
     // The pair of account and prefix, and the account. The row of the prefix is one for all.
     rowsEach: 3,
@@ -47,7 +47,7 @@ export const WRITE_BUDGET = {
     cause: 'a pushed request of a public client',
     by: 'stranger',
     tables: ['rate_limits'],
-    payer: 'IP prefix',
+    countedPer: 'IP prefix',
     limit: PUBLIC_LIMITS,
     rowsEach: 1,
     bytes: 200,
@@ -57,7 +57,7 @@ export const WRITE_BUDGET = {
     cause: 'the name of a verifier',
     by: 'stranger',
     tables: ['verifiers'],
-    payer: 'all',
+    countedPer: 'node',
     limit: 2 * MAX_VERIFIERS,
     rowsEach: 1,
     bytes: 300,
@@ -67,7 +67,7 @@ export const WRITE_BUDGET = {
     cause: 'a refused request, in the audit log',
     by: 'stranger',
     tables: ['audit'],
-    payer: 'all',
+    countedPer: 'node',
     limit: TOTAL_BUDGET,
     rowsEach: 1,
     bytes: 2000,
@@ -77,7 +77,7 @@ export const WRITE_BUDGET = {
     cause: 'a login',
     by: 'user',
     tables: ['user_sessions', 'client_sessions', 'known_locations', 'status_entries', 'logout_outbox'],
-    payer: 'user',
+    countedPer: 'user',
     limit: WRITE_LIMITS.login,
     kind: 'login',
     // Either a user session or, with the password grant, a client session. It leaves a status entry when it ends early.
@@ -89,7 +89,7 @@ export const WRITE_BUDGET = {
     cause: 'a sign-in with a passkey, or a second factor that is set up',
     by: 'user',
     tables: ['single_use', 'user_sessions'],
-    payer: 'user',
+    countedPer: 'user',
     limit: WRITE_LIMITS.factorStep,
     kind: 'factorStep',
     rowsEach: 2,
@@ -100,7 +100,7 @@ export const WRITE_BUDGET = {
     cause: 'an authorization code',
     by: 'user',
     tables: ['authorization_codes', 'client_sessions', 'status_entries', 'logout_outbox', 'single_use'],
-    payer: 'user',
+    countedPer: 'user',
     limit: WRITE_LIMITS.code,
     kind: 'code',
     rowsEach: 5,
@@ -111,7 +111,7 @@ export const WRITE_BUDGET = {
     cause: 'any of these, in the audit log',
     by: 'user',
     tables: ['audit'],
-    payer: 'user',
+    countedPer: 'user',
     limit: ACTOR_BUDGET,
     rowsEach: 1,
     bytes: 2000,
@@ -121,7 +121,7 @@ export const WRITE_BUDGET = {
     cause: 'the revocation of an access token of a session',
     by: 'client',
     tables: ['status_entries'],
-    payer: 'client session',
+    countedPer: 'client session',
     limit: WRITE_LIMITS.sessionRevocation,
     kind: 'sessionRevocation',
     rowsEach: 1,
@@ -132,7 +132,7 @@ export const WRITE_BUDGET = {
     cause: 'the revocation of a token without a session',
     by: 'client',
     tables: ['revoked_tokens', 'status_entries'],
-    payer: 'client',
+    countedPer: 'client',
     limit: WRITE_LIMITS.revocation,
     kind: 'revocation',
     rowsEach: 2,
@@ -143,7 +143,7 @@ export const WRITE_BUDGET = {
     cause: 'a kilobyte of the pushed requests of a confidential client',
     by: 'client',
     tables: ['pushed_requests'],
-    payer: 'client',
+    countedPer: 'client',
     limit: WRITE_LIMITS.pushedKilobyte,
     kind: 'pushedKilobyte',
     rowsEach: 1,
@@ -154,7 +154,7 @@ export const WRITE_BUDGET = {
     cause: 'a client assertion',
     by: 'client',
     tables: ['single_use'],
-    payer: 'client',
+    countedPer: 'client',
     limit: WRITE_LIMITS.assertion,
     kind: 'assertion',
     rowsEach: 1,

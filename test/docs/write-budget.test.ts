@@ -2,16 +2,16 @@ import t from 'tap'
 import { WRITE_BUDGET, type WriteBudget } from '../../src/node/write-budget.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
 
-const limitOf = ({ limit, payer }: WriteBudget): string =>
+const limitOf = ({ limit, countedPer }: WriteBudget): string =>
   typeof limit === 'number'
-    ? `${limit} rows per ${payer === 'all' ? 'node' : payer}`
+    ? `${limit} rows per ${countedPer}`
     : `${limit.burst}, then one every ${limit.interval} s`
 
 const rowOf = (budget: WriteBudget): string[] => [
   budget.cause,
   budget.by,
   budget.tables.map((table) => `\`${table}\``).join(', '),
-  budget.payer,
+  budget.countedPer,
   limitOf(budget),
   typeof budget.kept === 'number' ? `${budget.kept} s` : budget.kept,
 ]
