@@ -136,6 +136,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   // Elsewhere only types are imported: `serve` and the verifier’s plugin use an instance and never create one.
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'packages/']],
   [/^better-sqlite3$/, ['src/store/sqlite'], []],
+  [/^@zxcvbn-ts\//, ['src/accounts/password-rules.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
   [/^uqr$/, ['src/views/'], []],

@@ -3,7 +3,8 @@ import type { Audit } from '../audit/events.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { Login } from './login.ts'
-import { hashPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './password.ts'
+import { hashPassword } from './password.ts'
+import type { PasswordProblem, PasswordRules } from './password-rules.ts'
 import type { CurrentUserSession, RequestInfo, UserSessions } from './user-sessions.ts'
 
 interface PasswordChange {
@@ -11,7 +12,7 @@ interface PasswordChange {
   readonly next: string
 }
 
-type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
+type PasswordChangeRefusal = 'wrong' | 'same' | PasswordProblem
 
 /**
  * Returns the new secret of the current user session, the only session that remains. The secret is null if that session was ended
@@ -27,6 +28,7 @@ export type ChangePassword = (
 
 export interface ChangePasswordDeps {
   readonly users: UserStore
+  readonly passwordRules: Pick<PasswordRules, 'problemOf'>
   readonly hashingLimiter: ConcurrencyLimiter
   readonly login: Login
   readonly userSessions: Pick<UserSessions, 'endAllExceptCurrent'>
@@ -34,12 +36,12 @@ export interface ChangePasswordDeps {
 }
 
 export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
-  const { users, hashingLimiter, login, userSessions, audit } = deps
+  const { users, passwordRules, hashingLimiter, login, userSessions, audit } = deps
   return async (currentSession, { current, next }, requestInfo) => {
     const { ip, requestId } = requestInfo
     const { id, username } = currentSession.user
-    if (next.length < MIN_PASSWORD_LENGTH) return { refused: 'short' }
-    if (next.length > MAX_PASSWORD_LENGTH) return { refused: 'long' }
+    const problem = await passwordRules.problemOf(next, currentSession.user)
+    if (problem !== null) return { refused: problem }
     // The password is checked like a login, with its rate limits, because someone may be using an unattended browser.
     const outcome = current === '' ? null : await login({ username, password: current, ip, requestId })
     if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }

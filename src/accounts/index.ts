@@ -18,6 +18,7 @@ import {
 } from './concurrency-limiter.ts'
 import { createLogin, type Login } from './login.ts'
 import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
+import { createPasswordRules, type PasswordRules } from './password-rules.ts'
 import { createRateLimiter, type RateLimiter } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
 import { createUserSessions, type UserSessions } from './user-sessions.ts'
@@ -30,6 +31,7 @@ export interface Accounts {
   readonly secondFactors: SecondFactors
   readonly userSessions: UserSessions
   readonly changePassword: ChangePassword
+  readonly passwordRules: PasswordRules
   /** Used by the account page. */
   readonly accountSessions: AccountSessions
   readonly rateLimiter: RateLimiter
@@ -40,7 +42,10 @@ export interface Accounts {
 }
 
 export interface AccountsDeps {
-  readonly config: Pick<Config, 'issuer' | 'brandName' | 'refreshTokenTtl' | 'refreshIdleTtl'>
+  readonly config: Pick<
+    Config,
+    'issuer' | 'brandName' | 'minPasswordLength' | 'refreshTokenTtl' | 'refreshIdleTtl'
+  >
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
@@ -88,8 +93,10 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     audit,
     config,
   })
+  const passwordRules = createPasswordRules(config)
   return {
     users,
+    passwordRules,
     login,
     userSessions,
     secondFactors: createSecondFactors({
@@ -104,7 +111,14 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       issuer: config.issuer,
       name: config.brandName,
     }),
-    changePassword: createChangePassword({ users, hashingLimiter, login, userSessions, audit }),
+    changePassword: createChangePassword({
+      users,
+      passwordRules,
+      hashingLimiter,
+      login,
+      userSessions,
+      audit,
+    }),
     accountSessions: createAccountSessions({
       userSessionStore: store.userSessions,
       userSessions,

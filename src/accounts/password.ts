@@ -14,8 +14,6 @@ export const ARGON2_PARAMETERS = {
 
 /** Longer passwords are refused before hashing, so that a stranger cannot make the server hash megabytes. */
 export const MAX_PASSWORD_LENGTH = 1024
-/** NIST SP 800-63B §5.1.1.2. */
-export const MIN_PASSWORD_LENGTH = 8
 
 /** This limit also applies on a machine with many processors, because signing uses the same thread pool. */
 export const MAX_CONCURRENT_HASHES = 2

@@ -10,7 +10,8 @@ import type { New } from '../store/contracts/update.ts'
 import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
-import { hashPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './password.ts'
+import { hashPassword, MAX_PASSWORD_LENGTH } from './password.ts'
+import { createPasswordRules, type PasswordRulesConfig } from './password-rules.ts'
 import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
@@ -64,18 +65,32 @@ export interface UsersDeps {
   readonly clock: Clock
   readonly random: Pick<Random, 'id'>
   readonly audit: Audit
+  readonly config: PasswordRulesConfig
 }
 
 /** @param actor the `actor` of the audit events */
 export function createUsers(deps: UsersDeps, actor: string): Users {
   const { store, clock, random, audit } = deps
   const { users, roles } = store
+  const rules = createPasswordRules(deps.config)
 
   const auditChange = (user: Pick<User, 'id' | 'username'>, action: string) =>
     audit('user.changed', { actor, sub: user.id, target: user.username, action })
 
   async function assertRole(role: string): Promise<void> {
     if (!(await roles.find(role))) throw new AccountConflict(`there is no role ${role}`)
+  }
+
+  async function checkPassword(
+    password: string,
+    owner: Pick<User, 'username' | 'name' | 'email'>,
+  ): Promise<void> {
+    const problem = await rules.problemOf(password, owner)
+    if (problem === 'common') throw new InvalidAccount('password is one of the most common passwords')
+    if (problem === 'personal') throw new InvalidAccount('password is too similar to the name of the user')
+    if (problem !== null) {
+      throw new InvalidAccount(`password must have ${rules.minLength} to ${MAX_PASSWORD_LENGTH} characters`)
+    }
   }
 
   return {
@@ -87,7 +102,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
         )
       }
       checkProfile(profile)
-      checkPassword(password)
+      await checkPassword(password, { username: name, ...profile })
       for (const role of roleNames) await assertRole(role)
       const now = clock.now()
       const user: New<User> = {
@@ -124,7 +139,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     },
 
     async setPassword(user, password) {
-      checkPassword(password)
+      await checkPassword(password, user)
       // The password is changed before sessions end, so that the old password cannot start a session in between.
       await users.setPasswordHash(user.id, await hashPassword(password))
       auditChange(user, 'password set')
@@ -153,13 +168,6 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       }
       auditChange(user, `role ${role} removed`)
     },
-  }
-}
-
-/** NIST SP 800-63B §5.1.1.2: a minimum length and no composition rules. */
-function checkPassword(password: string): void {
-  if (password.length < MIN_PASSWORD_LENGTH || password.length > MAX_PASSWORD_LENGTH) {
-    throw new InvalidAccount(`password must have ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters`)
   }
 }
 

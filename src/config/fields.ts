@@ -210,6 +210,12 @@ export const fields = {
     '0s',
     'time for which a stopping server still accepts requests while `/health/ready` answers 503',
   ),
+  minPasswordLength: field(
+    'MIN_PASSWORD_LENGTH',
+    count(8, 64),
+    '8',
+    'minimum length of new passwords; NIST SP 800-63B wants 15 where no second factor is required',
+  ),
   brandName: field(
     'BRAND_NAME',
     brandName,

@@ -108,6 +108,8 @@ t.test('invalid account input is a usage error', async (t) => {
     [['bob', '--name', ' '], PASSWORD],
     [['bob', '--name', 'x'.repeat(201)], PASSWORD],
     [['bob'], 'short'],
+    [['bob'], 'password'],
+    [['bob', '--name', 'Robert Miller'], 'robert-miller-1'],
     [['bob'], 'x'.repeat(1025)],
     [['bob'], ''],
   ] as const) {

@@ -5,7 +5,6 @@ import {
   MAX_CONCURRENT_HASHES,
   MAX_PASSWORD_LENGTH,
   MAX_WAITING_HASHES,
-  MIN_PASSWORD_LENGTH,
 } from '../../src/accounts/password.ts'
 import {
   CLIENT_SECRET_LIMITS,
@@ -154,7 +153,7 @@ const LIMITS: readonly string[] = [
   `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; expires in at most ${duration(MAX_CLIENT_JWT_LIFETIME)}; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
   `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client, ${MAX_DELIVERIES_TO_FAILING} of clients whose last delivery failed; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
-  `| password | ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters |`,
+  `| password | \`KEYTURN_MIN_PASSWORD_LENGTH\` to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
   bucket(PASSWORD_LIMITS.pair),
   bucket(PASSWORD_LIMITS.address),

@@ -252,7 +252,7 @@ t.test('a new password invalidates authorization codes that are not yet redeemed
 })
 
 t.test(
-  'a new password must be long enough, not too long, different and typed twice (NIST SP 800-63B)',
+  'a new password must be long enough, not too long, different and typed twice, and hard to guess (NIST SP 800-63B; docs/security.md R6)',
   async (t) => {
     const server = await start(t)
     const { browser, page } = await at(server, '/account/password')
@@ -261,6 +261,9 @@ t.test(
     for (const [fill, words] of [
       [both('1234567'), /at least 8 characters/],
       [both('x'.repeat(1025)), /too long/],
+      [both('12345678'), /one of the most common/],
+      [both('PassWord'), /one of the most common/],
+      [both('alice-123456'), /too similar to your name/],
       [{ new_password_repeat: 'something else' }, /new passwords do not match/],
       [both(PASSWORD), /must be different from the current one/],
       [{ current_password: 'wrong' }, /current password is incorrect/],
@@ -271,14 +274,14 @@ t.test(
       t.match(answer.body, words)
     }
     t.equal((await server.store.users.findByUsername('alice'))?.passwordHash, before)
-    for (const good of ['12345678', 'é'.repeat(1024)]) {
+    for (const good of ['h7kq2mzx', 'é'.repeat(1024)]) {
       const account = await at(
         server,
         '/account/password',
         'bob',
-        good === '12345678' ? PASSWORD : '12345678',
+        good === 'h7kq2mzx' ? PASSWORD : 'h7kq2mzx',
       )
-      const current_password = good === '12345678' ? PASSWORD : '12345678'
+      const current_password = good === 'h7kq2mzx' ? PASSWORD : 'h7kq2mzx'
       const done = await change(account.browser, account.page, { current_password, ...both(good) })
       t.equal(done.path, '/account', `${good.length} characters`)
     }

@@ -14,7 +14,7 @@ const { store, clock } = server
 await seed(store)
 await store.clients.insert(client({ id: 'watch', introspects: [ORDERS, STOCK] }))
 const users = createUsers(
-  { store, clock, random: server.deps.base.random, audit: server.deps.base.audit },
+  { store, clock, random: server.deps.base.random, audit: server.deps.base.audit, config: server.config },
   'operator:test',
 )
 

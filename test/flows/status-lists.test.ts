@@ -134,7 +134,10 @@ t.test(
   async (t) => {
     const server = await started(t as Test)
     const { store, clock } = server
-    const users = createUsers({ store, clock, random: server.deps.base.random, audit: () => {} }, 'test')
+    const users = createUsers(
+      { store, clock, random: server.deps.base.random, audit: () => {}, config: server.config },
+      'test',
+    )
     const alice = await users.find('alice')
     const machine = async () => (await clientCredentials(server)).json().access_token as string
     const signIn = async () => (await login(server)).json() as { access_token: string; refresh_token: string }

@@ -176,6 +176,8 @@ const changePasswordMessages: ChangePasswordModel['message'][] = [
   { kind: 'wrong' },
   { kind: 'short' },
   { kind: 'long' },
+  { kind: 'common' },
+  { kind: 'personal' },
   { kind: 'mismatch' },
   { kind: 'same' },
   { kind: 'busy' },

@@ -28,7 +28,8 @@ export interface PagesDeps {
 }
 
 export function pageRoutes({ accounts, oauth, registry, formMacs }: PagesDeps): PageRoute[] {
-  const { users, login, secondFactors, userSessions, changePassword, accountSessions } = accounts
+  const { users, login, secondFactors, userSessions, changePassword, passwordRules, accountSessions } =
+    accounts
   const { authorize, flows, logout } = oauth
   const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
   return [
@@ -37,7 +38,7 @@ export function pageRoutes({ accounts, oauth, registry, formMacs }: PagesDeps): 
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
     ...consentRoutes({ authorize, formMacs }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry }),
-    ...passwordRoutes({ changePassword }),
+    ...passwordRoutes({ changePassword, passwordRules }),
     ...accountFactorRoutes({ enrolment, secondFactors, registry }),
     ...totpRoutes({ enrolment, secondFactors }),
     ...passkeyRoutes({ enrolment, secondFactors }),

@@ -2,7 +2,7 @@
 import type { FastifyReply } from 'fastify'
 import type { ChangePassword } from '../../accounts/change-password.ts'
 import { Overloaded } from '../../accounts/concurrency-limiter.ts'
-import { MIN_PASSWORD_LENGTH } from '../../accounts/password.ts'
+import type { PasswordRules } from '../../accounts/password-rules.ts'
 import { RateLimited } from '../../accounts/rate-limiter.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import { type ChangePasswordMessage, changePasswordPage } from '../../views/pages/change-password.ts'
@@ -12,7 +12,12 @@ import { redirectToAccount, redirectToLogin } from './account.ts'
 
 const PATH = '/account/password'
 
-export function passwordRoutes({ changePassword }: { readonly changePassword: ChangePassword }): PageRoute[] {
+export interface PasswordPageDeps {
+  readonly changePassword: ChangePassword
+  readonly passwordRules: Pick<PasswordRules, 'minLength'>
+}
+
+export function passwordRoutes({ changePassword, passwordRules }: PasswordPageDeps): PageRoute[] {
   return [
     {
       method: 'GET',
@@ -51,7 +56,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
     message: ChangePasswordMessage | null,
     status = 200,
   ): FastifyReply {
-    const model = { username: user.username, minLength: MIN_PASSWORD_LENGTH, message }
+    const model = { username: user.username, minLength: passwordRules.minLength, message }
     return request.html(changePasswordPage(model, request.pageContext()), { status })
   }
 }

@@ -4,7 +4,7 @@ import { frame, type PageContext } from '../page.ts'
 import type { Texts } from '../texts/index.ts'
 
 export type ChangePasswordMessage =
-  | { readonly kind: 'wrong' | 'short' | 'long' | 'mismatch' | 'same' | 'busy' }
+  | { readonly kind: 'wrong' | 'short' | 'long' | 'common' | 'personal' | 'mismatch' | 'same' | 'busy' }
   | { readonly kind: 'rate_limited'; readonly seconds: number }
 
 /** Posts `current_password`, `new_password`, `new_password_repeat`, `csrf` to `/account/password`. */
@@ -26,7 +26,7 @@ export function changePasswordPage(model: ChangePasswordModel, page: PageContext
   const { texts } = page
   const { message, minLength } = model
   const currentIsWrong = message?.kind === 'wrong'
-  const newIsWrong = message !== null && ['short', 'long', 'mismatch', 'same'].includes(message.kind)
+  const newIsWrong = message !== null && !['wrong', 'busy', 'rate_limited'].includes(message.kind)
   return frame(page, {
     title: texts.changePassword.title,
     failed: message !== null,

@@ -170,6 +170,8 @@ export const en = {
       wrong: 'The current password is incorrect.',
       short: (minLength: number): string => `The new password must have at least ${minLength} characters.`,
       long: 'The new password is too long.',
+      common: 'The new password is one of the most common ones. Choose another one.',
+      personal: 'The new password is too similar to your name or username.',
       mismatch: 'The new passwords do not match.',
       same: 'The new password must be different from the current one.',
     },

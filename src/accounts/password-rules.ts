@@ -1,0 +1,63 @@
+/**
+ * Which new passwords are accepted (NIST SP 800-63B §3.1.1.2): long enough, not one of the most common, and not made of the user's
+ * name; no rules about kinds of characters. The one rule for passwords that users or administrators set.
+ */
+import { MAX_PASSWORD_LENGTH } from './password.ts'
+
+export type PasswordProblem = 'short' | 'long' | 'common' | 'personal'
+
+/** Whose password it will be. */
+interface Owner {
+  readonly username: string
+  readonly name: string | null
+  readonly email: string | null
+}
+
+export interface PasswordRules {
+  readonly minLength: number
+  /** null if the password is accepted. */
+  problemOf(password: string, owner: Owner): Promise<PasswordProblem | null>
+}
+
+export interface PasswordRulesConfig {
+  readonly minPasswordLength: number
+  readonly brandName: string
+}
+
+/** A shorter word, such as an initial, may be in any password by accident. */
+const MIN_WORD_LENGTH = 3
+
+const canonical = (text: string): string => text.normalize('NFKC').toLowerCase()
+
+export function createPasswordRules({ minPasswordLength, brandName }: PasswordRulesConfig): PasswordRules {
+  return {
+    minLength: minPasswordLength,
+    async problemOf(password, { username, name, email }) {
+      if (password.length < minPasswordLength) return 'short'
+      if (password.length > MAX_PASSWORD_LENGTH) return 'long'
+      const text = canonical(password)
+      if ((await commonPasswords()).has(text)) return 'common'
+      const words = [username, name ?? '', email ?? '', brandName].flatMap((one) => [
+        canonical(one),
+        ...canonical(one).split(/[^\p{L}\p{N}]+/u),
+      ])
+      return withoutWords(text, words).length < minPasswordLength ? 'personal' : null
+    },
+  }
+}
+
+/** Words that an attacker tries first do not count towards the length. Longer words first, because they contain others. */
+function withoutWords(text: string, words: readonly string[]): string {
+  const known = words.filter((word) => word.length >= MIN_WORD_LENGTH)
+  return known.sort((a, b) => b.length - a.length).reduce((rest, word) => rest.replaceAll(word, ''), text)
+}
+
+let loaded: Promise<ReadonlySet<string>> | undefined
+
+/** Loaded when the first password is set, because most processes set none and the list takes several megabytes of memory. */
+function commonPasswords(): Promise<ReadonlySet<string>> {
+  loaded ??= import('@zxcvbn-ts/language-common').then(
+    ({ dictionary }) => new Set<string>(dictionary['passwords-common']),
+  )
+  return loaded
+}
