@@ -17,7 +17,7 @@ export class Overloaded extends KeyturnError<'overloaded'> {
   }
 }
 
-export interface ConcurrencyState {
+interface ConcurrencyState {
   readonly running: number
   readonly waiting: number
   /** Tasks that were refused since the process started. */
@@ -25,7 +25,7 @@ export interface ConcurrencyState {
 }
 
 /** Each kind of work has its own queue, and the queues are served in turn. */
-export type WorkKind = 'password' | 'client_secret'
+type WorkKind = 'password' | 'client_secret'
 
 /** Where a task comes from. Determines the order in which tasks run. */
 export interface TaskOrigin {

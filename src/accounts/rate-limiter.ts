@@ -63,7 +63,7 @@ export const CLIENT_SECRET_LIMITS = {
 } as const satisfies Limits
 
 /** A guess that has not been checked yet. */
-export interface Guess {
+interface Guess {
   /** Whether the account has been used from this IP prefix before. */
   readonly knownLocation: boolean
   /**

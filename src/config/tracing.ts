@@ -13,7 +13,7 @@ export const SAMPLERS = [
   'parentbased_always_off',
   'parentbased_traceidratio',
 ] as const
-export type SamplerName = (typeof SAMPLERS)[number]
+type SamplerName = (typeof SAMPLERS)[number]
 
 export const PROTOCOLS = ['http/protobuf', 'http/json'] as const
 type Protocol = (typeof PROTOCOLS)[number]

@@ -30,7 +30,7 @@ export interface EarlierGrant {
   readonly amr: readonly string[]
 }
 
-export interface GrantRights extends Parties {
+interface GrantRights extends Parties {
   /** undefined: all scopes that the client may have. */
   readonly requested: readonly string[] | undefined
   /** The `resource` parameter (RFC 8707). */

@@ -7,7 +7,7 @@ import type { Cipher } from '../../keys/encryption.ts'
 import type { EpochSeconds } from '../../system.ts'
 import type { Pair } from '../parameters.ts'
 
-export interface CarriedRequest {
+interface CarriedRequest {
   readonly clientId: string
   readonly parameters: readonly Pair[]
   readonly expiresAt: EpochSeconds

@@ -10,7 +10,7 @@ export interface KnownVerifier {
   readonly seenAt: EpochSeconds
 }
 
-export interface ListedVerifier extends KnownVerifier {
+interface ListedVerifier extends KnownVerifier {
   /** An administrator has named the verifier, so that rotations wait for it. */
   readonly expected: boolean
 }
