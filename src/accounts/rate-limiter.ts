@@ -1,6 +1,6 @@
 /**
- * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. With the last one
- * alone, a stranger could lock a user out. So locations from which the user has signed in are exempt from it, and every bucket
+ * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. The bucket per
+ * account would let a stranger lock a user out, so locations from which the user has signed in are exempt from it, and every bucket
  * refills over time. A refusal is remembered until the bucket admits the next attempt, so that further refused attempts cause no
  * queries and do not wait in a queue. Logins with a correct password have a limit too: `login` in `write-limiter.ts`. Must not
  * know passwords.
@@ -71,7 +71,7 @@ interface Guess {
    * correct guesses in a queue are not counted. Returns 0 if the guess is allowed; otherwise the seconds to wait.
    */
   count(): Promise<Seconds>
-  /** Call if the guess was correct: returns the attempt to the buckets and stores the location as known. */
+  /** Call if the guess was correct: gives the attempt back to the buckets and stores the location as known. */
   succeeded(): Promise<void>
 }
 

@@ -17,8 +17,8 @@ const MAX_REMEMBERED = 1000
 /**
  * Verifies a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id and guesses are
  * rate-limited. A client sends its secret with every token request, so a correct secret is remembered, as a MAC with a key that
- * exists only in this process. This also keeps the rate limit, which anyone can exhaust, from blocking the client. The secret is
- * remembered only for the IP prefix that sent it, because guesses that are only compared with the MAC are not counted. If there
+ * exists only in this process. So the rate limit, which anyone can exhaust, does not block the client. Comparisons with the
+ * MAC are not counted as guesses, so the secret is remembered only for the IP prefix that sent it. If there
  * is no hash, the result is false after the same time.
  */
 export function createUserSuppliedSecretVerifier({

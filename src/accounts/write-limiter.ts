@@ -1,6 +1,6 @@
 /**
  * Limits what one client, user or session can cause to be stored. Kept in the memory of a node: a limit that wrote to the store
- * would itself be a write for each request. So a cluster allows as many times the limit as it has nodes. Must not know what is
+ * would itself be a write for each request. So a cluster of three nodes allows three times the limit. Must not know what is
  * written. `src/node/write-budget.ts` lists all limits, and how many rows they allow in total.
  */
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'

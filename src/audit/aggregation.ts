@@ -60,7 +60,7 @@ const WINDOW: Seconds = 60
 const MAX_KINDS = 64
 /** At most this many kinds have a budget in memory. Events of other kinds are aggregated at once. */
 const MAX_BUDGETS = 10_000
-/** Budgets of users and clients in memory. The least recent is dropped first, because strangers cannot add any. */
+/** Budgets of users and clients in memory. The least recently used is dropped first, which is safe because strangers cannot add any. */
 const MAX_ACTORS = 100_000
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The audit trail: one structured log line for each security event, with who did what from where. Must not contain secrets, or
- * know where the log is written. A new event is a line in `AUDIT_EVENTS`.
+ * know where the log is written. A new event is a line in `AUDIT_EVENTS` and a row in docs/operations.md; an event that anyone
+ * or any user can cause is also in `AGGREGATED_EVENTS` or `ACTOR_EVENTS` of aggregation.ts, so that the log cannot be filled.
  */
 import type { Logger } from '../system.ts'
 import type { FailureDetail } from './failure-details.ts'

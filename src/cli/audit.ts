@@ -230,7 +230,7 @@ async function inspect({ config, store, record }: Base, anchor?: Anchor): Promis
     ...(kept ? { kept: { anchor: kept, file: `${record.file}` } } : {}),
   })
   if (!keys && verdict.signed === false)
-    throw new CommandError('the master key is missing: its signature cannot be checked')
+    throw new CommandError('the master key is missing, so the signature of the log cannot be checked')
   return verdict
 }
 

@@ -153,7 +153,7 @@ async function keepRecord(
   if (record.file === null) return
   try {
     if (recorded) await record.write(recorded)
-    // What it says is of the store that was there before.
+    // The record describes the previous store.
     else rmSync(record.file, { force: true })
   } catch (error) {
     context.note(

@@ -30,7 +30,7 @@ export const serveCommand: CommandFactory = (context) =>
   examples(
     action('serve', 'run the server')
       .addOption(bitsOption('RSA key size for a new key ring'))
-      .option('--new', 'the store is meant to be new, although the master key belongs to another one')
+      .option('--new', 'create a new store, although the master key belongs to another store')
       .action((options: ServeOptions) => serve(context, options)),
     'serve',
     'serve --bits 4096',

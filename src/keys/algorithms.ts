@@ -1,6 +1,7 @@
 /**
  * The signature algorithms that a ring key can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
- * algorithm (RFC 8725 §3.1). No other code branches on the algorithm of a ring key.
+ * algorithm (RFC 8725 §3.1). No other code branches on the algorithm of a ring key; the metadata announces the default one.
+ * Algorithms of clients' keys are in oauth/client-registration/client-jwks.ts, those of verifiers in packages/verify.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'

@@ -38,7 +38,7 @@ const MAX_LENGTHS: ReadonlyMap<string, number> = new Map([
 ])
 
 /**
- * Checked where a parameter is read, before anything else touches the value. A longer name is too long too.
+ * Checked where a parameter is read, before anything else touches the value. A name that exceeds its own limit also counts as too long.
  * @param unit how many characters may stand for one, e.g. in percent-encoded text
  */
 export function isTooLong([name, value]: Pair, unit = 1): boolean {

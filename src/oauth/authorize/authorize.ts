@@ -235,7 +235,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     context: AuthorizationRequestContext,
     flow?: Flow,
   ): Promise<Outcome> {
-    // An error about a carried request claims nothing: a stranger can cause it, and it gives nothing away.
+    // An error does not mark a carried request as answered: a stranger can cause the error, and the error grants nothing.
     if (flow?.pushed && flow.pushed.carriedUntil === undefined)
       await deps.pushedRequests.consume(flow.pushed.hash, clock.now())
     audit('authorization.refused', {

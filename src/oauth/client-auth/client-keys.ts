@@ -1,6 +1,6 @@
 /**
  * The public keys of clients that sign assertions or requests: from the registration, or fetched from the `jwks_uri` and cached.
- * The same rules bound both. An unknown `kid` causes a fetch, at most one per client and cool-down, so that clients can rotate
+ * The same rules limit both. An unknown `kid` causes a fetch, at most one per client in each cool-down period, so that clients can rotate
  * their keys and strangers cannot cause many fetches.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'

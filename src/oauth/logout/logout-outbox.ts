@@ -40,8 +40,8 @@ export const MAX_DELIVERIES = 64
 /** This limit is lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
 /**
- * Maximum number of simultaneous deliveries to clients whose last delivery failed, all together; one per client. So any number of
- * clients that hang leaves most deliveries to clients that respond.
+ * Maximum number of simultaneous deliveries to all clients whose last delivery failed; each such client gets one. So most
+ * places stay free for clients that respond, however many hang.
  */
 export const MAX_DELIVERIES_TO_FAILING = 16
 

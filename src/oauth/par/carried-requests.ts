@@ -1,6 +1,6 @@
 /**
  * The pushed request of a public client, encrypted into its `request_uri`. Anyone can push in the name of a public client, so such
- * a request must not become a row. That it was answered is a row, because then a user has signed in. Must not know HTTP.
+ * a request must not become a row. Only the fact that it was answered becomes a row, because by then a user has signed in. Must not know HTTP.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Cipher } from '../../keys/encryption.ts'

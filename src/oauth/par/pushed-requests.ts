@@ -44,7 +44,7 @@ export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestRes
 
 const ID_BYTES = 32
 
-/** Anyone can claim to be a public client, so its requests are limited, to protect the processor. They are not stored. */
+/** Anyone can claim to be a public client. Its requests are not stored, but they are limited, because they cost CPU time. */
 export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
 
 /** Parameters of client authentication, which are not part of the authorization request (§2.1). */
