@@ -3,6 +3,7 @@
  * revoked. Must not know the endpoints that call it.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
+import type { Status } from '../status/index.ts'
 import type { ClientSession, ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
@@ -18,6 +19,10 @@ export interface ActiveTokensDeps {
   readonly clientSessions: ClientSessionStore
   readonly users: UserStore
   readonly revokedTokens: RevokedTokenStore
+  readonly status: {
+    readonly lists: Pick<Status['lists'], 'numberOf'>
+    readonly isRevoked: Status['isRevoked']
+  }
 }
 
 interface ActiveSession {
@@ -50,7 +55,7 @@ export interface ActiveTokens {
 }
 
 export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
-  const { registry, clientSessions, users, revokedTokens } = deps
+  const { registry, clientSessions, users, revokedTokens, status } = deps
 
   /** @param requested the scopes of the token, which may be fewer than those of the session */
   function remaining(
@@ -82,6 +87,9 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
 
     async accessToken(claims) {
       if (await revokedTokens.has(claims.jti)) return inactive('token_revoked')
+      const reference = claims.status.status_list
+      // Also what was revoked in blocks, with a client that has been enabled or created again since.
+      if (await status.isRevoked(reference)) return inactive('token_revoked')
       const scopes = claims.scope?.split(' ') ?? []
       if (claims.sid === undefined) {
         const client = await registry.client(claims.client_id)
@@ -94,8 +102,9 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
       const { clientId, userId } = endUser.session
       if (clientId !== claims.client_id || userId !== claims.sub) return inactive('unknown_token')
       // When an access token of the session is revoked, the session gets a new index. Older tokens carry the old one.
-      const sameIndex = endUser.session.status.idx === claims.status.status_list.idx
-      if (!sameIndex) return inactive('token_revoked')
+      const { list, idx } = endUser.session.status
+      if (idx !== reference.idx || list !== status.lists.numberOf(reference.uri))
+        return inactive('token_revoked')
       return { active: true, client: endUser.client, endUser, rights: endUser.rights }
     },
   }

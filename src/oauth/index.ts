@@ -98,7 +98,14 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     }),
   )
   const rights = createSessionRights({ registry, config })
-  const activeTokens = createActiveTokens({ registry, rights, clientSessions, users, revokedTokens })
+  const activeTokens = createActiveTokens({
+    registry,
+    rights,
+    clientSessions,
+    users,
+    revokedTokens,
+    status: deps.status,
+  })
   const grants = createGrants({
     rights,
     registry,

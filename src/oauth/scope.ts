@@ -71,6 +71,17 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
   return { scopes, audience, apiTtl: api?.accessTokenTtl ?? null }
 }
 
+/**
+ * The audience of a token that concerns no API. If the configured one is a registered API, a token without a scope of that API
+ * has the issuer as its audience instead.
+ */
+export function defaultAudienceOf(
+  registry: Pick<Registry, 'api'>,
+  { issuer, defaultAudience }: { readonly issuer: string; readonly defaultAudience: string },
+): string {
+  return registry.api(defaultAudience) ? issuer : defaultAudience
+}
+
 /** The first of the three conditions that no requested scope meets. */
 function refusalDetail(
   requested: readonly string[],

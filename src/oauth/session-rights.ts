@@ -4,11 +4,12 @@
  * the store or any grant. Add new conditions on the contents of tokens here.
  */
 import { ACR_MFA, satisfies } from '../accounts/amr.ts'
+import type { Config } from '../config/load.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { User } from '../store/contracts/users.ts'
 import { invalidGrant, unauthorizedClient } from './errors.ts'
 import type { Registry } from './registry.ts'
-import { type Granted, resolveScopes } from './scope.ts'
+import { defaultAudienceOf, type Granted, resolveScopes } from './scope.ts'
 
 export interface Rights extends Granted {
   /** The user's roles that grant one of the scopes; empty if no user is involved. */
@@ -50,7 +51,7 @@ export interface SessionRights {
 
 export interface SessionRightsDeps {
   readonly registry: Registry
-  readonly config: { readonly defaultAudience: string }
+  readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
 }
 
 export function createSessionRights({ registry, config }: SessionRightsDeps): SessionRights {
@@ -60,7 +61,7 @@ export function createSessionRights({ registry, config }: SessionRightsDeps): Se
     const granted = resolveScopes(
       { requested, resource, client, roles: user?.roles ?? null },
       registry,
-      config.defaultAudience,
+      defaultAudienceOf(registry, config),
     )
     return { ...granted, roles: user ? rolesGranting(user.roles, granted.scopes) : [] }
   }

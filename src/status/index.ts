@@ -17,6 +17,14 @@ export interface Status {
   readonly cache: StatusListCache
   /** The signed lists for verifiers. */
   readonly lists: StatusListSigner
+  /** Whether this node has the index of a token as revoked. A list that no unexpired token refers to counts as not revoked. */
+  isRevoked(reference: StatusReference): Promise<boolean>
+}
+
+/** The `status_list` claim of a token (draft-ietf-oauth-status-list §6.2). */
+export interface StatusReference {
+  readonly uri: string
+  readonly idx: number
 }
 
 export interface StatusDeps {
@@ -36,9 +44,16 @@ export async function createStatus(deps: StatusDeps): Promise<Status> {
   const indices = createStatusIndexAllocator({ status: store.status, clock, dataKeys })
   const cache = createStatusListCache({ status: store.status, indices, clock })
   await cache.sync()
+  const lists = createStatusListSigner({ statusListCache: cache, signer, clock, issuer, endpoint, ttl })
   return {
     indices,
     cache,
-    lists: createStatusListSigner({ statusListCache: cache, signer, clock, issuer, endpoint, ttl }),
+    lists,
+    async isRevoked({ uri, idx }) {
+      const number = lists.numberOf(uri)
+      const list = number === null ? null : await cache.list(number)
+      // §4.1: the first index of a byte is its least significant bit.
+      return (((list?.bits[Math.floor(idx / 8)] ?? 0) >> (idx % 8)) & 1) === 1
+    },
   }
 }

@@ -13,9 +13,10 @@ import {
   tokensOf,
 } from '../support/browser/sign-in.ts'
 import { refused } from '../support/server/error-responses.ts'
-import { claimsOf, login, refresh } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
 import { ORDERS, STOCK } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
+import { isActive } from '../support/server/tokens.ts'
 
 const role = (fields: Partial<Role> & Pick<Role, 'name' | 'scopes'>): Role => ({
   requireSecondFactor: false,
@@ -191,6 +192,74 @@ t.test(
       )
       t.same(live, [], `round ${round}`)
     }
+  },
+)
+
+t.test(
+  'tokens of a client stay inactive once it was disabled, also after it is enabled again (RFC 7662 §2.2; docs/security.md S6)',
+  async (t) => {
+    const { server, store } = await started()
+    const { access_token: token } = (await clientCredentials(server)).json()
+    t.equal(await isActive(server, token, 'machine'), true)
+    await store.clients.update('machine', (machine) => ({ ...machine, disabled: true }))
+    await store.status.revokeClient('machine')
+    await store.clients.update('machine', (machine) => ({ ...machine, disabled: false }))
+    await server.poll()
+    t.equal(await isActive(server, token, 'machine'), false)
+    const { access_token: next } = (await clientCredentials(server)).json()
+    t.equal(await isActive(server, next, 'machine'), true, 'a new token is active')
+  },
+)
+
+t.test(
+  'a withdrawal that failed half way can be repeated, and one without a stored consent revokes too (docs/security.md S5)',
+  async (t) => {
+    const { server, store, alice } = await started()
+    const info = { ip: '192.0.2.1', userAgent: 'x', requestId: 'x' }
+    const withdraw = () => server.deps.accounts.accountSessions.withdrawConsent(alice.id, 'web', info)
+    const { revokeMatching } = store.clientSessions
+    const tokens = tokensOf(
+      await redeem(server, (await signIn(openBrowser(server), {}, { remember: true })).code),
+    )
+    Object.assign(store.clientSessions, {
+      revokeMatching: () => Promise.reject(new Error('connection lost')),
+    })
+    await t.rejects(withdraw())
+    Object.assign(store.clientSessions, { revokeMatching })
+    t.equal(await withdraw(), true)
+    refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), GRANT)
+    const once = tokensOf(await redeem(server, await freshCode(server)))
+    t.equal(await withdraw(), true, 'allowed once, and not stored')
+    refused(t, await refresh(server, once.refresh_token, {}, 'web'), GRANT)
+    t.equal(await withdraw(), false)
+  },
+)
+
+t.test(
+  'with a registered API as the default audience, openid alone is for the issuer (docs/security.md S1)',
+  async (t) => {
+    const server = await testServer({ settings: { DEFAULT_AUDIENCE: ORDERS } })
+    t.teardown(() => server.close())
+    await seedUsers(server.store)
+    await server.poll()
+    const tokens = tokensOf(await redeem(server, await freshCode(server, { scope: 'openid' })))
+    t.equal(claimsOf(tokens.access_token).aud, ISSUER)
+    const api = tokensOf(await redeem(server, await freshCode(server, { scope: 'openid orders:read' })))
+    t.equal(claimsOf(api.access_token).aud, ORDERS)
+  },
+)
+
+t.test(
+  'consent for an API does not cover its scopes at the default audience once the API is gone (docs/security.md S3)',
+  async (t) => {
+    const { server, store } = await started()
+    const browser = openBrowser(server)
+    await signIn(browser, {}, { remember: true })
+    await store.apis.delete(ORDERS)
+    await store.roles.update('clerk', (clerk) => ({ ...clerk, scopes: ['orders:read'] }))
+    await server.poll()
+    const silent = await browser.open(authorizeUrl({ prompt: 'none' }))
+    t.equal(silent.away?.params.get('error'), 'consent_required')
   },
 )
 

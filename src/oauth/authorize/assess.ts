@@ -13,7 +13,7 @@ import type { Clock } from '../../system.ts'
 import { invalidRequest } from '../errors.ts'
 import { identifiesClient } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
-import { type Granted, resolveScopes } from '../scope.ts'
+import { defaultAudienceOf, type Granted, PROTOCOL_SCOPES, resolveScopes } from '../scope.ts'
 import { permittedClaims, scopeOfClaim } from '../user-claims.ts'
 import type { Flow } from './flow.ts'
 import type { AuthorizationState } from './next-step.ts'
@@ -46,7 +46,7 @@ export interface AssessDeps {
   readonly secondFactors: Pick<SecondFactors, 'summary'>
   readonly signer: Pick<Signer, 'verifyHint'>
   readonly clock: Clock
-  readonly config: Pick<Config, 'defaultAudience'>
+  readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
 }
 
 /** @throws {OAuthError} that is sent to the client */
@@ -68,7 +68,11 @@ export function createAssess(deps: AssessDeps): Assess {
     const request = { ...receivedRequest, requestedClaims }
     const { client, scopes, resource } = request
     const grant = (roles: readonly string[] | null) =>
-      resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
+      resolveScopes(
+        { requested: scopes, resource, client, roles },
+        registry,
+        defaultAudienceOf(registry, config),
+      )
     // The scopes are first resolved without a user, so that a request which can never succeed is refused before a user signs in.
     const withoutUser = grant(null)
     const granted = current ? grant(current.user.roles) : null
@@ -85,7 +89,7 @@ export function createAssess(deps: AssessDeps): Assess {
       canStoreConsent: storable,
       storedConsent:
         stored.find((consent) =>
-          covers(consent, { audience, scopes: scopesToShow }, config.defaultAudience),
+          covers(consent, { audience, scopes: scopesToShow }, defaultAudienceOf(registry, config)),
         ) ?? null,
     }
     return {
@@ -141,8 +145,10 @@ export function covers(
   defaultAudience: string,
 ): boolean {
   return (
-    (needed.audience === shown.audience || needed.audience === defaultAudience) &&
-    needed.scopes.every((scope) => shown.scopes.includes(scope))
+    needed.scopes.every((scope) => shown.scopes.includes(scope)) &&
+    (needed.audience === shown.audience ||
+      (needed.audience === defaultAudience &&
+        needed.scopes.every((scope) => PROTOCOL_SCOPES.includes(scope))))
   )
 }
 

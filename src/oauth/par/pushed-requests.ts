@@ -16,7 +16,7 @@ import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { PUSHED_REQUEST_TTL } from '../lifetimes.ts'
 import type { Pair, ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
-import { resolveScopes } from '../scope.ts'
+import { defaultAudienceOf, resolveScopes } from '../scope.ts'
 import type { CarriedRequests } from './carried-requests.ts'
 
 export interface PushedRequestDeps {
@@ -30,7 +30,7 @@ export interface PushedRequestDeps {
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
-  readonly config: Pick<Config, 'defaultAudience'>
+  readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
 }
 
 /** RFC 9126 §2.2. */
@@ -91,7 +91,11 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       const pairs = await verifyRequestObject(requestObjects, client, requestPairs)
       // Validated as at the authorization endpoint (§2.1), so that the client gets errors now.
       const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
-      resolveScopes({ requested: scopes, resource, client, roles: null }, registry, config.defaultAudience)
+      resolveScopes(
+        { requested: scopes, resource, client, roles: null },
+        registry,
+        defaultAudienceOf(registry, config),
+      )
 
       const expiresAt = clock.now() + PUSHED_REQUEST_TTL
       const uri =
