@@ -50,7 +50,7 @@ async function demo(context: Context, options: Json): Promise<void> {
     if (steps.every(({ ok }) => ok)) report({ step: 'the demo', ok: false, details: [String(error)] })
   } finally {
     await server.stop().catch(() => {})
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
   const ok = steps.every((step) => step.ok)
   printLine(ok ? '\nAll steps succeeded. Next: keyturn serve, or README.md.' : '\nThe demo failed.')
@@ -105,7 +105,8 @@ function createSandbox(io: Io, folder: string) {
   const stopSignal = new Promise<string>((resolve) => {
     stop = resolve
   })
-  let serving: Promise<unknown> = Promise.resolve()
+  /** Also those that the demo does not wait for any more once it is interrupted: they still write to the folder. */
+  const running = new Set<Promise<unknown>>()
 
   function run(name: string, args: string[], out: (text: string) => void): Promise<Command> {
     const quietIo = { ...io, env, cwd: folder, out, err: () => {}, stopSignal: () => stopSignal }
@@ -113,15 +114,16 @@ function createSandbox(io: Io, folder: string) {
     if (!command) throw new Error(`the demo has no command ${name}`)
     // Right after the subcommand, because after `--` it would not be an option.
     const json = [...args.slice(0, 1), '--json', ...args.slice(1)]
-    return prepare(command(createContext(quietIo)), quietIo).parseAsync(json, { from: 'user' })
+    const run = prepare(command(createContext(quietIo)), quietIo).parseAsync(json, { from: 'user' })
+    running.add(run)
+    return run
   }
 
   return {
     /** Starts the server and resolves with its issuer once it is listening. */
     start(): Promise<string> {
       return new Promise((resolve, reject) => {
-        serving = run('serve', [], (text) => resolve(JSON.parse(text).issuer))
-        serving.catch(reject)
+        run('serve', [], (text) => resolve(JSON.parse(text).issuer)).catch(reject)
       })
     },
     async command(name: string, ...args: string[]) {
@@ -133,7 +135,7 @@ function createSandbox(io: Io, folder: string) {
     },
     async stop() {
       stop('the end of the demo')
-      await serving
+      await Promise.allSettled(running)
     },
   }
 }
