@@ -17,6 +17,10 @@ INSERT INTO revisions (name, value) VALUES ('status', 1);
 
 INSERT INTO revisions (name, value) VALUES ('data_keys', 1);
 
+-- Grows by a million with every deletion of a client, API or role. The first revision of a new row is above it, so a row that is
+-- deleted and created again under the same name never has a revision that a writer has seen before.
+INSERT INTO revisions (name, value) VALUES ('deletions', 0);
+
 -- Names this store, once it is created; one row. The file beside the master key has the same name, so that another database, or
 -- an empty one, is not taken for this store.
 CREATE TABLE store_identity (

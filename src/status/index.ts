@@ -22,7 +22,7 @@ export interface Status {
 }
 
 /** The `status_list` claim of a token (draft-ietf-oauth-status-list §6.2). */
-export interface StatusReference {
+interface StatusReference {
   readonly uri: string
   readonly idx: number
 }

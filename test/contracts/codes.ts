@@ -183,6 +183,38 @@ export const codesContract: Contract = {
       t.equal(await store.clientSessions.insert(session({ id: 'y' }), fresh), true)
     },
 
+  'a client, an API or a role that is deleted and created again has a revision that no writer has seen':
+    async (t, store) => {
+      await signedIn(store)
+      const client = await store.clients.find('machine')
+      const user = await store.users.find('alice')
+      if (!client || !user) throw new Error('the owners are missing')
+      for (let i = 0; i < 3; i += 1)
+        await store.clients.update('machine', (one) => ({ ...one, name: `name ${i}` }))
+      const changed = await store.clients.find('machine')
+      await store.clients.delete('machine')
+      await store.clients.insert(client)
+      const again = await store.clients.find('machine')
+      t.ok((again?.revision ?? 0) > (changed?.revision ?? 0), 'the client')
+      t.equal(
+        await store.clientSessions.insert(session({ id: 'y' }), { client, user }),
+        false,
+        'a grant under way',
+      )
+      const role = { name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: 1 }
+      const api = { identifier: 'https://a.test', scopes: ['a'], accessTokenTtl: null, createdAt: 1 }
+      await store.roles.insert(role)
+      await store.apis.insert(api)
+      const roleBefore = (await store.roles.list())[0]?.revision ?? 0
+      const apiBefore = (await store.apis.list())[0]?.revision ?? 0
+      await store.roles.delete('clerk')
+      await store.apis.delete('https://a.test')
+      await store.roles.insert(role)
+      await store.apis.insert(api)
+      t.ok(((await store.roles.list())[0]?.revision ?? 0) > roleBefore, 'the role')
+      t.ok(((await store.apis.list())[0]?.revision ?? 0) > apiBefore, 'the API')
+    },
+
   'of a redemption and a revocation at the same moment, no session survives': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()

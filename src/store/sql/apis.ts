@@ -1,8 +1,8 @@
 import type { Api, ApiStore } from '../contracts/apis.ts'
 import type { New } from '../contracts/update.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
-import { registryChanged } from './revisions.ts'
-import { FIRST_REVISION, updateRow } from './update.ts'
+import { FIRST_REVISION_SQL, registryChanged, registryRowDeleted } from './revisions.ts'
+import { updateRow } from './update.ts'
 
 interface ApiRow {
   identifier: string
@@ -51,9 +51,9 @@ export function createApiStore(db: Db): ApiStore {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at, revision) VALUES ($1, $2, $3, $4)
+            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at, revision) VALUES ($1, $2, $3, ${FIRST_REVISION_SQL})
                   ON CONFLICT (identifier) DO NOTHING`,
-            params: [api.identifier, api.accessTokenTtl, api.createdAt, FIRST_REVISION],
+            params: [api.identifier, api.accessTokenTtl, api.createdAt],
             expectRows: 1,
           },
           ...insertScopes(api),
@@ -69,6 +69,7 @@ export function createApiStore(db: Db): ApiStore {
     delete(identifier) {
       return db.batch([
         { sql: 'DELETE FROM apis WHERE identifier = $1', params: [identifier], expectRows: 1 },
+        registryRowDeleted,
         registryChanged,
       ])
     },

@@ -1,9 +1,9 @@
 import type { Client, ClientStore } from '../contracts/clients.ts'
 import type { New } from '../contracts/update.ts'
 import type { Db } from '../db.ts'
-import { registryChanged } from './revisions.ts'
+import { FIRST_REVISION_SQL, registryChanged, registryRowDeleted } from './revisions.ts'
 import { revokeClientBlocks, revokeSessionIndices, statusChanged } from './status.ts'
-import { FIRST_REVISION, updateRow } from './update.ts'
+import { updateRow } from './update.ts'
 
 interface ClientRow {
   id: string
@@ -45,14 +45,13 @@ export function createClientStore(db: Db): ClientStore {
     insert(client) {
       return db.batch([
         {
-          sql: `INSERT INTO clients (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`,
+          sql: `INSERT INTO clients (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, ${FIRST_REVISION_SQL}) ON CONFLICT (id) DO NOTHING`,
           params: [
             client.id,
             client.secretHash,
             client.disabled ? 1 : 0,
             metadataOf(client),
             client.createdAt,
-            FIRST_REVISION,
           ],
           expectRows: 1,
         },
@@ -72,6 +71,7 @@ export function createClientStore(db: Db): ClientStore {
         revokeSessionIndices('client_id = $1', [id]),
         revokeClientBlocks(id),
         { sql: 'DELETE FROM clients WHERE id = $1', params: [id], expectRows: 1 },
+        registryRowDeleted,
         registryChanged,
       ])
     },

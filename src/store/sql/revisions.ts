@@ -25,6 +25,14 @@ export function createRevisionStore(db: Db): RevisionStore {
   }
 }
 
+/** The revision of a row of the registry that is inserted now: above every revision that a deleted row of its name had. */
+export const FIRST_REVISION_SQL = `(SELECT value + 1 FROM revisions WHERE name = 'deletions')`
+
+/** Must be in every batch that deletes a client, an API or a role. No row is changed a million times. */
+export const registryRowDeleted: Step = {
+  sql: `UPDATE revisions SET value = value + 1000000 WHERE name = 'deletions'`,
+}
+
 /** Must be in every batch that changes clients, APIs or roles. */
 export const registryChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`,

@@ -1,8 +1,8 @@
 import type { Role, RoleStore } from '../contracts/roles.ts'
 import type { New } from '../contracts/update.ts'
 import type { Db } from '../db.ts'
-import { registryChanged } from './revisions.ts'
-import { FIRST_REVISION, updateRow } from './update.ts'
+import { FIRST_REVISION_SQL, registryChanged, registryRowDeleted } from './revisions.ts'
+import { updateRow } from './update.ts'
 
 interface RoleRow {
   name: string
@@ -43,14 +43,8 @@ export function createRoleStore(db: Db): RoleStore {
     insert(role) {
       return db.batch([
         {
-          sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING`,
-          params: [
-            role.name,
-            role.scopes.join(' '),
-            role.requireSecondFactor ? 1 : 0,
-            role.createdAt,
-            FIRST_REVISION,
-          ],
+          sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4, ${FIRST_REVISION_SQL}) ON CONFLICT (name) DO NOTHING`,
+          params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0, role.createdAt],
           expectRows: 1,
         },
         registryChanged,
@@ -71,6 +65,7 @@ export function createRoleStore(db: Db): RoleStore {
           params: [name],
         },
         { sql: 'DELETE FROM roles WHERE name = $1', params: [name], expectRows: 1 },
+        registryRowDeleted,
         registryChanged,
       ])
     },
