@@ -165,6 +165,8 @@ t.test('SIGTERM to npm start stops the server, although npm does not forward it'
       KEYTURN_PORT: String(port),
       KEYTURN_DATABASE_URL: `sqlite:${folder.database}`,
       KEYTURN_MASTER_KEY_FILE: folder.masterKey,
+      // Not in the checkout, where the record of another test would be that of another store.
+      KEYTURN_STORE_RECORD_FILE: folder.record,
     },
     stdio: 'ignore',
   })
