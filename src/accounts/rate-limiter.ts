@@ -43,7 +43,7 @@ export const LIMITS = {
 } as const satisfies Limits
 
 /**
- * Limits of guesses at codes of six digits, three of which are correct at any time. An attacker who has the password and guesses
+ * Limits of guesses at six-digit codes. Three codes are correct at any time. An attacker who has the password and guesses
  * without a pause succeeds with a probability below 1 in 1000 a day (NIST SP 800-63B §5.2.2).
  */
 export const CODE_LIMITS = {

@@ -46,7 +46,7 @@ export const failureDetails = {
   code_expired: 'the code has expired',
   code_replayed: 'the code was used before; the session that it started was revoked',
   code_revoked: 'the code was revoked, by an administrator or because the consent was withdrawn',
-  code_guessed: 'too many wrong verifiers were sent for the code',
+  code_guessed: 'too many wrong code verifiers were sent for the code',
   redirect_uri_mismatch: '`redirect_uri` is missing, or not the one of the authorization request',
   pkce_missing: '`code_verifier` is missing',
   pkce_mismatch: '`code_verifier` does not match the challenge',

@@ -105,7 +105,7 @@ function createSandbox(io: Io, folder: string) {
   const stopSignal = new Promise<string>((resolve) => {
     stop = resolve
   })
-  /** Also those that the demo does not wait for any more once it is interrupted: they still write to the folder. */
+  /** The running commands, including those that an interrupted demo no longer waits for, because they still write to the folder. */
   const running = new Set<Promise<unknown>>()
 
   function run(name: string, args: string[], out: (text: string) => void): Promise<Command> {

@@ -96,7 +96,7 @@ async function prepare(
     const store = createStore(db)
     const active = await decryptAll(store, use.config)
     await store.status.startNewLists()
-    // A backup with an older schema is not recorded here: the first start after the restore keeps the anchor then.
+    // A backup with an older schema is not recorded here: the first start after the restore then stores the anchor.
     const isComplete = active !== null && pending === 0
     const recorded = isComplete ? await recordRestore(store, backup, use) : null
     return { ...(await summarize(db)), pending, active, recorded }

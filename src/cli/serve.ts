@@ -30,7 +30,10 @@ export const serveCommand: CommandFactory = (context) =>
   examples(
     action('serve', 'run the server')
       .addOption(bitsOption('RSA key size for a new key ring'))
-      .option('--new', 'create a new store, although the master key belongs to another store')
+      .option(
+        '--new',
+        'accept a new or different store, although the master key or the record belongs to another one',
+      )
       .action((options: ServeOptions) => serve(context, options)),
     'serve',
     'serve --bits 4096',

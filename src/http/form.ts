@@ -20,7 +20,10 @@ export interface Form {
   readonly pairs: readonly Pair[]
 }
 
-/** Reads the form of a protocol endpoint, where no parameter may be repeated. @throws {OAuthError} invalid_request */
+/**
+ * Reads the form of a protocol endpoint. Refuses repeated parameters, except those that may be repeated (RFC 8707 §2).
+ * @throws {OAuthError} invalid_request
+ */
 export function parseForm(text: string): Form {
   const pairs = readPairs(text)
   if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')

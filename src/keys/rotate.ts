@@ -118,7 +118,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
   }
 }
 
-/** Known verifiers can only lengthen the wait, because a verifier that reads through a cache is unknown. */
+/** Known verifiers can lengthen the wait but never shorten it, because there may be unknown verifiers that fetch through a cache. */
 async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
   if (options.force) return
   const now = deps.clock.now()

@@ -135,7 +135,7 @@ export async function closeBase({ auditLog, store }: Base, logger: Logger): Prom
     // The error is not thrown, because the command has done its work and the events are in the log.
     logger.error({ err: error }, 'the last audit events could not be written to the store')
   })
-  // A user who may not write the record may still run commands; the next serving node keeps the anchor.
+  // A user who may not write the record may still run commands; the next serving node stores the anchor.
   await auditLog.keepAnchor().catch(() => {})
   await store.db.close()
 }

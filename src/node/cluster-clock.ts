@@ -10,8 +10,8 @@ export interface ClusterClock {
   readonly clock: Clock
   readonly ages: Ages
   /**
-   * Lower bound on the time, for irreversible actions. After the clock has jumped ahead, it stays behind by the jump until that
-   * much time has passed on the monotonic clock, at most for a day.
+   * Lower bound on the time, for irreversible actions. After the clock has jumped ahead, this lower bound stays behind the
+   * clock by the size of the jump until that much time has passed on the monotonic clock, but for at most a day.
    */
   conservativeNow(): EpochSeconds
   /** Reads the clocks again; called by the change poller. @throws {StoreUnavailable} */

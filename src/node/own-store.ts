@@ -63,7 +63,8 @@ export function assertRecorded(name: string | null, config: Config, record: Stor
 }
 
 /**
- * Called before the ring may be created. @throws {StoreUnusable} if the store had one, or if it is not new although that was said
+ * Called before the ring may be created.
+ * @throws {StoreUnusable} if the record says that the store had a ring, or if --new was given and the store is not new
  */
 export async function assertRing(
   { ring, identity }: Pick<Store, 'ring' | 'identity'>,
@@ -91,7 +92,7 @@ export async function recordStore(
   record: StoreRecord,
   logger: Logger,
 ): Promise<void> {
-  // Another node that shares the folder and loses a draft keeps its anchor a second later.
+  // Another node that shares the folder and loses a draft stores its anchor a second later.
   if (record.file !== null) await removeDrafts(record.file).catch(() => {})
   const store = await identity.read()
   const before = record.recorded()

@@ -1,7 +1,7 @@
 /**
  * The write budget: everything that a stranger, a client or a user can cause to be stored, how it is counted, how much at most,
- * and how long it is kept. Each limit is imported from where it is enforced. A new way to cause a row is a row of this table and
- * of the table in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
+ * and how long it is kept. Each limit is imported from where it is enforced. For each new way to cause a stored row, add an
+ * entry to this table and to the one in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
  */
 import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
 import { WRITE_LIMITS, type WriteLimit, type WriteLimits } from '../accounts/write-limiter.ts'

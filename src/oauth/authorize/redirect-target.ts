@@ -24,7 +24,7 @@ export interface RedirectTarget {
   readonly client: Client
   /** Identical to a registered URI, except for the port of a loopback address (RFC 8252 §7.3). */
   readonly redirectUri: string
-  /** False if the client omitted it, which requires exactly one registered URI. The token request may then omit it too. */
+  /** False if the client omitted it, which requires exactly one registered URI. The token request must then omit it too. */
   readonly redirectUriSent: boolean
   readonly responseMode: ResponseMode
   readonly state: string | undefined

@@ -50,7 +50,7 @@ export function authorizationCode(deps: Deps): Grant {
       if (clock.now() >= code.expiresAt)
         throw invalidGrant('the code has expired', { detail: 'code_expired' })
       if (code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS) {
-        throw invalidGrant('too many wrong verifiers were sent for the code', { detail: 'code_guessed' })
+        throw invalidGrant('too many wrong code verifiers were sent for the code', { detail: 'code_guessed' })
       }
       const user = await users.find(code.userId)
       if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })

@@ -36,7 +36,7 @@ export interface AuthorizationCode {
 export interface CodeConditions {
   /** Hash of the pushed request that the code answers; consumed in the same batch. */
   readonly pushed?: string | undefined
-  /** An identifier that is claimed in the same batch, so that one code at most answers what it names. */
+  /** An identifier of the authorization request, claimed in the same batch, so that at most one code is issued for that request. */
   readonly claim?: { readonly id: string; readonly until: EpochSeconds } | undefined
   /** The stored consent that the code relies on. */
   readonly consent?: Consent | undefined
