@@ -8,6 +8,7 @@ const NEEDS: Record<string, Requirements> = {
   '/read': { scopes: ['orders:read'] },
   '/both': { scopes: ['orders:read', 'orders:admin'] },
   '/manager': { roles: ['manager'] },
+  '/manager-writes': { roles: ['manager'], scopes: ['orders:write'] },
 }
 
 t.test('a web-standard Request', (t) =>
