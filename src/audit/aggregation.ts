@@ -44,7 +44,7 @@ export const ACTOR_EVENTS: ReadonlySet<AuditEvent> = new Set([
 
 const isActor = (actor: string | undefined): boolean => /^(?:user|client):/.test(actor ?? '')
 
-interface Budget {
+export interface Budget {
   readonly burst: number
   readonly interval: Seconds
 }

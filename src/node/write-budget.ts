@@ -4,8 +4,8 @@
  * entry to this table and to the one in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
  */
 import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
-import { WRITE_LIMITS, type WriteLimit, type WriteLimits } from '../accounts/write-limiter.ts'
-import { ACTOR_BUDGET, TOTAL_BUDGET } from '../audit/aggregation.ts'
+import { WRITE_LIMITS, type WriteLimits } from '../accounts/write-limiter.ts'
+import { ACTOR_BUDGET, type Budget, TOTAL_BUDGET } from '../audit/aggregation.ts'
 import { MAX_VERIFIERS } from '../keys/known-verifiers.ts'
 import { AUTHORIZATION_CODE_TTL, MAX_CLIENT_JWT_LIFETIME, PUSHED_REQUEST_TTL } from '../oauth/lifetimes.ts'
 import { PUBLIC_LIMITS } from '../oauth/par/pushed-requests.ts'
@@ -20,7 +20,7 @@ export interface WriteBudget {
   readonly tables: readonly string[]
   readonly countedPer: 'IP prefix' | 'client' | 'user' | 'client session' | 'node'
   /** `burst` at once and one more every `interval` seconds; a number is the largest number of rows at any time. */
-  readonly limit: Pick<WriteLimit, 'burst' | 'interval'> | number
+  readonly limit: Budget | number
   /** The limit is one of `WRITE_LIMITS`, which tests reduce. */
   readonly kind?: keyof WriteLimits
   /** Rows that one event adds to all tables together. */

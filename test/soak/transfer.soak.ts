@@ -25,8 +25,8 @@ async function fill(store: Store, now: number, random: Random): Promise<void> {
     const users = Array.from({ length: Math.min(BATCH, SESSIONS / SESSIONS_PER_USER - n) }, () => random.id())
     await store.db.batch(
       users.map((id, i) => ({
-        sql: `INSERT INTO users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at)
-              VALUES ($1, $2, $3, 0, $4, 0, $5, $5)`,
+        sql: `INSERT INTO users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at, revision)
+              VALUES ($1, $2, $3, 0, $4, 0, $5, $5, 1)`,
         params: [id, `user-${n + i}`, `user-${n + i}@example.test`, alice?.passwordHash ?? '', now],
       })),
     )
