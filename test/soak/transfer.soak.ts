@@ -58,7 +58,13 @@ t.test(
       await postgres.emptyDatabase(),
       `sqlite:${join(cli.dir, 'third.db')}`,
     ] as const
-    const settings = (url: string) => ({ DATABASE_URL: url, MASTER_KEY: masterKey, DATABASE_TIMEOUT: '1m' })
+    const settings = (url: string) => ({
+      DATABASE_URL: url,
+      MASTER_KEY: masterKey,
+      DATABASE_TIMEOUT: '1m',
+      // One master key and three stores: a record names one store.
+      STORE_RECORD_FILE: 'off',
+    })
     const start = performance.now()
     const first = await testServer({ masterKey, clock, settings: settings(stores[0]) })
     await seed(first.store)
