@@ -87,7 +87,7 @@ export function asTable({ scenario, lines, otherLoad }: ScenarioReport): string 
     'p50 ms',
     'p99 ms',
     'CPU µs each',
-    otherSeries.length > 0 ? `${first?.name} is × this` : '',
+    otherSeries.length > 0 ? `${first?.name} ÷ this` : '',
   ]
   return table(columns, rows) + noiseWarning(otherLoad)
 }

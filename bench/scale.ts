@@ -374,15 +374,15 @@ export function scaleTable(lines: readonly ScaleLine[]): string {
   )
   const memory = table(
     ['engine', 'sessions', 'MB at rest', 'under load', 'after', 'start ms', 'CPU ms', 'bytes per session'],
-    lines.map((one) => [
-      one.engine,
-      one.sessions,
-      one.rss_rest_mb,
-      one.rss_load_mb,
-      one.rss_after_mb,
-      one.start_ms,
-      one.start_cpu_ms,
-      one.bytes_per_session ?? '',
+    lines.map((line) => [
+      line.engine,
+      line.sessions,
+      line.rss_rest_mb,
+      line.rss_load_mb,
+      line.rss_after_mb,
+      line.start_ms,
+      line.start_cpu_ms,
+      line.bytes_per_session ?? '',
     ]),
   )
   return `${rates}\n${memory}`

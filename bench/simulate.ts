@@ -1,6 +1,6 @@
 /**
  * `node bench/simulate.ts`: estimates the resources that an installation of a given size needs. Simulates the events of some users
- * over a few weeks, scales them to all users, and multiplies them with the cost of each operation as measured by bench/scale.ts
+ * over a few weeks, scales them to all users, and multiplies them by the cost of each operation as measured by bench/scale.ts
  * and bench/run.ts. With --write, updates the table of docs/scale.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,8 +11,8 @@ import { table } from '../src/cli/output.ts'
 /** Cost of one operation on PostgreSQL. Replace the values with measurements of your machines. */
 export const COSTS = {
   /**
-   * Processor milliseconds of a node, from bench/run.ts and bench/scale.ts. A sign-in is without argon2, which is listed
-   * separately.
+   * Processor milliseconds of a node, from bench/run.ts and bench/scale.ts. The cost of a sign-in does not include argon2, which
+   * is listed separately.
    */
   token_ms: 0.35,
   refresh_ms: 0.75,
@@ -63,7 +63,7 @@ const HOUR = 3600
 const SAMPLE_USERS = 1500
 const DAYS = 45
 /** The first month fills the store and is not measured. */
-const WARM_DAYS = 31
+const WARM_UP_DAYS = 31
 
 export interface Simulation {
   /** Events per second for each active session: on average, and in the busiest hour of the day. */
@@ -111,20 +111,20 @@ export function simulate(usage: Usage, userCount = SAMPLE_USERS, seed = 1): Simu
   const totals = { refreshes: 0, signIns: 0, started: 0, deleted: 0, remaining: 0 }
   /** Seconds, summed over all sessions in the measured time. */
   let rows = 0
-  let live = 0
+  let active = 0
   let revoked = 0
   const seconds = DAYS * DAY
-  const isMeasured = (at: number) => at >= WARM_DAYS * DAY && at < seconds
+  const isMeasured = (at: number) => at >= WARM_UP_DAYS * DAY && at < seconds
   /** Seconds of this interval that are in the measured time. */
   const overlap = (from: number, to: number) =>
-    Math.max(0, Math.min(to, seconds) - Math.max(from, WARM_DAYS * DAY))
+    Math.max(0, Math.min(to, seconds) - Math.max(from, WARM_UP_DAYS * DAY))
 
   for (let user = 0; user < userCount; user += 1) {
     let session: Session | undefined
     let at = random() * DAY
     const end = (ended: Session, when: number) => {
       const deletedAt = when + usage.retention_days * DAY
-      live += overlap(ended.startedAt, when)
+      active += overlap(ended.startedAt, when)
       rows += overlap(ended.startedAt, deletedAt)
       if (when === ended.signedOutAt) revoked += overlap(when, ended.expiresAt)
       if (deletedAt < seconds) totals.deleted += 1
@@ -169,15 +169,15 @@ export function simulate(usage: Usage, userCount = SAMPLE_USERS, seed = 1): Simu
   }
 
   // Each hour of the day is 1/24 of the measured time.
-  const busiestHour = (counts: readonly number[]) => (Math.max(...counts) * 24) / live
+  const busiestHour = (counts: readonly number[]) => (Math.max(...counts) * 24) / active
   return {
-    refreshes: totals.refreshes / live,
+    refreshes: totals.refreshes / active,
     refreshesAtPeak: busiestHour(hours.refreshes),
-    signIns: totals.signIns / live,
+    signIns: totals.signIns / active,
     signInsAtPeak: busiestHour(hours.signIns),
-    rows: rows / live,
-    statusIndices: (totals.signIns / live) * usage.absolute_ttl_days * DAY,
-    revoked: revoked / live,
+    rows: rows / active,
+    statusIndices: (totals.signIns / active) * usage.absolute_ttl_days * DAY,
+    revoked: revoked / active,
     started: totals.started,
     deleted: totals.deleted,
     remaining: totals.remaining,
@@ -264,7 +264,7 @@ export function needs(
   }
 }
 
-/** Size of a status list as served: compressed like the server does it, and in base64url. */
+/** Size of a status list as served: compressed as the server does it, and in base64url. */
 function listBytes(share: number): number {
   const random = createRandom(2)
   const bits = new Uint8Array(LIST_SIZE / 8)

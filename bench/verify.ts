@@ -148,7 +148,7 @@ export function asTable({ lines, targets }: VerifyReport): string {
   ])
   const verdicts = targets.map(
     ({ subject, comparedWith, ratio, minimum, reached }) =>
-      `${subject} is × ${ratio.toFixed(2)} of ${comparedWith} (target: ${minimum}, ${reached ? 'reached' : 'not reached'})`,
+      `${subject}: ${ratio.toFixed(2)} × ${comparedWith} (target: ${minimum}, ${reached ? 'reached' : 'not reached'})`,
   )
   return `${table(columns, rows)}\n${verdicts.join('\n')}\n`
 }

@@ -23,7 +23,7 @@ export interface WriteOptions {
 }
 
 /** Lets `write` fill a draft in a temporary folder beside `file`, and then moves the draft to `file`. */
-export async function writeWhole<T>(
+export async function writeAtomically<T>(
   file: string,
   { replace, mode = 0o600 }: WriteOptions,
   write: (draft: string) => T | Promise<T>,
@@ -49,7 +49,7 @@ export async function writeWhole<T>(
  * Creates a file that only its owner can read. A link gives it the name, so of two concurrent writers one creates the file,
  * and the other gets `EEXIST`; a file system without links is refused.
  */
-export function createWhole(file: string, text: string): void {
+export function createAtomically(file: string, text: string): void {
   // A process id would not be unique: containers that share a volume have the same ids.
   const folder = mkdtempSync(`${file}.new-`)
   try {
@@ -67,7 +67,7 @@ export function createWhole(file: string, text: string): void {
  * Replaces a file without blocking the event loop. The new file belongs to the owner of the old one, so that a command that an
  * administrator runs as root does not take it away from the server.
  */
-export async function replaceWhole(file: string, text: string): Promise<void> {
+export async function replaceAtomically(file: string, text: string): Promise<void> {
   const folder = await mkdtemp(`${file}.new-`)
   try {
     const draft = join(folder, 'draft')
@@ -88,10 +88,10 @@ export async function replaceWhole(file: string, text: string): Promise<void> {
   }
 }
 
-/** Deletes what processes have left that were killed while they replaced the file. */
+/** Deletes the drafts of processes that were killed while they replaced the file. */
 export async function removeDrafts(file: string): Promise<void> {
   const names = await readdir(dirname(file)).catch(() => [])
-  for (const name of names.filter((one) => one.startsWith(`${basename(file)}.new-`)))
+  for (const name of names.filter((entry) => entry.startsWith(`${basename(file)}.new-`)))
     await rm(join(dirname(file), name), { recursive: true, force: true })
 }
 

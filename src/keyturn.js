@@ -11,7 +11,7 @@ const FLUSH_MS = 5000
 const [major, minor] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(
-    `keyturn needs Node.js 22.18 or newer, this is ${process.versions.node}: use "npx keyturn" or "npm start" in the checkout, which bring their own.\n`,
+    `keyturn needs Node.js 22.18 or newer, this is ${process.versions.node}: use "npx keyturn" or "npm start" in the checkout, which bring their own Node.js.\n`,
   )
   process.exitCode = 2
 } else {

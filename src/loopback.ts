@@ -34,8 +34,8 @@ export function isCallableLoopbackHost(hostname: string): boolean {
 }
 
 /**
- * The host is compared as written and not as parsed, because URL parsers read 127.0.0.1 into `0x7f.1` too, and redirect URIs are
- * compared letter by letter (RFC 9700 §2.1).
+ * The host is compared as written and not as parsed, because URL parsers also read `0x7f.1` as 127.0.0.1, and redirect URIs are
+ * compared character by character (RFC 9700 §2.1).
  */
 const REDIRECT_URI = /^http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:[/?]|$)/
 
@@ -57,7 +57,7 @@ export function loopbackUriWithoutPort(uri: string): string | null {
   return (port === undefined ? origin : origin.slice(0, -port.length - 1)) + uri.slice(origin.length)
 }
 
-/** The address of a socket's peer, as Node.js writes it, on this machine; `::ffff:127.0.0.1` (RFC 4291 §2.5.5.2) too. */
+/** Whether the peer of a socket is on this machine. Its address may be written as `::ffff:127.0.0.1` (RFC 4291 §2.5.5.2). */
 export function isLoopbackAddress(address: string): boolean {
   return ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback'
 }

@@ -54,8 +54,8 @@ function stopSignal(): Promise<string> {
 const ORPHANED_MS = 250
 
 /**
- * npm sends SIGTERM to the shell between it and this process, and the shell exits without passing the signal on. All that this
- * process notices is another parent. Without this check, stopping `npm start` would leave the server running.
+ * npm sends SIGTERM to the shell between it and this process, and the shell exits without passing the signal on. This process
+ * notices only that its parent has changed. Without this check, stopping `npm start` would leave the server running.
  */
 function whenOrphaned(stop: () => void): void {
   const parent = process.ppid

@@ -21,6 +21,6 @@ function escaped(character: string): string {
 /** One line. */
 export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped)
 
-/** Text whose line feeds are meant. */
+/** Text that may contain line feeds. */
 export const printableLines = (text: string): string =>
   text.replace(UNPRINTABLE, (character) => (character === '\n' ? character : escaped(character)))

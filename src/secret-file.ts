@@ -7,7 +7,7 @@ interface SecretFile {
   readonly exposed: boolean
 }
 
-/** The file that is checked is the one that is read, even if another one gets the name in between. */
+/** The file that is checked is the one that is read, even if another file gets the name in between. */
 export function readSecretFile(file: string): SecretFile {
   const fd = openSync(file, 'r')
   try {
@@ -21,8 +21,9 @@ export function readSecretFile(file: string): SecretFile {
 export const exposedMessage = (file: string): string => `${file} can be read by others: chmod 600 ${file}`
 
 /**
- * The group of a file of another user may read it: this is how an orchestrator gives a secret of root to a process (a Kubernetes
- * volume with `fsGroup`, a file with mode 0640 and the group of the service). The process could not change the mode.
+ * If the file belongs to another user, its group may read it: this is how an orchestrator gives a process a secret that belongs to
+ * root (a Kubernetes volume with `fsGroup`, a file with mode 0640 and the group of the service). The process could not change the
+ * mode.
  */
 function isExposed({ mode, uid }: Stats): boolean {
   const isOwn = uid === process.getuid?.()

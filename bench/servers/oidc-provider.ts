@@ -1,7 +1,7 @@
 /**
  * oidc-provider, configured for JWT access tokens of one API as in its documentation, with its in-memory adapter and without a
  * log. Started by bench/run.ts. It has no password grant, so refresh tokens are created with its models. Its login page is
- * minimal and checks the password like Keyturn does.
+ * minimal and checks the password as Keyturn does.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -20,7 +20,8 @@ const orders = new Map<string, { id: string; item: string }>()
 const app = express()
 app.disable('x-powered-by')
 app.get('/health', (_request, response) => response.json({ status: 'ok' }))
-// The routes below require a valid token. It is checked before the body is read, so that no stranger's body is parsed.
+// The routes below require a valid token. It is checked before the body is read, so that the body of an unauthorized request is
+// not parsed.
 app.use(keyturnExpress({ verifier }))
 app.get('/orders', requireScope('orders:read'), (_request, response) => response.json([...orders.values()]))
 app.post('/orders', requireScope('orders:write'), express.json({ limit: '10kb' }), (request, response) => {

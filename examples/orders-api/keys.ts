@@ -9,7 +9,7 @@ const REFRESH_MS = 5 * 60_000
  */
 const CACHE_MS = 24 * 3_600_000
 
-/** Makes no request before the first token comes, so the service starts even while the issuer is down. */
+/** Makes no request before the first token arrives, so the service starts even while the issuer is down. */
 export function issuerKeys(issuer: string): JWTVerifyGetKey {
   let discovered: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined
 

@@ -25,7 +25,7 @@ export function ordersApi(url: string): OrdersApi {
       if (response.ok) return { value: (await response.json()) as T }
       // A user without any scope of this API has a token for another audience, so 401 can mean "not allowed" too.
       const forbidden = response.status === 401 || response.status === 403
-      return { error: forbidden ? 'You are not allowed to do this with orders.' : 'The orders API failed.' }
+      return { error: forbidden ? 'You do not have permission to do this.' : 'The orders API failed.' }
     } catch {
       return { error: `The orders API does not answer: is it running at ${url}?` }
     }

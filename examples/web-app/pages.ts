@@ -8,7 +8,7 @@ const SPECIAL: Record<string, string> = {
   '"': '&quot;',
   "'": '&#39;',
 }
-const escaped = (text: string) => text.replace(/[&<>"']/g, (one) => SPECIAL[one] ?? one)
+const escaped = (text: string) => text.replace(/[&<>"']/g, (character) => SPECIAL[character] ?? character)
 
 export interface User {
   readonly name: string

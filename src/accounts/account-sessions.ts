@@ -87,8 +87,8 @@ export function createAccountSessions(deps: AccountSessionsDeps): AccountSession
       revokeClientSessions({ userId, id }, 'ended by the user', requestInfo),
 
     async withdrawConsent(userId, clientId, requestInfo) {
-      // The consent is deleted first: with it, new sessions could start without asking the user. The sessions are revoked even if
-      // there is none, so that a withdrawal that failed half way can be repeated, and consent that was not stored can be withdrawn.
+      // The consent is deleted first: with it, new sessions could start without asking the user. The sessions are revoked even if no
+      // consent is stored: an earlier withdrawal may have failed half way, or the user may have given consent without storing it.
       const deleted = await consents.delete(userId, clientId)
       if (deleted) audit('consent.withdrawn', { ...auditFields(userId, requestInfo), client_id: clientId })
       const revoked = await revokeClientSessions({ userId, clientId }, 'consent withdrawn', requestInfo)

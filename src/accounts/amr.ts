@@ -1,6 +1,6 @@
 /**
- * How a user signed in, in the words of tokens: `amr` (RFC 8176 §2) and the `acr` that follows from it. Pure. Must not know how a
- * proof is verified.
+ * How a user signed in, as tokens state it: `amr` (RFC 8176 §2) and the `acr` that follows from it. Pure. Must not know how a proof
+ * is verified.
  */
 
 /** A factor that the user has proven at sign-in. */

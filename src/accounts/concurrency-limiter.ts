@@ -49,14 +49,15 @@ export interface ConcurrencyLimiter {
 }
 
 export interface ConcurrencyLimits {
-  /** How many tasks run at once. */
+  /** How many tasks may run at once. */
   readonly running: number
-  /** How many tasks of each kind wait: this many from known locations, and this many from others. */
+  /** How many tasks of each kind may wait: this many from known locations, and this many from others. */
   readonly waiting: number
 }
 
 /**
- * If both queues wait, every fourth turn goes to a location that is not known, so that known locations cannot block all others.
+ * If tasks wait in both queues, every fourth turn goes to a location that is not known, so that known locations cannot block all
+ * others.
  */
 const UNKNOWN_TURN_INTERVAL = 4
 
@@ -74,14 +75,14 @@ interface KindQueue {
 function createKindQueue(capacity: number): KindQueue {
   const known = createFairQueue<WaitingTask>(capacity)
   const unknown = createFairQueue<WaitingTask>(capacity)
-  let waitForSlot = 0
+  let turn = 0
   return {
     known,
     unknown,
     next() {
       if (known.size === 0 || unknown.size === 0) return known.shift() ?? unknown.shift()
-      waitForSlot = (waitForSlot + 1) % UNKNOWN_TURN_INTERVAL
-      return waitForSlot === 0 ? unknown.shift() : known.shift()
+      turn = (turn + 1) % UNKNOWN_TURN_INTERVAL
+      return turn === 0 ? unknown.shift() : known.shift()
     },
   }
 }

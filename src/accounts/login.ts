@@ -20,7 +20,7 @@ interface Credentials {
 export type LoginOutcome =
   /** The password is correct and the account is enabled. `user` has the hash of that password. */
   | { readonly ok: true; readonly user: User }
-  /** `detail` is for the audit trail only. The response and its timing are equal for all of them. */
+  /** `detail` is for the audit trail only. The response and its timing do not depend on it. */
   | { readonly ok: false; readonly detail: 'unknown_user' | 'wrong_password' | 'user_disabled' }
 
 /**
@@ -88,9 +88,9 @@ export function createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, 
   }
 }
 
-function outcomeOf(user: User | null, passwordIsRight: boolean): LoginOutcome {
+function outcomeOf(user: User | null, passwordIsCorrect: boolean): LoginOutcome {
   if (!user) return { ok: false, detail: 'unknown_user' }
-  // The password is checked first: that an account is disabled is reported only for a correct password.
-  if (!passwordIsRight) return { ok: false, detail: 'wrong_password' }
+  // The password is checked first, so `user_disabled` in the audit trail means that the password was correct.
+  if (!passwordIsCorrect) return { ok: false, detail: 'wrong_password' }
   return user.disabled ? { ok: false, detail: 'user_disabled' } : { ok: true, user }
 }

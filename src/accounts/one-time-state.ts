@@ -23,7 +23,7 @@ interface OneTimeValue {
 
 export interface OneTimeState {
   create(step: Step, userId: string | null, value: string): string
-  /** null if Keyturn did not issue the state for this step and user, or if it has expired. */
+  /** null if Keyturn did not create the state for this step and user, or if it has expired. */
   read(step: Step, userId: string | null, encrypted: string): OneTimeValue | null
 }
 

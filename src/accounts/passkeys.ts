@@ -58,8 +58,8 @@ export interface PasskeyProof {
   readonly backedUp: boolean
 }
 
-/** `stale`: the challenge has expired or was used. `copied`: the counter did not grow, so the passkey may have been cloned. */
-type PasskeyRefusal = 'stale' | 'unknown' | 'invalid' | 'copied'
+/** `expired`: the challenge has expired or was used. `cloned`: the counter did not grow, so there may be a copy of the passkey. */
+type PasskeyRefusal = 'expired' | 'unknown' | 'invalid' | 'cloned'
 export type PasskeyVerdict =
   | { readonly proof: PasskeyProof }
   | { readonly refused: PasskeyRefusal; readonly userId: string | null }
@@ -160,17 +160,17 @@ export function createPasskeys({
     async finishAuthentication(credentialJson, challenge, userId) {
       const refuse = (refused: PasskeyRefusal, ownerId = userId) => ({ refused, userId: ownerId })
       const state = oneTimeState.read('passkey-sign-in', userId, challenge)
-      if (!state) return refuse('stale')
+      if (!state) return refuse('expired')
       const response = parseAuthentication(credentialJson)
       if (!response) return refuse('invalid')
       const passkey = await factors.findPasskey(response.id)
       if (!passkey || !belongsTo(passkey, response, userId)) return refuse('unknown')
       const authentication = await verifyAuthentication(passkey, response, state.value, userId === null)
       if (!authentication) return refuse('invalid', passkey.userId)
-      if (!(await state.consume(passkey.userId))) return refuse('stale', passkey.userId)
+      if (!(await state.consume(passkey.userId))) return refuse('expired', passkey.userId)
       const { counter, userVerified, backedUp } = authentication
       const passkeyUse = { id: passkey.id, userId: passkey.userId, counter, backedUp }
-      if (!(await factors.recordPasskeyUse(passkeyUse, clock.now()))) return refuse('copied', passkey.userId)
+      if (!(await factors.recordPasskeyUse(passkeyUse, clock.now()))) return refuse('cloned', passkey.userId)
       return { proof: { userId: passkey.userId, passkeyId: passkey.id, userVerified, backedUp } }
     },
   }

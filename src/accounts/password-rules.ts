@@ -1,6 +1,6 @@
 /**
  * Which new passwords are accepted (NIST SP 800-63B §3.1.1.2): long enough, not one of the most common, and not made of the user's
- * name; no rules about kinds of characters. The one rule for passwords that users or administrators set.
+ * name; there are no rules about kinds of characters. Applies to every password that a user or an administrator sets.
  */
 import { MAX_PASSWORD_LENGTH } from './password.ts'
 
@@ -37,9 +37,9 @@ export function createPasswordRules({ minPasswordLength, brandName }: PasswordRu
       if (password.length > MAX_PASSWORD_LENGTH) return 'long'
       const text = canonical(password)
       if ((await commonPasswords()).has(text)) return 'common'
-      const words = [username, name ?? '', email ?? '', brandName].flatMap((one) => [
-        canonical(one),
-        ...canonical(one).split(/[^\p{L}\p{N}]+/u),
+      const words = [username, name ?? '', email ?? '', brandName].flatMap((value) => [
+        canonical(value),
+        ...canonical(value).split(/[^\p{L}\p{N}]+/u),
       ])
       return withoutWords(text, words).length < minPasswordLength ? 'personal' : null
     },

@@ -64,7 +64,7 @@ function digestOf(dataKey: DataKey, userId: string, code: string): string {
   return createHmac('sha256', key).update(`${userId}.${code}`).digest('base64url')
 }
 
-/** Tolerates typing: any case, spaces and dashes, O for 0, I and L for 1. null if the text is not a code. */
+/** Accepts any case, spaces and dashes, O for 0, and I and L for 1. null if the text is not a code. */
 function parseCode(entered: string): string | null {
   const code = entered
     .normalize('NFKC')

@@ -214,8 +214,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
         audit('factor.failed', { ...failed, reason: 'rate_limited' })
         throw new RateLimited(retryAfter)
       }
-      const right = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))
-      if (!right) {
+      const correct = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))
+      if (!correct) {
         audit('factor.failed', { ...failed, reason: 'wrong or used' })
         return null
       }

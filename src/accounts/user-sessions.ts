@@ -168,7 +168,7 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
 
     end,
 
-    endAll: endAll,
+    endAll,
 
     async endAllExceptCurrent({ userSession }, user, reason, requestInfo) {
       const actor = `user:${user.id}`

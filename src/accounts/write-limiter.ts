@@ -13,13 +13,13 @@ export interface WriteLimit {
 
 /** Normal use never reaches these limits. They keep a client that loops from filling the disk. */
 export const WRITE_LIMITS = {
-  /** Logins of one user, with a password and by the password grant. Each begins a session and adds rows to the audit log. */
+  /** Logins of one user, on the login page and with the password grant. Each begins a session and adds rows to the audit log. */
   login: { burst: 5000, interval: 10 },
   /** Sign-ins with a passkey, and second factors that one user sets up. */
   factorStep: { burst: 1000, interval: 10 },
   /** Authorization codes for one user. Each can begin a client session. */
   code: { burst: 2000, interval: 10 },
-  /** Revocations of single access tokens of one client session. The next one ends the session. */
+  /** Revocations of single access tokens of one client session. A revocation beyond this limit ends the session. */
   sessionRevocation: { burst: 20, interval: 3600 },
   /** Access tokens without a session that one client revokes. */
   revocation: { burst: 10_000, interval: 1 },

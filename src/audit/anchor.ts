@@ -1,6 +1,6 @@
 /**
- * How far the log has come, as it is known outside the database. A copy of the whole database from yesterday has a log that
- * verifies, so nothing inside the database can tell that it is old. Must not know where anchors are kept.
+ * The end of the audit log, as it is known outside the database. The log in a copy of the whole database from yesterday verifies,
+ * so nothing inside the database can show that the copy is old. Must not know where anchors are kept.
  */
 import type { AuditRow } from '../store/contracts/audit.ts'
 import type { EpochSeconds } from '../system.ts'
@@ -9,7 +9,7 @@ import type { EpochSeconds } from '../system.ts'
 export type Anchor = Pick<AuditRow, 'seq' | 'hash'>
 
 export interface KeptAnchor extends Anchor {
-  /** When an administrator had last accepted the log as it was found; 0: never. */
+  /** When an administrator last accepted the log as it was found; 0 if never. */
   readonly acceptedAt: EpochSeconds
 }
 
@@ -22,6 +22,6 @@ export interface AnchorKeeper {
 
 export const noAnchorKeeper: AnchorKeeper = { read: () => null, advance: async () => {} }
 
-/** After an acceptance the log may be shorter, so the time of the acceptance counts first. */
+/** After an acceptance the log may be shorter, so the times of acceptance are compared first. */
 export const isLater = (one: KeptAnchor, other: KeptAnchor): boolean =>
   one.acceptedAt > other.acceptedAt || (one.acceptedAt === other.acceptedAt && one.seq > other.seq)

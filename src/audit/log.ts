@@ -1,7 +1,7 @@
 /**
- * The copy of the audit log in the store. Events go into a queue, and small batches are written in the background, each with a
- * compare-and-swap of the head, which serializes the nodes. No request waits for a write. Must not know what an event means, or
- * write log lines for events.
+ * The audit log: the copy of the audit trail in the store. Events go into a queue, and small batches are written in the background,
+ * each with a compare-and-swap of the head, which serializes the nodes. No request waits for a write. Must not know what an event
+ * means, or write log lines for events.
  */
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
@@ -70,7 +70,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   /** Last rows of earlier attempts at this batch. After a lost connection, any of them may have been stored. */
   let possibleEnds: Anchor[] = []
   let cached: LogState | undefined
-  /** The newest row that this process, or the store record, knows of an intact log. */
+  /** The newest row of an intact log that this process or the store record knows. */
   let newest: KeptAnchor | undefined
   /** The anchor that this process has kept outside the database. */
   let kept: KeptAnchor | undefined
@@ -97,7 +97,8 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     }
   }
 
-  async function requireKeys(): Promise<AuditKeys | null> {
+  /** null if the store has no keys yet. @throws {Error} if it has keys, but the master key is missing */
+  async function loadKeys(): Promise<AuditKeys | null> {
     const keys = await deps.keys()
     if (!keys && (await deps.hasRing())) throw new Error('the master key is missing')
     return keys
@@ -130,7 +131,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       if (!cached && (await findStored(rows, possibleEnds))) return
       // Each attempt loads the keys again: a rotation of the master key may have moved the head, and then another data key signs.
-      const keys = await requireKeys()
+      const keys = await loadKeys()
       const { head, last, intact } = cached ?? (await inspect(keys))
       const newRows: AuditRow[] = []
       for (const entry of batch) newRows.push(createRow(newRows.at(-1) ?? last, entry))
@@ -208,12 +209,12 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
 
     check: () =>
       enqueue(async () => {
-        cached = await inspect(await requireKeys())
+        cached = await inspect(await loadKeys())
       }),
 
     signUnsigned: () =>
       enqueue(async () => {
-        const keys = await requireKeys()
+        const keys = await loadKeys()
         const { head } = await rows.state()
         // With a ring, an unsigned head means that someone has tampered with it.
         if (!keys || !head || head.mac !== null || (await deps.hasRing())) return
@@ -226,7 +227,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       enqueue(async () => {
         newest ??= anchor.read() ?? undefined
         for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-          const keys = await requireKeys()
+          const keys = await loadKeys()
           if (!keys) throw new Error('the store has no keys yet, so there is nothing to accept')
           if (await acceptOnce(keys, entry)) return
         }
@@ -235,7 +236,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
 
     signedWith: (keys) =>
       enqueue(async () => {
-        const { head, intact } = await inspect(await requireKeys())
+        const { head, intact } = await inspect(await loadKeys())
         cached = undefined
         return intact ? { expected: head, head: signHead(keys, head) } : null
       }),
@@ -250,7 +251,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     prune: (before, limit) =>
       enqueue(async () => {
         for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-          const keys = await requireKeys()
+          const keys = await loadKeys()
           const { head, intact } = await inspect(keys)
           // A log that was tampered with is evidence and is not pruned.
           if (!intact) return 0

@@ -18,7 +18,7 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let stopped = false
   let checked = false
   let failing = false
-  let unkept = false
+  let anchorFailing = false
   /** The anchor is kept at most once a second, because each write flushes a file to disk. */
   let keptAt: EpochSeconds = 0
   let anchoredAt: EpochSeconds = clock.now()
@@ -51,16 +51,16 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
     keptAt = now
     try {
       await log.keepAnchor()
-      if (unkept) logger.info('the end of the audit log is kept outside the database again')
-      unkept = false
+      if (anchorFailing) logger.info('the end of the audit log is kept outside the database again')
+      anchorFailing = false
     } catch (error) {
-      if (!unkept) {
+      if (!anchorFailing) {
         logger.warn(
           { err: error },
           'the end of the audit log cannot be kept outside the database: set KEYTURN_STORE_RECORD_FILE',
         )
       }
-      unkept = true
+      anchorFailing = true
     }
   }
 

@@ -41,7 +41,7 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
 
   /**
    * Reads the state of the log, and checks whether a Keyturn node has written it.
-   * @param newest the newest row that this process, or the store record, knows of an intact log
+   * @param newest the newest row of an intact log that this process or the store record knows
    */
   async function inspect(keys: AuditKeys | null, newest: KeptAnchor | undefined): Promise<LogState> {
     // Asked before the head is read: the head is signed before the ring is created, so with a ring no head is unsigned.
@@ -51,7 +51,7 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
     const problem =
       (await findSignatureProblem(keys, head, mustBeSigned)) ?? (await findProblem(head, lastSeq, newest))
     if (problem) reportProblem(problem, head, newest)
-    // An administrator has accepted the log: the same problem is reported if it comes back.
+    // An administrator has accepted the log, so the same problem is reported again if it comes back.
     else reported.clear()
     return { head, last: { seq: Math.max(head.seq, lastSeq), hash: head.hash }, intact: problem === null }
   }

@@ -1,4 +1,4 @@
-/** Verifies the whole audit log and returns what does not fit. Must not change anything. */
+/** Verifies the whole audit log, and describes what is missing or was changed. Must not change anything. */
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
 import type { Anchor, KeptAnchor } from './anchor.ts'
 import { type AuditKeys, hashRow, signatureOf } from './chain.ts'
@@ -104,10 +104,10 @@ async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Pr
   }
 
   function checkKept(head: AuditHead, { anchor: { seq, hash, acceptedAt }, file }: Kept): void {
-    // Accepted since: the log may have gone back, and the acceptance is in it.
+    // The log was accepted after this anchor was kept, so its end may have moved back. The acceptance is an event of the log.
     if (head.acceptedAt > acceptedAt) return
     if (head.acceptedAt < acceptedAt) {
-      report(`the log is from before the acceptance that ${file} knows: an older copy was put back`)
+      report(`the log is from before the acceptance that ${file} records: an older copy was put back`)
     } else if (seq >= base.seq && anchored.get(seq) !== hash) {
       report(
         seq > end
@@ -121,7 +121,7 @@ async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Pr
     const signature = signatureOf(keys, head)
     if (signature.by === 'newest') return true
     if (signature.by === 'older') {
-      const state = signature.invalidated ? 'was invalidated by master-key rotate' : 'signs no longer'
+      const state = signature.invalidated ? 'was invalidated by master-key rotate' : 'no longer signs'
       report(
         `the head has a MAC of data key ${signature.dataKey}, which ${state}: an older head was put back, or someone with an older master key wrote it`,
       )

@@ -185,7 +185,7 @@ function remove(context: Context, identifier: string, options: Json): Promise<vo
       client.introspects.includes(identifier),
     )
     for (const client of introspecting)
-      context.note(`client ${client.id} can no longer introspect its tokens`)
+      context.note(`client ${client.id} can no longer introspect the tokens of ${identifier}`)
     context.print(options, { deleted: identifier }, `deleted ${identifier}`)
   })
 }

@@ -44,10 +44,10 @@ export const auditCommand: CommandFactory = (context) =>
       )
       .addCommand(
         examples(
-          action('accept', 'accept the log as it is found, after audit verify has found something')
+          action('accept', 'accept the log as it is, after audit verify has reported findings')
             .requiredOption('--reason <text>', 'what happened; it is kept in the log', reasonOption)
             .action((options: Json & { reason: string }) => accept(context, options)),
-          'audit accept --reason "restored the backup of monday"',
+          'audit accept --reason "restored the backup from Monday"',
         ),
       ),
     'audit --since 1h --user alice',

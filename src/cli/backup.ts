@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { sameFile, writeWhole } from '../durable-file.ts'
+import { sameFile, writeAtomically } from '../durable-file.ts'
 import { StoreMissing } from '../store/db.ts'
 import {
   assertIntegrity,
@@ -22,7 +22,7 @@ export interface FileOptions extends Json {
 export const backupCommand: CommandFactory = (context) =>
   examples(
     action('backup', 'copy the database to a file, while the server is running; keys stay encrypted')
-      .argument('<file>', 'backup file, created readable by its owner only')
+      .argument('<file>', 'backup file, which only its owner will be able to read')
       .option('--force', 'overwrite an existing file')
       .action((file: string, options: FileOptions) => backup(context, file, options)),
     'backup /backups/keyturn-monday.db',
@@ -39,7 +39,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
     throw new CommandError(`${target} is the database itself`)
   }
   if (context.io.errIsTerminal) context.io.err('copying …')
-  const summary = await writeWhole(target, { replace: options.force === true }, async (draft) => {
+  const summary = await writeAtomically(target, { replace: options.force === true }, async (draft) => {
     copyDatabase(source, draft)
     assertIntegrity(draft, 'the copy')
     return summaryOf(draft)

@@ -120,8 +120,8 @@ function applyOptions(
   options: ClientOptions,
   keys: Partial<Pick<Client, 'jwks' | 'jwksUri'>>,
 ): New<Client> {
-  // New keys change the authentication method only if the client had none: one that has keys and authenticates in another way
-  // uses them for signed requests.
+  // Only the first keys of a client change its authentication method: a client that has keys and authenticates in another way uses
+  // them for signed requests.
   const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
   const given = {
     name: options.name,

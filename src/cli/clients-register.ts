@@ -67,7 +67,7 @@ export function updateClient(context: Context, id: string, options: ClientOption
     await checkClient(base, withOptions(await findClient(base, id)), options)
     const suppliedHash = await userSuppliedHash(context, options)
     let secret: string | undefined
-    // Only what the options say is applied: while the secret was read, another administrator may have changed the client.
+    // Only what the options say is applied: another administrator may have changed the client while the secret was being entered.
     const outcome = await base.store.clients.update(id, async (current) => {
       const draft = withOptions(current)
       await checkClient(base, draft, options)

@@ -106,7 +106,7 @@ export function createContext(given: Io): Context {
   }
 }
 
-/** A user who may not read the keys folder can still run the commands that need no key. */
+/** An operator who may not read the keys folder can still run the commands that need no key. */
 async function assertOwnStore({ store, config, record }: Base): Promise<void> {
   try {
     record.recorded()

@@ -119,7 +119,7 @@ function checkClock(now: EpochSeconds): readonly [string] {
 }
 
 async function checkRecord(db: Db, config: Config, record: StoreRecord): Promise<readonly [string]> {
-  if (record.file === null) return ['off: nothing outside the database tells whether it is the right one']
+  if (record.file === null) return ['off: nothing outside the database shows whether it is the right one']
   const recorded = record.recorded()
   if (!recorded) return [`${record.file} will be created when the server starts`]
   assertRecorded(await createStore(db).identity.read(), config, record)

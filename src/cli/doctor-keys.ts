@@ -5,7 +5,7 @@ import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
 import { createMasterKeys, type MasterKeys } from '../keys/master-keys.ts'
 import { activeKey, nextKey } from '../keys/ring.ts'
 import { oldDataKeys } from '../keys/rotate-master-key.ts'
-import { decryptTested } from '../keys/self-test.ts'
+import { decryptAndTest } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore } from '../store/index.ts'
@@ -32,7 +32,7 @@ export async function checkKeys(
     )
   }
   for (const key of [activeKey(ring), nextKey(ring)]) {
-    await decryptTested(key, masterKeys)
+    await decryptAndTest(key, masterKeys)
   }
   const leftover = ring.keys.filter(
     ({ state, encryptedPrivateKey }) => state !== 'active' && state !== 'next' && encryptedPrivateKey,

@@ -62,7 +62,8 @@ async function checkServerDurability(db: Db): Promise<readonly [string]> {
 }
 
 export async function checkIntegrity(db: Db, config: Config): Promise<readonly [string]> {
-  if (isPostgres(config.databaseUrl)) return ['not checked: use data checksums and pg_amcheck of PostgreSQL']
+  if (isPostgres(config.databaseUrl))
+    return ['not checked: use the data checksums and pg_amcheck of PostgreSQL']
   const [first, ...more] = await pragma(db, 'integrity_check')
   const broken = await db.query('PRAGMA foreign_key_check')
   if (first !== 'ok') {

@@ -1,7 +1,7 @@
 /** `clients create --env <file>`: the credentials of a new client in a file for a shell or for `node --env-file`. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { writeWhole } from '../durable-file.ts'
+import { writeAtomically } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
 import { CommandError, type Context } from './context.ts'
 
@@ -31,7 +31,7 @@ export function newEnvFile({ io }: Context, name: string): EnvFile {
       let registered = false
       try {
         // The draft can be read only by its owner, from its first byte on.
-        await writeWhole(path, { replace: false }, async (draft) => {
+        await writeAtomically(path, { replace: false }, async (draft) => {
           writeFileSync(draft, lines(credentials))
           await register()
           registered = true

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { writeWhole } from '../durable-file.ts'
+import { writeAtomically } from '../durable-file.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
 import { openServer, type Server } from '../node/server.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
@@ -59,7 +59,7 @@ async function write(folder: string, server: Server): Promise<StaticFile[]> {
 async function writeIfChanged(file: string, body: string): Promise<void> {
   if ((await readFile(file, 'utf8').catch(() => undefined)) === body) return
   await mkdir(dirname(file), { recursive: true })
-  await writeWhole(file, { replace: true, mode: 0o666 }, (draft) => writeFile(draft, body))
+  await writeAtomically(file, { replace: true, mode: 0o666 }, (draft) => writeFile(draft, body))
 }
 
 /** Deletes the lists that no unexpired token refers to. */

@@ -11,7 +11,7 @@ export interface Io {
   /** Writes to standard error: everything else. */
   err(text: string): void
   readonly errIsTerminal: boolean
-  /** True if the user can be prompted. */
+  /** True if the operator can be prompted. */
   readonly interactive: boolean
   /** Prompts for a value without echoing it, e.g. a password. Requires `interactive`. */
   askSecret(question: string): Promise<string>

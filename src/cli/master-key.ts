@@ -114,7 +114,7 @@ function assertNoOldKeyFile({ keysDir }: Config): void {
   const old = readMasterKey(keysDir, 'old')
   if (!old || readMasterKey(keysDir)?.equals(old)) return
   throw new CommandError(
-    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: store it with the older backups, or delete it`,
+    `${masterKeyFile(keysDir, 'old')} is left over from the previous rotation: store it with the older backups, or delete it`,
   )
 }
 

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import { noAnchorKeeper } from '../audit/anchor.ts'
 import { createAuditTrail } from '../audit/index.ts'
 import type { Config } from '../config/load.ts'
-import { sameFile, writeWhole } from '../durable-file.ts'
+import { sameFile, writeAtomically } from '../durable-file.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import { decryptDataKey } from '../keys/data-keys.ts'
 import { DecryptionError } from '../keys/encryption.ts'
@@ -52,16 +52,16 @@ async function restore(context: Context, backup: string, options: FileOptions): 
   try {
     let aside: string | null = null
     const record = createStoreRecord(config)
-    const { recorded, ...summary } = await writeWhole(target, { replace: exists }, async (draft) => {
+    const { recorded, ...summary } = await writeAtomically(target, { replace: exists }, async (draft) => {
       copyFileSync(backup, draft)
       // If the database was copied with another tool, part of its data may be in the write-ahead log.
       if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)
       assertIntegrity(draft, backup)
-      const summary = await prepare(draft, backup, { context, config, record })
+      const summary = await prepareDraft(draft, backup, { context, config, record })
       if (exists) aside = moveAside(target)
       return summary
     })
-    await keepRecord(context, record, recorded)
+    await updateRecord(context, record, recorded)
     const value = { database: target, ...summary, put_aside: aside }
     const lines = [`${target}: ${summaryText(summary)}`]
     if (aside !== null) lines.push(`The previous database is now ${aside}`)
@@ -83,10 +83,10 @@ function lockDatabase(target: string): Reader | null {
 }
 
 /** Checks the copy of the backup completely, before the existing database is touched. */
-async function prepare(
+async function prepareDraft(
   draft: string,
   backup: string,
-  use: { readonly context: Context; readonly config: Config; readonly record: StoreRecord },
+  deps: { readonly context: Context; readonly config: Config; readonly record: StoreRecord },
 ): Promise<Summary & { pending: number; active: string | null; recorded: RecordedStore | null }> {
   const db = openDb(`sqlite:${draft}`)
   try {
@@ -94,11 +94,11 @@ async function prepare(
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
     if (isEmpty(steps)) throw new CommandError(`${backup} is not a backup of Keyturn`)
     const store = createStore(db)
-    const active = await decryptAll(store, use.config)
+    const active = await decryptAll(store, deps.config)
     await store.status.startNewLists()
     // A backup with an older schema is not recorded here: the first start after the restore then stores the anchor.
     const isComplete = active !== null && pending === 0
-    const recorded = isComplete ? await recordRestore(store, backup, use) : null
+    const recorded = isComplete ? await recordRestore(store, backup, deps) : null
     return { ...(await summarize(db)), pending, active, recorded }
   } finally {
     await db.close()
@@ -107,12 +107,12 @@ async function prepare(
 
 /**
  * The audit log goes back to the time of the backup, and this command is how an administrator says so: the event names the row
- * that the log had reached, and the log counts as accepted. A log that is not sound in the backup stays so.
+ * that the log had reached, and the log counts as accepted. A log that is not intact in the backup does not become intact.
  */
 async function recordRestore(
   store: Store,
   backup: string,
-  { context, config, record }: Parameters<typeof prepare>[2],
+  { context, config, record }: Parameters<typeof prepareDraft>[2],
 ): Promise<RecordedStore | null> {
   const before = readOrNull(record)
   const { audit, auditLog } = createAuditTrail({
@@ -136,7 +136,7 @@ async function recordRestore(
   return { store: name, audit: { seq, hash, acceptedAt } }
 }
 
-/** A record that is damaged does not keep an administrator from restoring. */
+/** null also if the record is damaged: that must not prevent a restore. */
 function readOrNull(record: StoreRecord): RecordedStore | null {
   try {
     return record.recorded()
@@ -145,7 +145,7 @@ function readOrNull(record: StoreRecord): RecordedStore | null {
   }
 }
 
-async function keepRecord(
+async function updateRecord(
   context: Context,
   record: StoreRecord,
   recorded: RecordedStore | null,
@@ -190,9 +190,9 @@ async function decryptAll({ ring, dataKeys }: Store, config: Config): Promise<st
 }
 
 /**
- * Gives the old database a second name; the restored one then replaces the first. So there is a database at every moment, and
- * a server that starts meanwhile does not create an empty one. Side files of SQLite are renamed too, or SQLite would apply
- * them to the restored database.
+ * Gives the old database a second name. The restored database then takes over the first name, so there is a database under that
+ * name at every moment, and a server that starts meanwhile does not create an empty one. Side files of SQLite are renamed too, or
+ * SQLite would apply them to the restored database.
  */
 function moveAside(target: string): string {
   const stamp = new Date(statSync(target).mtimeMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')

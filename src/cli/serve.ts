@@ -32,7 +32,7 @@ export const serveCommand: CommandFactory = (context) =>
       .addOption(bitsOption('RSA key size for a new key ring'))
       .option(
         '--new',
-        'accept a new or different store, although the master key or the record belongs to another one',
+        'accept a new or different store, even if the master key or the store record belongs to another one',
       )
       .action((options: ServeOptions) => serve(context, options)),
     'serve',
@@ -97,7 +97,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   system.logger.info('stopped')
 }
 
-/** Opens the store if it is the one that belongs to the master key, or creates it if nothing says that there was one. */
+/** Opens the store that belongs to the master key, or creates a store if nothing indicates that there was one. */
 async function openOwnBase(config: Config, system: System, isNew: boolean): Promise<Base> {
   const record = createStoreRecord(config)
   const mode = openingFor(config, record, isNew)
@@ -229,7 +229,7 @@ async function printStartup(
   context.print(options, value, lines.join('\n'))
 }
 
-/** The first three commands for a new user. A test runs them. */
+/** The first three commands for a new operator. A test runs them. */
 function firstCommands(url: string): string[] {
   return [
     '  npx keyturn apis create https://orders.example --scope orders:read',

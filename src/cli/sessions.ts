@@ -76,9 +76,9 @@ async function createFilter(base: Base, options: FilterOptions): Promise<ClientS
   return filter
 }
 
-function stateOf(session: ClientSession, now: EpochSeconds): 'live' | 'expired' | 'revoked' {
+function stateOf(session: ClientSession, now: EpochSeconds): 'active' | 'expired' | 'revoked' {
   if (session.revokedAt !== null) return 'revoked'
-  return now >= session.expiresAt || now >= session.idleExpiresAt ? 'expired' : 'live'
+  return now >= session.expiresAt || now >= session.idleExpiresAt ? 'expired' : 'active'
 }
 
 function list(context: Context, options: FilterOptions): Promise<void> {

@@ -87,10 +87,10 @@ function report(
   to: string,
   tables: readonly TransferredTable[],
 ): void {
-  const rows = tables.reduce((sum, one) => sum + one.rows, 0)
+  const rows = tables.reduce((sum, copied) => sum + copied.rows, 0)
   const grid = table(
     ['TABLE', 'ROWS', 'CHECKSUM (EQUAL ON BOTH SIDES)'],
-    tables.map((one) => [one.table, one.rows, one.checksum]),
+    tables.map((copied) => [copied.table, copied.rows, copied.checksum]),
   )
   const text = [
     grid,

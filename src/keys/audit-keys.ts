@@ -29,7 +29,10 @@ export function auditKeys(
   }
 }
 
-/** @param keys newest first, also those that were invalidated @param invalidated their numbers */
+/**
+ * @param keys newest first, including those that were invalidated
+ * @param invalidated numbers of the invalidated keys
+ */
 export function createAuditKeys(keys: readonly DataKey[], invalidated: readonly number[] = []): AuditKeys {
   const macs = createMacs(fixedDataKeys(...keys), 'keyturn/audit-head/v1')
   return {

@@ -52,7 +52,7 @@ export interface Cipher {
   decrypt(context: string, ciphertext: string): string
 }
 
-/** Words of error messages: the name of the encrypted value (its context follows) and of the key (its id follows). */
+/** What error messages call the encrypted value, which is followed by its context, and the key, which is followed by its id. */
 export interface CipherNames {
   readonly value: string
   readonly keyName: 'the master key' | 'the data key'

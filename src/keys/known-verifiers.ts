@@ -1,7 +1,6 @@
 /**
- * Records which JWKS each known verifier has fetched last. A rotation waits for verifiers that are behind. This can only make a
- * rotation later, because a verifier that reads the JWKS through a cache is unknown. Must not know HTTP except for the text
- * of one header.
+ * Records which JWKS each known verifier has fetched last. A rotation waits for verifiers that are behind. This can only delay a
+ * rotation, because a verifier that reads the JWKS through a cache is unknown. Must not know HTTP except for the text of one header.
  */
 import type { Ring } from '../store/contracts/ring.ts'
 import type { KnownVerifier, VerifierStore } from '../store/contracts/verifiers.ts'
@@ -40,7 +39,7 @@ export async function createKnownVerifiers(deps: KnownVerifiersDeps): Promise<Kn
   const { verifiers, clock, logger } = deps
   let names = new Set(await verifiers.expected())
   let readAt = clock.now()
-  /** What was stored and what will be, by name and instance. */
+  /** The verifiers that are stored or will be, by name and instance. */
   const seen = new Map<string, KnownVerifier>()
   let pending = new Map<string, KnownVerifier>()
 
@@ -90,8 +89,8 @@ export async function createKnownVerifiers(deps: KnownVerifiersDeps): Promise<Kn
 
 /**
  * The expected verifiers that may not have the next key, because they were last given a ring without it. Anyone can send the
- * header, so rotations wait only for names that an administrator expects. After the longest time that a JWKS is cached, a
- * verifier that has not asked again holds none.
+ * header, so rotations wait only for names that an administrator expects. A verifier that last fetched the JWKS longer ago than
+ * `verifierCache` has no cached JWKS, so it is not behind.
  */
 export async function behind(
   verifiers: Pick<VerifierStore, 'list'>,

@@ -10,7 +10,7 @@ import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
 import type { MasterKeys } from './master-keys.ts'
 import * as ringRules from './ring.ts'
-import { decryptTested } from './self-test.ts'
+import { decryptAndTest } from './self-test.ts'
 import type { SigningKey } from './sign-compact.ts'
 
 /**
@@ -77,7 +77,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
   async function importKey(key: RingKey, loaded: SigningKey | undefined): Promise<SigningKey> {
     if (key.kid === loaded?.kid) return loaded
-    return decryptTested(key, deps.masterKeys)
+    return decryptAndTest(key, deps.masterKeys)
   }
 
   async function reload(): Promise<void> {

@@ -5,7 +5,7 @@
 import { linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { masterKey as parse } from '../config/parsers.ts'
-import { createWhole, syncToDisk } from '../durable-file.ts'
+import { createAtomically, syncToDisk } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
 import { exposedMessage, readSecretFile } from '../secret-file.ts'
 import type { Random } from '../system.ts'
@@ -68,7 +68,7 @@ export function createMasterKey(
   const key = random.bytes(32)
   try {
     mkdirSync(keysDir, { recursive: true, mode: 0o700 })
-    createWhole(file, `${key.toString('base64url')}\n`)
+    createAtomically(file, `${key.toString('base64url')}\n`)
     return key
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -90,7 +90,7 @@ export function keepOld(keysDir: string): void {
   syncToDisk(keysDir)
 }
 
-/** Replaces the current key by the next one, in one step. */
+/** Replaces the current key with the next one, in one step. */
 export function promoteNext(keysDir: string): void {
   const file = masterKeyFile(keysDir)
   orInvalid(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))

@@ -1,6 +1,6 @@
 /**
  * The master keys that a process has: the current one and, while the store moves to another master key, the next one.
- * Every text in the store names the master key that it is encrypted under. Must not know which master key the store should
+ * Every ciphertext in the store names the master key that it is encrypted under. Must not know which master key the store should
  * be encrypted under.
  */
 import type { KeyObject } from 'node:crypto'

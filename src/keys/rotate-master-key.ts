@@ -54,8 +54,8 @@ export async function rotateMasterKey(
     const number = newest.number + 1
     const now = clock.now()
     const secret = random.bytes(32)
-    // The head is signed in the same commit, so that no sound head is ever signed with an older data key. A head that is not
-    // sound stays unsigned: a rotation must not make a log that was tampered with look whole.
+    // The head is signed in the same commit, so that the head of an intact log is never signed with an older data key. If the log
+    // is not intact, the head is not signed: a rotation must not hide that someone has tampered with the log.
     const auditHead = await deps.auditLog.signedWith(createAuditKeys([createDataKey(number, secret)]))
     const newDataKey = {
       number,
@@ -84,7 +84,7 @@ export async function rotateMasterKey(
   }
 }
 
-/** How long after a new data key becomes current a slow node may still use the old one for new values. */
+/** After a new data key has become current, a slow node may still use the old one for new values for this long. */
 const NODE_DELAY: Seconds = 60
 /** After this time, values that browsers carry and blocks of status indices in use have expired. */
 const MIN_VALIDITY: Seconds = 7200

@@ -19,7 +19,7 @@ import {
 import { behind, namesOf } from './known-verifiers.ts'
 import type { MasterKey, MasterKeys } from './master-keys.ts'
 import * as ringRules from './ring.ts'
-import { decryptTested } from './self-test.ts'
+import { decryptAndTest } from './self-test.ts'
 
 export interface RotateDeps {
   readonly store: { readonly ring: RingStore; readonly verifiers: Pick<VerifierStore, 'list'> }
@@ -86,7 +86,7 @@ export interface RotateOptions extends KeyChoice {
 
 /**
  * One step: next → active → retiring, and a new next key.
- * @throws {RotationUnsafe} unless forced, and then nothing has changed
+ * @throws {RotationUnsafe} if the rotation is neither safe nor forced; nothing has changed then
  * @throws {DecryptionError | KeyMismatch} if the next key cannot sign; the active key continues to sign
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
@@ -103,7 +103,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
     // Another process has rotated concurrently, so the requested rotation has happened.
     if (ringRules.activeKey(ring).kid !== previousKid) return ring
     await assertSafe(deps, ring, options)
-    await decryptTested(ringRules.nextKey(ring), deps.masterKeys)
+    await decryptAndTest(ringRules.nextKey(ring), deps.masterKeys)
     const newKey = encryptPair(deps, deps.masterKeys.inUse(ring), newPair)
     const rotated = ringRules.rotate(ring, newKey, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
@@ -145,7 +145,7 @@ export async function revokeKey(
     const ring = await readRing(deps)
     const current = ring.keys.find((key) => key.kid === kid)
     if (!current || !ringRules.isPublished(current)) return ring
-    if (current.state === 'active') await decryptTested(ringRules.nextKey(ring), deps.masterKeys)
+    if (current.state === 'active') await decryptAndTest(ringRules.nextKey(ring), deps.masterKeys)
     const successor =
       current.state === 'retiring' || newPair === null
         ? null

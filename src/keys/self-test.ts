@@ -18,7 +18,7 @@ class KeyMismatch extends KeyturnError<'key_mismatch'> {
  * @param pem the private key
  * @throws {KeyMismatch}
  */
-export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string): Promise<SigningKey> {
+export async function importAndTest({ kid, alg, publicJwk }: RingKey, pem: string): Promise<SigningKey> {
   try {
     if (!isAlgorithm(alg)) throw new Error(`${alg} is not a supported algorithm`)
     const signing = { kid, alg, sign: importPrivateKey(alg, pem) }
@@ -31,9 +31,9 @@ export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string
 }
 
 /** @throws {DecryptionError | KeyMismatch} */
-export async function decryptTested(
+export async function decryptAndTest(
   key: RingKey,
   { privateKeys }: Pick<MasterKeys, 'privateKeys'>,
 ): Promise<SigningKey> {
-  return importTested(key, privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
+  return importAndTest(key, privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
 }

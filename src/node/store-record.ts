@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type AnchorKeeper, isLater, type KeptAnchor } from '../audit/anchor.ts'
 import type { Config } from '../config/load.ts'
-import { replaceWhole } from '../durable-file.ts'
+import { replaceAtomically } from '../durable-file.ts'
 import { StoreUnusable } from '../store/db.ts'
 import { databaseFile, isPostgres } from '../store/index.ts'
 
@@ -41,7 +41,10 @@ export function createStoreRecord({
     if (file === null) return
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     const { seq, hash, acceptedAt } = audit
-    await replaceWhole(file, `${JSON.stringify({ store, audit: { seq, hash, accepted_at: acceptedAt } })}\n`)
+    await replaceAtomically(
+      file,
+      `${JSON.stringify({ store, audit: { seq, hash, accepted_at: acceptedAt } })}\n`,
+    )
   }
 
   return {

@@ -10,7 +10,7 @@ export interface StatusListCache {
   /** The bits of a list, and a version that grows when they change; null if no unexpired token refers to the list. */
   list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | null>
   /** Numbers of all lists that an unexpired token may refer to. */
-  live(): Promise<number[]>
+  listsInUse(): Promise<number[]>
 }
 
 export interface StatusListCacheDeps {
@@ -57,8 +57,8 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
         set(list, indices.indexOf(list, position))
     }
     revision = changes.revision
-    const live = new Set(await status.liveLists(now))
-    for (const number of lists.keys()) if (!live.has(number)) lists.delete(number)
+    const inUse = new Set(await status.listsInUse(now))
+    for (const number of lists.keys()) if (!inUse.has(number)) lists.delete(number)
   }
 
   return {
@@ -66,9 +66,9 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
 
     async list(number) {
       if (lists.has(number)) return cachedList(number)
-      return (await status.liveLists(clock.now())).includes(number) ? cachedList(number) : null
+      return (await status.listsInUse(clock.now())).includes(number) ? cachedList(number) : null
     },
 
-    live: () => status.liveLists(clock.now()),
+    listsInUse: () => status.listsInUse(clock.now()),
   }
 }

@@ -104,7 +104,7 @@ export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSi
       return signed.published
     },
 
-    uris: async () => (await statusListCache.live()).map(uri),
+    uris: async () => (await statusListCache.listsInUse()).map(uri),
 
     state() {
       let bytes = 0

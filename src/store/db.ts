@@ -68,7 +68,7 @@ export interface ChangeListener {
 }
 
 /**
- * `lost`: the connection was lost and is soon opened again. `unsupported`: the server, or a pooler in front of it, does not
+ * `lost`: the connection was lost and will soon be opened again. `unsupported`: the server, or a pooler in front of it, does not
  * deliver notifications.
  */
 export type ListenState = 'listening' | 'lost' | 'unsupported'

@@ -5,7 +5,7 @@
  *
  * The first line of a file declares which versions can use the store afterwards: `-- expand` means every version that could
  * before, `-- contract: 0.3.0` means that version and later ones. The declaration is stored in front of the checksum, so that a
- * program can read it of a migration that it does not have (docs/upgrades.md).
+ * program can read the declaration of a migration that it does not have (docs/upgrades.md).
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -74,7 +74,7 @@ function split(sql: string): string[] {
 /**
  * Applies the missing migrations. Returns the names of those that this call applied.
  * @throws {StoreUnusable} if a newer program has changed the store so that this one cannot use it, if a migration was changed
- *   after it was applied, or if a node serves that could not use the store after a migration
+ *   after it was applied, or if a running node could not use the store after a migration
  */
 export async function migrate(
   db: Db,
@@ -146,7 +146,7 @@ export async function ensureSchema(
   return migrate(db, clock, migrations)
 }
 
-/** Whether no migration was ever applied: the database has nothing of Keyturn. */
+/** Whether no migration was ever applied: the database contains nothing of Keyturn. */
 export const isEmpty = (status: readonly MigrationStatus[]): boolean =>
   status.every(({ applied_at }) => applied_at === null)
 

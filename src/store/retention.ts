@@ -23,8 +23,8 @@ const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
 export const RETENTION = {
-  // An expired code is kept only for an exact error. A used code is needed, and not expired, for as long as the session that
-  // began with it can last: presenting it again ends the session (RFC 6749 §4.1.2).
+  // An expired code is kept only for an exact error. A used code does not expire before the session that began with it, because
+  // presenting the code again ends the session (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: 2 * MINUTE },
   // Sessions are kept as long as any access token of them can be valid, so that introspection still finds the session.
   clientSessions: { tables: ['client_sessions'], seconds: DAY },

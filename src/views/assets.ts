@@ -1,6 +1,7 @@
 /**
  * The files that pages load, created once from the brand. A file's name contains the hash of its content, so browsers may
- * cache it forever. Must not read files of the installation: the contents are in the sources or in a package.
+ * cache it forever. Must not read the operator's files: a custom logo comes with the brand, and all other contents are in the
+ * sources or in a package.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

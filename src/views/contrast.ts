@@ -38,7 +38,7 @@ export function mix(color: Rgb, other: Rgb, share: number): Rgb {
 
 const STEPS = 50
 
-/** Mixes the colour with `towards`, only as much as it takes to reach the contrast with every background. */
+/** Mixes the colour with `towards`, only as much as is needed to reach the contrast with every background. */
 export function ensureContrast(
   color: Rgb,
   backgrounds: readonly Rgb[],

@@ -86,7 +86,7 @@ export interface Button {
   readonly kind?: ButtonKind
   readonly name?: string
   readonly value?: string
-  /** Read by screen readers after the label, to tell equal buttons apart: "Remove: Laptop". */
+  /** Read by screen readers after the label, to tell identical buttons apart: "Remove: Laptop". */
   readonly subject?: string | undefined
 }
 

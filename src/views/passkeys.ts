@@ -19,7 +19,7 @@ export interface PasskeyForm {
   readonly fields?: HiddenFields
   /** Also offers passkeys in the suggestions of the username field (conditional mediation). */
   readonly autofill?: boolean
-  /** Shown with the button, and like it only if scripts run. */
+  /** Shown with the button. Both are shown only if scripts run. */
   readonly content?: Content
 }
 

@@ -97,5 +97,5 @@ t.test('an update lists the clients and roles that still have scopes which the A
   t.equal((await cli.run(['apis', 'update', ORDERS, '--scope', 'read write'])).err, '')
   const { err } = await cli.run(['apis', 'delete', ORDERS])
   t.match(err, 'note: clients shop and roles clerk')
-  t.match(err, 'note: client shop can no longer introspect its tokens\n')
+  t.match(err, `note: client shop can no longer introspect the tokens of ${ORDERS}\n`)
 })

@@ -169,7 +169,7 @@ t.test('an old key file in the folder is never overwritten', async (t) => {
   const old = keyIn(cli, 'master.key.old')
   t.match(await cli.run(['master-key', 'rotate']), {
     code: 1,
-    err: /master\.key\.old is left from the previous rotation/,
+    err: /master\.key\.old is left over from the previous rotation/,
   })
   t.ok(keyIn(cli, 'master.key.old').equals(old))
   rmSync(fileOf(cli, 'master.key.old'))

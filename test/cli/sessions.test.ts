@@ -50,9 +50,9 @@ t.test('sessions are listed newest first, for everyone, one user or one client',
   t.same(
     all.map(({ username, client_id, state }) => [username, client_id, state]),
     [
-      ['bob', 'app', 'live'],
-      ['alice', 'phone', 'live'],
-      ['alice', 'app', 'live'],
+      ['bob', 'app', 'active'],
+      ['alice', 'phone', 'active'],
+      ['alice', 'app', 'active'],
     ],
   )
   t.match(all[0], { scope: 'orders:read orders:write', audience: 'https://orders.test', revoked_at: null })

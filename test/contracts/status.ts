@@ -34,7 +34,7 @@ export const statusContract: Contract = {
     const second = await status.lease('token', 64, 100, 'machine')
     t.not(second.list, first.list)
     t.equal(second.start, 0)
-    t.same(await status.liveLists(50), [first.list, second.list].sort())
+    t.same(await status.listsInUse(50), [first.list, second.list].sort())
   },
 
   'after startNewLists, blocks of both kinds come from new lists': async (t, { status }) => {
@@ -54,8 +54,8 @@ export const statusContract: Contract = {
   'a list lives as long as its longest block': async (t, { status }) => {
     const { list } = await status.lease('token', 64, 200, 'machine')
     await status.lease('token', 64, 100, 'machine')
-    t.same(await status.liveLists(199), [list])
-    t.same(await status.liveLists(200), [])
+    t.same(await status.listsInUse(199), [list])
+    t.same(await status.listsInUse(200), [])
   },
 
   'changesSince returns what was revoked after a revision, and everything for revision 0': async (

@@ -103,10 +103,10 @@ const bobBrowser = open()
 t.test('a user without a role can sign in and is told what is not allowed', async (t) => {
   const home = await signIn(t, bobBrowser, 'bob')
   t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the username')
-  t.match(home.body, 'You are not allowed to do this with orders.')
+  t.match(home.body, 'You do not have permission to do this.')
   t.notMatch(home.body, 'name="item"')
   t.same(JSON.parse((await send(bobBrowser, '/orders', { item: 'a lamp' })).body), {
-    error: 'You are not allowed to do this with orders.',
+    error: 'You do not have permission to do this.',
   })
   // As an administrator; the app should notice when it needs a new token, which a later test waits for.
   await store.clientSessions.revokeMatching({ userId: bob.id }, Math.floor(Date.now() / 1000), 'for a test')

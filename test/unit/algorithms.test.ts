@@ -10,7 +10,7 @@ import {
   isAlgorithm,
 } from '../../src/keys/algorithms.ts'
 import { createRing, jwks, revoke, rotate } from '../../src/keys/ring.ts'
-import { importTested } from '../../src/keys/self-test.ts'
+import { importAndTest } from '../../src/keys/self-test.ts'
 import { signCompact } from '../../src/keys/sign-compact.ts'
 import { ringKey } from '../contracts/ring.ts'
 import { encryptPrivateKey, MASTER_KEY, masterKeysOf, newKey } from '../support/server/keys.ts'
@@ -50,7 +50,7 @@ for (const alg of names) {
       const masterKeys = masterKeysOf(MASTER_KEY)
       const row = ringKey({ kid: pair.kid, alg, publicJwk: pair.publicJwk })
       const text = encryptPrivateKey(masterKeys, pair.kid, pair.privatePem)
-      const key = await importTested(row, masterKeys.privateKeys.decrypt(pair.kid, text))
+      const key = await importAndTest(row, masterKeys.privateKeys.decrypt(pair.kid, text))
       t.same(Object.keys(key), ['kid', 'alg', 'sign'], 'in memory it signs, and cannot be copied out')
       t.same(Reflect.ownKeys(key.sign).sort(), ['length', 'name'])
       t.notMatch(inspect(key, { depth: 9, showHidden: true }), /PRIVATE|KeyObject/)
@@ -74,10 +74,10 @@ for (const alg of names) {
     async (t) => {
       const [one, two] = await Promise.all([generateKey(alg), generateKey(alg)])
       const row = ringKey({ kid: one.kid, alg, publicJwk: one.publicJwk })
-      await t.resolves(importTested(row, one.privatePem))
-      await t.rejects(importTested(row, two.privatePem), { name: 'KeyMismatch' })
-      await t.rejects(importTested({ ...row, alg: 'HS256' }, one.privatePem), { name: 'KeyMismatch' })
-      await t.rejects(importTested(row, 'no key'), { name: 'KeyMismatch' })
+      await t.resolves(importAndTest(row, one.privatePem))
+      await t.rejects(importAndTest(row, two.privatePem), { name: 'KeyMismatch' })
+      await t.rejects(importAndTest({ ...row, alg: 'HS256' }, one.privatePem), { name: 'KeyMismatch' })
+      await t.rejects(importAndTest(row, 'no key'), { name: 'KeyMismatch' })
     },
   )
 }

@@ -29,7 +29,7 @@ t.test('ratios are computed per round, so that a slowing machine does not change
     otherLoad: 0.4,
     lines: [fast, slow].filter((line) => line !== undefined),
   })
-  t.match(table, /fast is × this/)
+  t.match(table, /fast ÷ this/)
   t.match(table, /Other processes used 40 % of this machine/)
   t.match(table, /slow +100 +50 – 150 +1 +2 +2\.00/)
 })

@@ -205,7 +205,7 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   t.equal(await finish(started.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
   t.not(await finish(started.challenge), null)
   t.equal(await finish(started.challenge), null, 'used')
-  t.same(new Set(reasons(w)), new Set(['stale']))
+  t.same(new Set(reasons(w)), new Set(['expired']))
 
   const late = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   const other = w.withDataKey(Buffer.alloc(32, 2))
@@ -301,7 +301,7 @@ t.test(
     await register(w, device)
     t.not(await signIn(w, device, null, { counter: 10 }), null)
     for (const counter of [10, 9, 1, 0]) t.equal(await signIn(w, device, null, { counter }), null)
-    t.same(reasons(w), ['copied', 'copied', 'copied', 'copied'])
+    t.same(reasons(w), ['cloned', 'cloned', 'cloned', 'cloned'])
     t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 10 }])
     t.not(await signIn(w, device, null, { counter: 11 }), null)
   },

@@ -8,7 +8,7 @@ import { browserName, systemName } from '../../src/views/browser-name.ts'
 import { contrast, parseColor } from '../../src/views/contrast.ts'
 import { address, html } from '../../src/views/html.ts'
 import { isAccountNotice } from '../../src/views/pages/account.ts'
-import { redirectTarget } from '../../src/views/redirect-target.ts'
+import { redirectDestination } from '../../src/views/redirect-destination.ts'
 import { chooseLocale, LOCALES, textsIn } from '../../src/views/texts/index.ts'
 import { imports } from '../support/docs/source-imports.ts'
 import { pageContext, samples } from './page-samples.ts'
@@ -308,7 +308,7 @@ t.test(
       ['http://[::1]/cb', { kind: 'device', host: '[::1]' }],
       ['com.example.app:/cb', { kind: 'app', scheme: 'com.example.app:' }],
     ] as const
-    for (const [uri, target] of rows) t.same(redirectTarget(uri), target, uri)
+    for (const [uri, destination] of rows) t.same(redirectDestination(uri), destination, uri)
     const shown = (title: string) => samples.find((one) => one.title === title)?.render(pageContext()) ?? ''
     t.match(textOf(shown('consent'), 'main'), 'You will be redirected to app.example.')
     t.match(textOf(shown('consent, this device'), 'main'), 'a program on this device (localhost:8080)')

@@ -27,7 +27,7 @@ export interface AuditHead {
   /** `seq` and `hash` of the last row that was pruned; the oldest stored row follows it. */
   readonly baseSeq: number
   readonly baseHash: string
-  /** When an administrator last accepted the log as it was found; 0: never. */
+  /** When an administrator last accepted the log as it was found; 0 if never. */
   readonly acceptedAt: EpochSeconds
   /** Over all other members, with a key that is not in the database; null until the store has a key. */
   readonly mac: string | null

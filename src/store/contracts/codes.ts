@@ -74,8 +74,8 @@ export interface CodeStore {
   /** Counts one wrong code verifier. */
   countPkceFailure(hash: string): Promise<void>
   /**
-   * Deletes at most `limit` codes that expired before `before`; a used code, if its session can only have ended before `before`.
-   * Returns how many were deleted.
+   * Deletes at most `limit` codes that expired before `before`. A used code is deleted only if its session must have ended
+   * before `before`. Returns how many were deleted.
    */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -8,7 +8,7 @@ export interface StoredDataKey {
   readonly number: number
   readonly encrypted: string
   readonly createdAt: EpochSeconds
-  /** From this time on, new values are made with the data key. Before, nodes only read values with it. */
+  /** From this time on, new values are made with the data key. Until then, nodes only read values with it. */
   readonly currentFrom: EpochSeconds
   /** The first status list that belongs to this data key; its lists end where those of the next data key begin. */
   readonly firstStatusList: number

@@ -6,7 +6,7 @@ interface TotpSecret {
   readonly encryptedSecret: string
   /** Number of the data key that the secret is encrypted with. */
   readonly dataKey: number
-  /** The newest time step of which a code was accepted (RFC 6238 §5.2). */
+  /** The newest time step for which a code was accepted (RFC 6238 §5.2). */
   readonly lastStep: number
   readonly createdAt: EpochSeconds
 }

@@ -55,14 +55,14 @@ export interface RingStore {
   create(ring: Ring): Promise<boolean>
 
   /**
-   * Replaces the ring by its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of a key does not
+   * Replaces the ring with its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of a key does not
    * equal that of `expected`.
    */
   replace(expected: Ring, successor: Ring): Promise<boolean>
 
   /**
-   * Records that a token signed with `kid` may live until `until`; never moves `tokensUntil` back. Called *before* such a token is
-   * signed. Returns false if the key is no longer active or retiring: then it must not sign.
+   * Records that a token signed with `kid` may be valid until `until`; never moves `tokensUntil` back. Called *before* such a token
+   * is signed. Returns false if the key is no longer active or retiring: then it must not sign.
    */
   extendTokensUntil(kid: string, until: EpochSeconds): Promise<boolean>
 }

@@ -38,7 +38,7 @@ export interface StatusStore {
   /** Revocations after `revision` that expire after `now`. Revision 0 returns all of them. */
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>
   /** Numbers of the lists that an unexpired token may refer to, lowest first. */
-  liveLists(now: EpochSeconds): Promise<number[]>
+  listsInUse(now: EpochSeconds): Promise<number[]>
   /**
    * Makes later leases use new lists. Called after a restore: tokens already contain positions that were leased after the backup,
    * so these must not be leased again.

@@ -45,7 +45,7 @@ export const isStalePlan = (error: unknown): boolean =>
 /** The server has become a standby: every write on this connection will fail in the same way. */
 export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
 
-/** The server does not support or permit the function or statement, as some other servers with the same protocol. */
+/** The server does not support or permit the function or statement. Some other servers with the same protocol answer this. */
 export const isUnsupported = (error: unknown): boolean => hasSqlState(error, ['0A', '42'])
 
 /** COMMIT fails because a listener has not read for so long that the notification queue of the server is full. */

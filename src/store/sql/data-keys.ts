@@ -131,7 +131,7 @@ function rotationSteps(rotation: MasterKeyRotation): Step[] {
   ]
 }
 
-/** Both kinds of status lists skip to the same place, so that one number divides the lists of this data key from older lists. */
+/** Both kinds of status lists skip to the same position, so that one number separates the lists of this data key from older ones. */
 function additionSteps(dataKey: NonNullable<MasterKeyRotation['newDataKey']>): Step[] {
   const { number, encrypted, createdAt, currentFrom } = dataKey
   return [

@@ -27,7 +27,8 @@ interface PasskeyRow {
   last_used_at: number | null
 }
 
-const PASSKEY = 'id, user_id, public_key, counter, transports, name, backed_up, created_at, last_used_at'
+const PASSKEY_COLUMNS =
+  'id, user_id, public_key, counter, transports, name, backed_up, created_at, last_used_at'
 
 export function createFactorStore(db: Db): FactorStore {
   const batchOrFalse = (steps: readonly Step[]) => falseOnConflict(db.batch(steps))
@@ -111,14 +112,14 @@ export function createFactorStore(db: Db): FactorStore {
 
     async listPasskeys(userId) {
       const rows = await db.query<PasskeyRow>(
-        `SELECT ${PASSKEY} FROM passkeys WHERE user_id = $1 ORDER BY created_at, id`,
+        `SELECT ${PASSKEY_COLUMNS} FROM passkeys WHERE user_id = $1 ORDER BY created_at, id`,
         [userId],
       )
       return rows.map(toPasskey)
     },
 
     async findPasskey(id) {
-      const [row] = await db.query<PasskeyRow>(`SELECT ${PASSKEY} FROM passkeys WHERE id = $1`, [id])
+      const [row] = await db.query<PasskeyRow>(`SELECT ${PASSKEY_COLUMNS} FROM passkeys WHERE id = $1`, [id])
       return row ? toPasskey(row) : null
     },
 
@@ -221,7 +222,7 @@ function deleteCodesWithoutFactor(userId: string): Step {
 
 function insertPasskey(passkey: Passkey, slot: number): Step {
   return {
-    sql: `INSERT INTO passkeys (${PASSKEY}, slot) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    sql: `INSERT INTO passkeys (${PASSKEY_COLUMNS}, slot) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     params: [
       passkey.id,
       passkey.userId,

@@ -25,10 +25,10 @@ export function createRevisionStore(db: Db): RevisionStore {
   }
 }
 
-/** The revision of a row of the registry that is inserted now: above every revision that a deleted row of its name had. */
+/** The first revision of a new row of the registry. It is higher than any revision of a deleted row with the same name. */
 export const FIRST_REVISION_SQL = `(SELECT value + 1 FROM revisions WHERE name = 'deletions')`
 
-/** Must be in every batch that deletes a client, an API or a role. No row is changed a million times. */
+/** Must be in every batch that deletes a client, an API or a role. Adds a million, because no row is changed that often. */
 export const registryRowDeleted: Step = {
   sql: `UPDATE revisions SET value = value + 1000000 WHERE name = 'deletions'`,
 }

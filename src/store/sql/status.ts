@@ -17,7 +17,7 @@ export const statusChanged: Step = {
 
 const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
 
-/** Revokes the status indexes of the matching sessions. Must come before a step that deletes the sessions. */
+/** Revokes the status indices of the matching sessions. Must come before a step that deletes the sessions. */
 export function revokeSessionIndices(where: string, params: readonly Param[]): Step {
   return {
     sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision)
@@ -27,7 +27,7 @@ export function revokeSessionIndices(where: string, params: readonly Param[]): S
   }
 }
 
-/** After `statusChanged`. Changes no row if the index was revoked before. */
+/** Must follow `statusChanged` in a batch. Changes no row if the index was revoked before. */
 export function revokeIndex({ list, idx }: StatusIndex, expiresAt: EpochSeconds): Step {
   return {
     sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision) VALUES ($1, $2, $3, ${REVISION})
@@ -100,7 +100,7 @@ export function createStatusStore(db: Db): StatusStore {
       return { revision: current?.revision ?? 0, entries, blocks }
     },
 
-    async liveLists(now) {
+    async listsInUse(now) {
       const rows = await db.query<{ list: number }>(
         'SELECT list FROM status_lists WHERE expires_at > $1 ORDER BY list',
         [now],

@@ -8,14 +8,14 @@ import { bind } from './sqlite.ts'
 const LOCK_TIMEOUT_MS = 2000
 
 /**
- * Copies the state of one moment into the file `empty`, while other processes may write. SQLite's backup API starts over with
+ * Copies the state of one moment into the empty file `target`, while other processes may write. SQLite's backup API starts over with
  * each write of another process and would never finish under load. `VACUUM INTO` reads one snapshot and omits free pages.
  * @throws {StoreUnusable} if the source is damaged
  */
-export function copyDatabase(file: string, empty: string): void {
+export function copyDatabase(file: string, target: string): void {
   const db = openFile(file, {})
   try {
-    db.prepare('VACUUM INTO ?').run(empty)
+    db.prepare('VACUUM INTO ?').run(target)
   } catch (error) {
     if (!isDamage(error)) throw error
     const message = `the database ${file} is damaged (${(error as Error).message})`

@@ -109,7 +109,7 @@ function identityOf(names: readonly string[]): string {
 
 /**
  * A new database is created under another name, readable only by its owner, and linked into place once its header is written. So
- * an empty file never results from an interrupted start: it was a database before, and is refused.
+ * an interrupted start never leaves an empty file: an empty file was a database before, and is refused.
  */
 function prepareFile(file: string, mayCreate: boolean): void {
   if (mayCreate) {
@@ -122,7 +122,9 @@ function prepareFile(file: string, mayCreate: boolean): void {
   }
   const size = sizeOf(file)
   if (size === null && mayCreate)
-    throw new StoreUnusable(`the database ${file} cannot be created: it is a link to nothing`)
+    throw new StoreUnusable(
+      `the database ${file} cannot be created: it is a link to a file that does not exist`,
+    )
   if (size === null) throw new StoreMissing(resolve(file))
   if (size >= HEADER_BYTES) return
   throw new StoreUnusable(

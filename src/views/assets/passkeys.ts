@@ -40,7 +40,7 @@ for (const form of document.querySelectorAll('form[data-passkey]')) {
     }
   }
 
-  // The Enter key in a field also leads here. The browser validates the fields before.
+  // The Enter key in a field also leads here. The browser validates the fields first.
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     requestCredential()

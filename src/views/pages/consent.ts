@@ -1,7 +1,7 @@
 import { button, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { type Html, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
-import { redirectTarget } from '../redirect-target.ts'
+import { redirectDestination } from '../redirect-destination.ts'
 import { type ApiScopes, scopeLists } from '../scopes.ts'
 
 /** Posts `decision` (`allow` or `deny`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
@@ -20,14 +20,14 @@ export interface ConsentModel {
 }
 
 function redirectNotice({ texts }: PageContext, redirectUri: string): Html {
-  const target = redirectTarget(redirectUri)
-  if (target.kind === 'app') {
-    return html`<p class="message plain">${texts.consent.opensApp(name(target.scheme))}</p>`
+  const destination = redirectDestination(redirectUri)
+  if (destination.kind === 'app') {
+    return html`<p class="message plain">${texts.consent.opensApp(name(destination.scheme))}</p>`
   }
-  if (target.kind === 'device') {
-    return html`<p class="message plain">${texts.consent.redirectsToDevice(name(target.host))}</p>`
+  if (destination.kind === 'device') {
+    return html`<p class="message plain">${texts.consent.redirectsToDevice(name(destination.host))}</p>`
   }
-  return html`<p class="muted small">${texts.consent.redirectsToHost(name(target.host))}</p>`
+  return html`<p class="muted small">${texts.consent.redirectsToHost(name(destination.host))}</p>`
 }
 
 export function consentPage(model: ConsentModel, page: PageContext): string {

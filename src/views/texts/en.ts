@@ -185,7 +185,7 @@ export const en = {
     code: 'Code from the app',
     submit: 'Turn on',
     wrongCode:
-      'That code is incorrect. Please check that the clock of your device is right, and enter the latest code.',
+      'That code is incorrect. Please check that your device’s clock is correct, and enter the latest code.',
   },
   recoveryCodes: {
     title: 'Your recovery codes',
@@ -208,7 +208,7 @@ export const en = {
     },
   },
   enrolRequired: {
-    // A hyphen without a line break.
+    // With a non-breaking hyphen.
     title: 'Set up two\u2011step verification',
     requiredByClient: (client: Content): Html =>
       html`${client} requires two-step verification. Set it up now; it takes about a minute.`,

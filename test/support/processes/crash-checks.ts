@@ -1,6 +1,6 @@
 /** What must be true of a folder whose server died and was started again. */
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { decryptTested } from '../../../src/keys/self-test.ts'
+import { decryptAndTest } from '../../../src/keys/self-test.ts'
 import type { Ring } from '../../../src/store/contracts/ring.ts'
 import { type Clock, systemClock } from '../../../src/system.ts'
 import { refresh } from '../server/requests.ts'
@@ -67,7 +67,7 @@ async function checkRing({ store, keys }: OpenedFolder, expect: Expect): Promise
     const keysInState = ring.keys.filter((key) => key.state === state)
     expect(`${state} keys`, keysInState.length, 1)
     for (const key of keysInState) {
-      await decryptTested(key, keys.masterKeys)
+      await decryptAndTest(key, keys.masterKeys)
     }
   }
   const others = ring.keys.filter(({ state }) => state !== 'active' && state !== 'next')
