@@ -10,25 +10,46 @@ const ROWS_PER_INSERT = 500
 const ROWS_PER_COMMIT = 100_000
 const DAY = 86_400
 
+/** What the stored users and sessions refer to. All of it must exist. */
+export interface Registered {
+  readonly clientId: string
+  readonly scope: string
+  readonly audience: string
+  /** Role of the users. */
+  readonly role: string
+  /** User whose password hash is copied, because a hash takes longer than everything else. */
+  readonly username: string
+}
+
+const BENCH: Registered = {
+  clientId: CLIENT_ID,
+  scope: SCOPE,
+  audience: API,
+  role: ROLE,
+  username: 'bench-0',
+}
+
 /** @returns the ids of the first `returned` sessions, all with generation 1 */
 export async function storeSessions(
   store: Store,
   now: EpochSeconds,
   count: number,
   returned: number,
+  registered: Registered = BENCH,
 ): Promise<string[]> {
-  const passwordHash = (await store.users.findByUsername('bench-0'))?.passwordHash ?? ''
+  const { clientId, scope, audience, role, username } = registered
+  const passwordHash = (await store.users.findByUsername(username))?.passwordHash ?? ''
   const { list, start } = await store.status.lease('session', count, now + 30 * DAY)
   const users = Array.from({ length: Math.ceil(count / SESSIONS_PER_USER) }, () => systemRandom.id())
   await insert(
     store.db,
-    'users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at)',
-    users.map((id, i) => [id, `user-${i}`, `user-${i}@example.test`, 0, passwordHash, 0, now, now]),
+    'users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at, revision)',
+    users.map((id, i) => [id, `user-${i}`, `user-${i}@example.test`, 0, passwordHash, 0, now, now, 1]),
   )
   await insert(
     store.db,
     'user_roles (user_id, role)',
-    users.map((id) => [id, ROLE]),
+    users.map((id) => [id, role]),
   )
   const ids: string[] = []
   const columns = `client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at, auth_time,
@@ -44,10 +65,10 @@ export async function storeSessions(
       const ends = [createdAt + 30 * DAY, createdAt + 7 * DAY]
       return [
         id,
-        CLIENT_ID,
+        clientId,
         owner,
-        SCOPE,
-        API,
+        scope,
+        audience,
         1,
         createdAt,
         createdAt,

@@ -21,6 +21,9 @@ export interface ConnectionLimit {
 }
 
 interface Work {
+  readonly address: string
+  /** IP prefix of the address. */
+  readonly prefix: string
   /** Requests without a complete response. */
   open: number
   /** The last request. */
@@ -78,14 +81,15 @@ export function limitConnections(
       refused += 1
       if (!makeRoom(prefix, atPrefixLimit)) return refuseOnSocket(socket)
     }
+    works.set(socket, { address, prefix, open: 0, request: null })
     connections.add(prefix, socket)
     socket.once('close', () => connections.delete(prefix, socket))
   })
 
   // This listener must run before the one that handles the request.
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-    const work = works.get(request.socket) ?? { open: 0, request: null }
-    works.set(request.socket, work)
+    const work = works.get(request.socket)
+    if (!work) return
     work.open += 1
     work.request = request
     response.once('close', () => {
@@ -95,11 +99,13 @@ export function limitConnections(
 
   return {
     receiving(request, clientAddress) {
+      const work = works.get(request.socket)
       // A request of a test has no connection.
-      if (!works.has(request.socket)) return
+      if (!work) return
       const { 'content-length': length, 'transfer-encoding': coding } = request.headers
       if (request.complete || (coding === undefined && (length === undefined || length === '0'))) return
-      const prefix = ipPrefix(clientAddress())
+      const address = clientAddress()
+      const prefix = address === work.address ? work.prefix : ipPrefix(address)
       const atPrefixLimit = bodies.count(prefix) >= bodiesPerPrefix
       if (atPrefixLimit || bodies.size >= maxBodies) {
         const from = atPrefixLimit ? prefix : (bodies.largest() ?? prefix)

@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path'
 import t from 'tap'
-import type { Store } from '../../src/store/index.ts'
-import { type Random, systemRandom } from '../../src/system.ts'
+import { storeSessions } from '../../bench/stored.ts'
+import { systemRandom } from '../../src/system.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { startedCli } from '../support/processes/cli.ts'
 import { testClock } from '../support/server/clock.ts'
@@ -14,35 +14,12 @@ import { seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 
 const SESSIONS = Number(process.env.TRANSFER_SESSIONS ?? 100_000)
-const SESSIONS_PER_USER = 10
-const BATCH = 1000
-const FAR_FUTURE = 4_000_000_000
-
-/** Rows as sign-ins leave them; the password hash is copied, since making one takes longer than everything else. */
-async function fill(store: Store, now: number, random: Random): Promise<void> {
-  const alice = await store.users.findByUsername('alice')
-  for (let n = 0; n < SESSIONS / SESSIONS_PER_USER; n += BATCH) {
-    const users = Array.from({ length: Math.min(BATCH, SESSIONS / SESSIONS_PER_USER - n) }, () => random.id())
-    await store.db.batch(
-      users.map((id, i) => ({
-        sql: `INSERT INTO users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at, revision)
-              VALUES ($1, $2, $3, 0, $4, 0, $5, $5, 1)`,
-        params: [id, `user-${n + i}`, `user-${n + i}@example.test`, alice?.passwordHash ?? '', now],
-      })),
-    )
-    for (let each = 0; each < SESSIONS_PER_USER; each += 1) {
-      const sessions = users.map((userId) => ({ id: random.id(), userId }))
-      await store.db.batch(
-        sessions.map(({ id, userId }, i) => ({
-          sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
-                                      auth_time, expires_at, idle_expires_at, status_list, status_idx, amr,
-                                             userinfo_claims, offline, backchannel_logout)
-                VALUES ($1, 'app', $2, 'orders:read', 'https://orders.test', $3, $4, $4, $4, $5, $5, 0, $6, 'pwd', '', 0, 0)`,
-          params: [id, userId, 1 + (i % 7), now, FAR_FUTURE, (n + i) * SESSIONS_PER_USER + each],
-        })),
-      )
-    }
-  }
+const REGISTERED = {
+  clientId: 'app',
+  scope: 'orders:read',
+  audience: 'https://orders.test',
+  role: 'clerk',
+  username: 'alice',
 }
 
 t.test(
@@ -69,7 +46,7 @@ t.test(
     const first = await testServer({ masterKey, clock, settings: settings(stores[0]) })
     await seed(first.store)
     let token: string = (await login(first)).json().refresh_token
-    await fill(first.store, clock.now(), systemRandom)
+    await storeSessions(first.store, clock.now(), SESSIONS, 0, REGISTERED)
     await first.close()
     t.comment(`filled in ${((performance.now() - start) / 1000).toFixed(1)} s`)
 
