@@ -53,12 +53,16 @@ export async function protocolScope(
       bodyLimit: MAX_BODY_BYTES,
       async handler(request, reply) {
         noStore(reply)
+        if (bearer) refuseTokenInUrl(request)
+        else refuseQuery(request)
         const parsed = protocolRequest(request, endpoint)
         handled.add(request)
         const response = await handler(parsed)
-        if (response.kind === 'empty') return reply.send('')
+        // Without a payload, Fastify sends `Content-Length: 0` and no Content-Type. It would declare an empty text as plain text,
+        // which clients that expect JSON refuse.
+        if (response.kind === 'empty') return reply.send()
         if (response.kind === 'token-missing') {
-          return reply.status(401).header('www-authenticate', bearerChallenge(null)).send('')
+          return reply.status(401).header('www-authenticate', bearerChallenge(null)).send()
         }
         return reply.status(status).type('application/json').send(JSON.stringify(response.body))
       },
@@ -78,8 +82,6 @@ export async function protocolScope(
 const EMPTY_FORM = parseForm('')
 
 function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolRequest {
-  // RFC 6749 §2.3.1, §3.2: URLs end up in logs and histories, so parameters may not be in the URL.
-  if (request.url.includes('?')) throw invalidRequest('parameters must be in the body')
   refuseRepeatedHeader(request, 'authorization')
   return {
     ...((request.body as Form | undefined) ?? EMPTY_FORM),
@@ -87,6 +89,22 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
     endpoint,
     ip: clientAddress(request),
     requestId: request.id,
+  }
+}
+
+/** RFC 6749 §2.3.1, §3.2: URLs end up in logs and histories, so parameters may not be in the URL. */
+function refuseQuery({ url }: FastifyRequest): void {
+  if (url.includes('?')) throw invalidRequest('parameters must be in the body')
+}
+
+/**
+ * Some libraries add parameters such as `schema=openid` to the userinfo request. They mean nothing and are ignored, but a token
+ * must not be in a URL: RFC 6750 §2.3 is not supported (RFC 9700 §4.3.2).
+ */
+function refuseTokenInUrl({ url }: FastifyRequest): void {
+  const queryAt = url.indexOf('?')
+  if (queryAt >= 0 && new URLSearchParams(url.slice(queryAt)).has('access_token')) {
+    throw invalidRequest('the access token must not be in the URL')
   }
 }
 

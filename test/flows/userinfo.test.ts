@@ -138,6 +138,36 @@ t.test(
 )
 
 t.test(
+  'a query is ignored, but a token in it is refused (RFC 6750 §2.3, RFC 9700 §4.3.2; docs/security.md M142)',
+  async (t) => {
+    const bearer = { authorization: `Bearer ${token}` }
+    for (const query of [
+      '?',
+      '?schema=openid',
+      '?a=1&a=2&b',
+      '?%zz=%FF',
+      '?access_tokens=x&x=access_token',
+    ]) {
+      for (const [label, answer] of Object.entries({
+        GET: await get(bearer, URL + query),
+        POST: await server.inject({ method: 'POST', url: URL + query, headers: bearer }),
+        'a form': await post(server, URL + query, { access_token: token }),
+      })) {
+        t.same([answer.statusCode, answer.json()], [200, ALL], `${label} with ${query}`)
+      }
+    }
+    for (const query of [
+      `?access_token=${token}`,
+      '?access_token',
+      `?schema=openid&%61ccess_token=${token}`,
+    ]) {
+      t.same(seen(await get(bearer, URL + query)), [400, 'invalid_request', true], query)
+    }
+    t.equal((await get({}, `${URL}?schema=openid`)).statusCode, 401, 'a query is no token')
+  },
+)
+
+t.test(
   'a foreign token, or one that is not an access token, is refused (RFC 6750 §3.1; docs/security.md M142)',
   async (t) => {
     const { refresh_token: refreshToken } = await signedIn(server)
