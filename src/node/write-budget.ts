@@ -29,6 +29,8 @@ export interface WriteBudget {
   readonly bytes: number
   /** How long a row is kept at least; a text where a setting or the user decides. */
   readonly kept: Seconds | string
+  /** How long it is kept if it is used, where that differs. */
+  readonly keptIfUsed?: string
 }
 
 export const WRITE_BUDGET = {
@@ -83,7 +85,7 @@ export const WRITE_BUDGET = {
     // Either a user session or, with the password grant, a client session. It leaves a status entry when it ends early.
     rowsEach: 4,
     bytes: 1500,
-    kept: 'the session, and 1 day',
+    kept: 'the lifetime of the session, plus 1 day',
   },
   factorStep: {
     cause: 'a sign-in with a passkey, or a second factor that is set up',
@@ -94,7 +96,7 @@ export const WRITE_BUDGET = {
     kind: 'factorStep',
     rowsEach: 2,
     bytes: 1500,
-    kept: 'the session, and 1 day',
+    kept: 'the lifetime of the session, plus 1 day',
   },
   code: {
     cause: 'an authorization code',
@@ -105,7 +107,8 @@ export const WRITE_BUDGET = {
     kind: 'code',
     rowsEach: 5,
     bytes: 10_000,
-    kept: `${AUTHORIZATION_CODE_TTL + RETENTION.codes.seconds} s; if used, the session and 1 day`,
+    kept: AUTHORIZATION_CODE_TTL + RETENTION.codes.seconds,
+    keptIfUsed: 'the lifetime of the session, plus 1 day',
   },
   action: {
     cause: 'any of these, in the audit log',
@@ -126,7 +129,7 @@ export const WRITE_BUDGET = {
     kind: 'sessionRevocation',
     rowsEach: 1,
     bytes: 200,
-    kept: 'the session, and 1 day',
+    kept: 'the lifetime of the session, plus 1 day',
   },
   revocation: {
     cause: 'the revocation of a token without a session',

@@ -50,8 +50,8 @@ import { MAX_PASSKEYS } from '../../src/store/contracts/factors.ts'
 import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
-import type { Seconds } from '../../src/system.ts'
 import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
+import { bucket, duration, grouped } from '../support/docs/durations.ts'
 
 const plain = (cell = '') => cell.replaceAll('`', '')
 
@@ -125,22 +125,8 @@ t.test('docs/dependencies.md gives a reason for every dependency', async (t) => 
 
 const kib = (bytes: number) => `${bytes / 1024} KiB`
 const mib = (bytes: number) => `${bytes / 1024 ** 2} MiB`
-/** `1 048 576` */
-const grouped = (count: number) => String(count).replace(/\B(?=(?:\d{3})+$)/g, ' ')
 const ms = (milliseconds: number) => `${milliseconds / 1000} s`
-const UNITS: readonly [Seconds, string][] = [
-  [86_400, 'day'],
-  [3600, 'h'],
-  [60, 'min'],
-]
-/** In the largest unit that divides it without remainder. */
-function duration(seconds: Seconds): string {
-  const [size, unit] = UNITS.find(([size]) => seconds % size === 0) ?? [1, 's']
-  const count = seconds / size
-  return `${count} ${unit}${unit === 'day' && count > 1 ? 's' : ''}`
-}
-const bucket = ({ burst, interval }: { burst: number; interval: Seconds }) =>
-  `| ${burst} at once, then one every ${duration(interval)} |`
+const row = (limit: Parameters<typeof bucket>[0]) => `| ${bucket(limit)} |`
 
 /** What docs/operations.md must say, made from the limits that the code enforces. */
 const LIMITS: readonly string[] = [
@@ -155,14 +141,14 @@ const LIMITS: readonly string[] = [
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | \`KEYTURN_MIN_PASSWORD_LENGTH\` to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
-  bucket(PASSWORD_LIMITS.pair),
-  bucket(PASSWORD_LIMITS.address),
-  bucket(PASSWORD_LIMITS.account),
-  bucket(CLIENT_SECRET_LIMITS.pair),
-  bucket(CLIENT_SECRET_LIMITS.address),
+  row(PASSWORD_LIMITS.pair),
+  row(PASSWORD_LIMITS.address),
+  row(PASSWORD_LIMITS.account),
+  row(CLIENT_SECRET_LIMITS.pair),
+  row(CLIENT_SECRET_LIMITS.address),
   `| ${duration(KNOWN_LOCATION_TTL)} after a sign-in |`,
-  bucket(CODE_LIMITS.pair),
-  bucket(CODE_LIMITS.account),
+  row(CODE_LIMITS.pair),
+  row(CODE_LIMITS.account),
   `| ${duration(ONE_TIME_STATE_TTL['totp-setup'])}; ${duration(ONE_TIME_STATE_TTL['passkey-sign-in'])}, then`,
   `| ${MAX_PASSKEYS}; ${CODES_IN_A_SET} |`,
   `extra time that a retiring key stays in the JWKS, for clock differences | ${SKEW} s |`,

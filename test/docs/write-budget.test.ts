@@ -1,11 +1,15 @@
 import t from 'tap'
 import { WRITE_BUDGET, type WriteBudget } from '../../src/node/write-budget.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
+import { bucket, duration, grouped } from '../support/docs/durations.ts'
 
 const limitOf = ({ limit, countedPer }: WriteBudget): string =>
-  typeof limit === 'number'
-    ? `${limit} rows per ${countedPer}`
-    : `${limit.burst}, then one every ${limit.interval} s`
+  typeof limit === 'number' ? `${grouped(limit)} rows per ${countedPer}` : bucket(limit)
+
+function keptOf({ kept, keptIfUsed }: WriteBudget): string {
+  const time = typeof kept === 'number' ? duration(kept) : kept
+  return keptIfUsed === undefined ? time : `${time}; if used, ${keptIfUsed}`
+}
 
 const rowOf = (budget: WriteBudget): string[] => [
   budget.cause,
@@ -13,7 +17,7 @@ const rowOf = (budget: WriteBudget): string[] => [
   budget.tables.map((table) => `\`${table}\``).join(', '),
   budget.countedPer,
   limitOf(budget),
-  typeof budget.kept === 'number' ? `${budget.kept} s` : budget.kept,
+  keptOf(budget),
 ]
 
 t.test('docs/security.md has the write budget of the code', async (t) => {
