@@ -89,7 +89,7 @@ t.test('imports only point from higher layers to lower layers, also for types', 
   )
 })
 
-t.test('a package, a page or a clock imports nothing of the server', async (t) => {
+t.test('packages, views, clocks and other isolated parts import nothing else of the server', async (t) => {
   for (const [name, allowed] of Object.entries(ISOLATED)) {
     const mechanisms = name.startsWith('packages/') ? [] : MECHANISMS
     const inside = [name, ...allowed, ...mechanisms]
@@ -106,7 +106,7 @@ t.test('a package, a page or a clock imports nothing of the server', async (t) =
   }
 })
 
-t.test('below the nodes the store is known by its contracts; only nodes and commands open it', async (t) => {
+t.test('only nodes and commands open the store; all other parts use its contracts', async (t) => {
   const opens = /^src\/store\/(index|migrate|transfer|monitored-db|tables|sqlite|postgres)/
   const strays = ours.filter(
     ({ from, to, typeOnly }) => !typeOnly && opens.test(to) && !/^src\/(store|node|cli)\//.test(from),
@@ -155,7 +155,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-steps.ts'], []],
 ]
 
-t.test('a package is known in one place', async (t) => {
+t.test('each npm package is imported only where it belongs', async (t) => {
   for (const [name, homes, types] of HOMES) {
     const strays = imports.filter(
       ({ from, to, typeOnly }) =>
@@ -171,7 +171,7 @@ t.test('a package is known in one place', async (t) => {
   }
 })
 
-t.test('the lists of the store are joined in one place', async (t) => {
+t.test('only store/index.ts imports the SQL implementations and the engines', async (t) => {
   const joined = ours.filter(
     ({ to, from }) => to.startsWith('src/store/sql/') && !from.startsWith('src/store/sql/'),
   )
@@ -182,7 +182,7 @@ t.test('the lists of the store are joined in one place', async (t) => {
   t.same(new Set(engines.map(({ from }) => from)), new Set(['src/store/index.ts']))
 })
 
-t.test('SQL is written in the store alone', async (t) => {
+t.test('only the store contains SQL', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
   // The doctor asks the engine itself about its state.
   const doctor = 'src/cli/doctor-store.ts'
@@ -248,44 +248,41 @@ const FROM_THE_MACHINE: readonly {
   },
 ]
 
-t.test('time, randomness and the process have one home each', async (t) => {
+t.test('time, randomness and the process are each accessed in one place', async (t) => {
   for (const { what, pattern, home, except } of FROM_THE_MACHINE) {
     const takers = server.filter((path) => pattern.test(code(path)))
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
   }
 })
 
-t.test(
-  'files are read and written in few places, and files with secrets by two of them (docs/security.md R3)',
-  async (t) => {
-    const reads = /\breadFile(Sync)?\(|\bcreateReadStream\(/
-    t.same(
-      server.filter((path) => reads.test(code(path))),
-      [
-        'src/cli/client-options.ts', // public keys of a client
-        'src/cli/export.ts', // what is published
-        'src/config/logo.ts',
-        'src/node/store-record.ts',
-        'src/secret-file.ts',
-        'src/store/migrate.ts',
-        'src/version.ts',
-        'src/views/assets.ts',
-      ],
-    )
-    const writes = /\bwriteFile(Sync)?\(|\bcreateWriteStream\(|\bappendFile(Sync)?\(|\bcopyFile(Sync)?\(/
-    t.same(
-      server.filter((path) => writes.test(code(path))),
-      [
-        'src/cli/env-file.ts', // into a draft of durable-file.ts
-        'src/cli/export.ts', // what is published
-        'src/cli/restore.ts', // into a draft of durable-file.ts
-        'src/durable-file.ts',
-      ],
-    )
-  },
-)
+t.test('only a few listed files read or write files (docs/security.md R3)', async (t) => {
+  const reads = /\breadFile(Sync)?\(|\bcreateReadStream\(/
+  t.same(
+    server.filter((path) => reads.test(code(path))),
+    [
+      'src/cli/client-options.ts', // public keys of a client
+      'src/cli/export.ts', // what is published
+      'src/config/logo.ts',
+      'src/node/store-record.ts',
+      'src/secret-file.ts',
+      'src/store/migrate.ts',
+      'src/version.ts',
+      'src/views/assets.ts',
+    ],
+  )
+  const writes = /\bwriteFile(Sync)?\(|\bcreateWriteStream\(|\bappendFile(Sync)?\(|\bcopyFile(Sync)?\(/
+  t.same(
+    server.filter((path) => writes.test(code(path))),
+    [
+      'src/cli/env-file.ts', // into a draft of durable-file.ts
+      'src/cli/export.ts', // what is published
+      'src/cli/restore.ts', // into a draft of durable-file.ts
+      'src/durable-file.ts',
+    ],
+  )
+})
 
-t.test('nothing but one file prints a control sequence to a terminal (docs/security.md R2)', async (t) => {
+t.test('only one file prints control sequences to a terminal (docs/security.md R2)', async (t) => {
   const sequence = /\\(u001b|u\{1b\}|x1b|033|e\[)/i
   t.same(
     server.filter((path) => sequence.test(sourceText(path))),

@@ -107,7 +107,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
   )
 
   t.test(
-    `${variant}: a logout passes through the issuer without a question to the user (RP-Initiated Logout §2, §3; docs/security.md N145, N147)`,
+    `${variant}: a logout passes through the issuer without asking the user (RP-Initiated Logout §2, §3; docs/security.md N145, N147)`,
     async (t) => {
       const tab = tabOf(await app(t, kind))
       const at = browser()

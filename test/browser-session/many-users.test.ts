@@ -50,7 +50,7 @@ for (const [what, status, body, code] of [
 }
 
 t.test(
-  'an issuer that fails three users in a row is asked by no one for five seconds (docs/security.md T2)',
+  'after an issuer has failed three users in a row, no request is sent to it for five seconds (docs/security.md T2)',
   async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app()

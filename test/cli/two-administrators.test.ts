@@ -45,7 +45,7 @@ t.test(
 )
 
 t.test(
-  'whatever another command changes while a secret is waited for stays changed (docs/security.md R1)',
+  'what other commands change while a command waits for a secret is kept (docs/security.md R1)',
   async (t) => {
     const waiting = {
       update: ['update', 'shop', '--secret-stdin'],

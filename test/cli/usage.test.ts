@@ -173,7 +173,7 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
   }
 })
 
-t.test('without a database every command but serve and demo refuses and creates nothing', async (t) => {
+t.test('without a database every command except serve and demo refuses and creates nothing', async (t) => {
   const cli = testCli(t)
   // Restoring a backup is the other way to say that a database is meant to be created; here, there is no backup.
   for (const path of all.filter((path) => !['serve', 'demo', 'restore'].includes(path))) {

@@ -28,7 +28,6 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
   }
 }
 
-/** A code without optional members. */
 /** What is left of a used code's details. */
 const stripped = {
   nonce: null,
@@ -39,6 +38,7 @@ const stripped = {
   requestedClaims: { idToken: [], userinfo: [] },
 }
 
+/** A code without optional members. */
 const bare = code({
   clientSessionId: 'bare',
   redirectUriSent: false,
@@ -159,7 +159,7 @@ export const codesContract: Contract = {
       )
     },
 
-  'insert and redeem return false, and change nothing, if the client or the user is not as the grant has read it':
+  'insert and redeem return false, and change nothing, if the client or the user has changed since the grant read it':
     async (t, store) => {
       await signedIn(store)
       const client = await store.clients.find('machine')
@@ -215,7 +215,7 @@ export const codesContract: Contract = {
       t.ok(((await store.apis.list())[0]?.revision ?? 0) > apiBefore, 'the API')
     },
 
-  'of a redemption and a revocation at the same moment, no session survives': async (t, store, database) => {
+  'a redemption and a revocation at the same moment leave no active session': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()
     for (let i = 0; i < 10; i += 1) {
@@ -401,7 +401,7 @@ export const codesContract: Contract = {
       t.equal(await store.codes.prune(90_001, 10), 1)
     },
 
-  'a claim beside a code makes it the only one': async (t, store) => {
+  'of concurrent codes that are inserted with the same claim, one is inserted': async (t, store) => {
     await signedIn(store)
     const claim = { id: 'request', until: 5000 }
     const outcome = await winners(10, (i) =>

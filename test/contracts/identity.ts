@@ -1,7 +1,11 @@
 import { type Contract, winners } from './contract.ts'
 
 export const identityContract: Contract = {
-  'a store is named by exactly one of fifty, ever': async (t, store, database) => {
+  'of fifty concurrent attempts to name a store exactly one succeeds, and no later one': async (
+    t,
+    store,
+    database,
+  ) => {
     t.equal(await store.identity.read(), null)
     const other = await database.connect()
     const create = (i: number) => (i % 2 ? store : other).identity.create(`store ${i}`, 100)

@@ -82,13 +82,16 @@ async function freezeAndResume(t: Test, milliseconds: number): Promise<void> {
   t.equal((await frozenNode.inject({ url: '/health/ready' })).statusCode, 200)
 }
 
-t.test('a resumed node answers queued requests by the current state (docs/security.md Q18)', async (t) => {
-  // Longer than a poll takes, and much shorter than the lease.
-  await freezeAndResume(t as Test, 1600)
-})
+t.test(
+  'a resumed node answers queued requests according to the current state (docs/security.md Q18)',
+  async (t) => {
+    // Longer than a poll takes, and much shorter than the lease.
+    await freezeAndResume(t as Test, 1600)
+  },
+)
 
 t.test(
-  'a node resumed after its lease ended answers queued requests by the current state (docs/security.md Q18)',
+  'a node resumed after its lease ended answers queued requests according to the current state (docs/security.md Q18)',
   async (t) => {
     await freezeAndResume(t as Test, 11_000)
   },

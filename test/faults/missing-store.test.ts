@@ -56,12 +56,15 @@ t.test(
   },
 )
 
-t.test('a master key without a record of its store is evidence enough (docs/security.md R5)', async (t) => {
-  const folder = await seededFolder(t)
-  rmSync(folder.record)
-  rmSync(dirname(folder.database), { recursive: true })
-  await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store/)
-})
+t.test(
+  'a master key file without a store record is enough evidence that there was a database (docs/security.md R5)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    rmSync(folder.record)
+    rmSync(dirname(folder.database), { recursive: true })
+    await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store/)
+  },
+)
 
 t.test(
   'serve --new begins a new store, says what was recorded before, and refuses an existing one',
@@ -127,25 +130,28 @@ t.test('a damaged store record is refused and not replaced', async (t) => {
   }
 })
 
-t.test('a key ring from the settings: the record is in the keys folder, or nowhere', async (t) => {
-  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
-  const folder = emptyFolder(t, { MASTER_KEY, LOG_LEVEL: 'info' })
-  await (await startServer(t, folder)).stop()
-  t.same(keysOf(folder), ['store.json'])
-  rmSync(dirname(folder.database), { recursive: true })
-  await refused(t, folder, /store\.json names the store/)
+t.test(
+  'with a master key from the settings, the record is in the keys folder, or there is none',
+  async (t) => {
+    const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+    const folder = emptyFolder(t, { MASTER_KEY, LOG_LEVEL: 'info' })
+    await (await startServer(t, folder)).stop()
+    t.same(keysOf(folder), ['store.json'])
+    rmSync(dirname(folder.database), { recursive: true })
+    await refused(t, folder, /store\.json names the store/)
 
-  const unwritable = emptyFolder(t, {
-    MASTER_KEY,
-    LOG_LEVEL: 'info',
-    STORE_RECORD_FILE: '/dev/null/store.json',
-  })
-  const refusedFile = await keyturn(unwritable, ['serve'])
-  t.match([refusedFile.code, refusedFile.stderr], [1, /store record \S+ cannot be read \(ENOTDIR\)/])
-  const off = emptyFolder(t, { MASTER_KEY, STORE_RECORD_FILE: 'off' })
-  for (let start = 1; start <= 2; start += 1) await (await startServer(t, off)).stop()
-  t.notOk(existsSync(join(off.path, 'keys')), 'a node without a keys folder gets none')
-})
+    const unwritable = emptyFolder(t, {
+      MASTER_KEY,
+      LOG_LEVEL: 'info',
+      STORE_RECORD_FILE: '/dev/null/store.json',
+    })
+    const refusedFile = await keyturn(unwritable, ['serve'])
+    t.match([refusedFile.code, refusedFile.stderr], [1, /store record \S+ cannot be read \(ENOTDIR\)/])
+    const off = emptyFolder(t, { MASTER_KEY, STORE_RECORD_FILE: 'off' })
+    for (let start = 1; start <= 2; start += 1) await (await startServer(t, off)).stop()
+    t.notOk(existsSync(join(off.path, 'keys')), 'a node without a keys folder gets none')
+  },
+)
 
 t.test('commands on PostgreSQL need the tables, which only serve creates', async (t) => {
   const postgres = await startPostgres(t)
@@ -173,7 +179,7 @@ t.test('commands on PostgreSQL need the tables, which only serve creates', async
   t.match(await keyturn(folder, ['keys', 'list'], { settings: { DATABASE_URL: second } }), { code: 1 })
 })
 
-t.test('a restored and a transferred store are those of the master key', async (t) => {
+t.test('a server starts with a restored store and with a transferred store', async (t) => {
   const folder = await seededFolder(t)
   const kids = await publishedKeys(folder)
   const backup = join(folder.path, 'backup.db')

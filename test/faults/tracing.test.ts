@@ -42,7 +42,7 @@ async function requests(t: Test, server: Parameters<typeof clientCredentials>[0]
   )
 }
 
-t.test('a process exports spans as configured, and the rest at its stop', async (t) => {
+t.test('a process exports spans as configured, and the remaining ones when it stops', async (t) => {
   const otlp = await collector(t)
   const folder = await seededFolder(t)
   const server = await startServer(t, folder, {

@@ -126,7 +126,7 @@ t.test('a user at a new location signs in while ten IP prefixes guess (docs/secu
 })
 
 t.test(
-  'a guess that is known to be refused asks no store and takes no place in the queue (docs/security.md Q14)',
+  'a guess that is certain to be refused causes no query and takes no place in the queue (docs/security.md Q14)',
   async (t) => {
     const server = await start(t, { hashingLimits: { running: 1, waiting: 0 } })
     await server.store.users.insert(await user({ username: 'bob' }))

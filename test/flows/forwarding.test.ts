@@ -78,7 +78,7 @@ t.test('with TRUST_PROXY the audit trail records the client address behind the p
 })
 
 t.test(
-  'addresses that a client writes into X-Forwarded-For buy it no more guesses (RFC 6749 §2.3.1; docs/security.md B19)',
+  'addresses that a client writes into X-Forwarded-For do not give it additional guesses (RFC 6749 §2.3.1; docs/security.md B19)',
   async (t) => {
     for (const trust of ['on', '1', '10.0.0.0/8']) {
       const server = await testServer({ settings: { TRUST_PROXY: trust } })

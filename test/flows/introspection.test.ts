@@ -229,7 +229,7 @@ t.test(
 )
 
 t.test(
-  'introspection returns what the token still grants: a scope that the roles no longer grant is missing, and without any the token is inactive',
+  'introspection returns what the token still grants: a scope that the roles no longer grant is missing, and if none is left the token is inactive',
   async (t) => {
     const { access_token: token } = await signedIn(server)
     const seen = async () => (await introspect(server, token, 'orders')).json()

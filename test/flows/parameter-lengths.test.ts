@@ -111,7 +111,7 @@ t.test(
   },
 )
 
-t.test('a long name of a parameter is refused too', async (t) => {
+t.test('a parameter with a long name is refused too', async (t) => {
   for (const unit of Object.values(WORST)) {
     const payload = `${unit.repeat(BODY_BYTES / unit.length)}=1`
     const headers = { 'content-type': FORM }
@@ -121,7 +121,7 @@ t.test('a long name of a parameter is refused too', async (t) => {
 })
 
 t.test(
-  'no parameter that is just short enough costs much at any endpoint or page (docs/security.md A16)',
+  'a parameter just within its length limit is cheap at every endpoint and page (docs/security.md A16)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser)

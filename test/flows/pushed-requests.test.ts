@@ -536,7 +536,7 @@ t.test(
 )
 
 t.test(
-  'a request pushed for a public client is no row, cannot be read, and leads to one code (RFC 9126 §4; docs/security.md Q22, K121)',
+  'a request pushed for a public client is not stored, cannot be read, and leads to one code (RFC 9126 §4; docs/security.md Q22, K121)',
   async (t) => {
     const parameters = { client_id: 'spa', redirect_uri: SPA_REDIRECT, state: 'secret-state' }
     const pushPublic = async () => {

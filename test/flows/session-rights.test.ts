@@ -87,7 +87,7 @@ const orders = async (store: TestServer['store']) => {
 }
 
 t.test(
-  'a session loses its API with the last scope there, or with the API (RFC 8707 §2.2; docs/security.md S1)',
+  'a session can no longer be refreshed once it has no scope left at its API, or the API is deleted (RFC 8707 §2.2; docs/security.md S1)',
   async (t) => {
     for (const lose of [
       ({ store }: TestServer) => store.clients.update('web', (web) => ({ ...web, scopes: ['openid'] })),
@@ -104,7 +104,7 @@ t.test(
 )
 
 t.test(
-  'a second factor that becomes required reaches redemption, refresh and userinfo (docs/security.md S4)',
+  'a second factor that becomes required is also required for redemption, refresh and userinfo (docs/security.md S4)',
   async (t) => {
     const changes = {
       'by the client': ({ replaceClient }: Started) => replaceClient('web', { requireSecondFactor: true }),
@@ -131,26 +131,29 @@ t.test(
 
 type Started = Awaited<ReturnType<typeof started>>
 
-t.test('a code does not outlive what was revoked (RFC 6749 §4.1.2; docs/security.md S5)', async (t) => {
-  const endings: Record<string, (world: Started) => Promise<unknown>> = {
-    'the consent is withdrawn': async ({ server, alice }) => {
-      const info = { ip: '192.0.2.1', userAgent: 'x', requestId: 'x' }
-      t.ok(await server.deps.accounts.accountSessions.withdrawConsent(alice.id, 'web', info))
-    },
-    'the sessions of the client are revoked': ({ store, server }) =>
-      store.clientSessions.revokeMatching({ clientId: 'web' }, server.clock.now(), 'test'),
-    'the sessions of the user are revoked': ({ store, server, alice }) =>
-      store.clientSessions.revokeMatching({ userId: alice.id }, server.clock.now(), 'test'),
-    'the redirect URI is removed': ({ replaceClient }) =>
-      replaceClient('web', { redirectUris: ['https://app.test/other'] }),
-  }
-  for (const [label, end] of Object.entries(endings)) {
-    const world = await started()
-    const code = (await signIn(openBrowser(world.server), {}, { remember: true })).code
-    await end(world)
-    refused(t, await redeem(world.server, code), GRANT, label)
-  }
-})
+t.test(
+  'an unused code is refused after its consent or sessions are revoked, or its redirect URI is removed (RFC 6749 §4.1.2; docs/security.md S5)',
+  async (t) => {
+    const endings: Record<string, (world: Started) => Promise<unknown>> = {
+      'the consent is withdrawn': async ({ server, alice }) => {
+        const info = { ip: '192.0.2.1', userAgent: 'x', requestId: 'x' }
+        t.ok(await server.deps.accounts.accountSessions.withdrawConsent(alice.id, 'web', info))
+      },
+      'the sessions of the client are revoked': ({ store, server }) =>
+        store.clientSessions.revokeMatching({ clientId: 'web' }, server.clock.now(), 'test'),
+      'the sessions of the user are revoked': ({ store, server, alice }) =>
+        store.clientSessions.revokeMatching({ userId: alice.id }, server.clock.now(), 'test'),
+      'the redirect URI is removed': ({ replaceClient }) =>
+        replaceClient('web', { redirectUris: ['https://app.test/other'] }),
+    }
+    for (const [label, end] of Object.entries(endings)) {
+      const world = await started()
+      const code = (await signIn(openBrowser(world.server), {}, { remember: true })).code
+      await end(world)
+      refused(t, await redeem(world.server, code), GRANT, label)
+    }
+  },
+)
 
 t.test('userinfo returns no claim whose scope the client has lost (docs/security.md S6)', async (t) => {
   const { server, store, alice, replaceClient } = await started()
@@ -170,7 +173,7 @@ t.test('userinfo returns no claim whose scope the client has lost (docs/security
 })
 
 t.test(
-  'of logins and redemptions beside a disabled client, no session is good once the client is enabled again (docs/security.md S5)',
+  'sessions that begin while their client is being disabled are not usable after it is enabled again (docs/security.md S5)',
   async (t) => {
     const { server, store, replaceClient } = await started()
     await replaceClient('web', { grants: ['password', 'authorization_code', 'refresh_token'] })
@@ -196,7 +199,7 @@ t.test(
 )
 
 t.test(
-  'tokens of a client stay inactive once it was disabled, also after it is enabled again (RFC 7662 §2.2; docs/security.md S6)',
+  'tokens issued before a client was disabled stay inactive after it is enabled again (RFC 7662 §2.2; docs/security.md S6)',
   async (t) => {
     const { server, store } = await started()
     const { access_token: token } = (await clientCredentials(server)).json()
@@ -212,7 +215,7 @@ t.test(
 )
 
 t.test(
-  'a withdrawal that failed half way can be repeated, and one without a stored consent revokes too (docs/security.md S5)',
+  'a withdrawal of consent that failed half-way can be repeated, and revokes tokens even if no consent was stored (docs/security.md S5)',
   async (t) => {
     const { server, store, alice } = await started()
     const info = { ip: '192.0.2.1', userAgent: 'x', requestId: 'x' }

@@ -113,7 +113,7 @@ t.test(
 )
 
 t.test(
-  'the counts of guesses survive a restart, and an owner at another address does not lift them (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'the counts of guesses survive a restart, and an owner at another address does not reset them (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const database = `${t.testdir()}/keyturn.db`
     const masterKey = Buffer.alloc(32, 7).toString('base64url')

@@ -521,22 +521,25 @@ t.test('an accepted log is intact, whatever was done to its head', async (t) => 
   }
 })
 
-t.test('a head with a MAC of an older data key is found, and told from a forged one', async (t) => {
-  const store = await newStore(t as Test)
-  const one = writer(store)
-  record(one, 1, 3)
-  await one.log.flush()
-  const { head } = await store.auditRows.state()
-  const moved = await one.log.signedWith(keysOf(2))
-  if (!moved || !head) throw new Error('the log is intact')
-  t.same(await store.auditRows.append(moved.expected, [], moved.head), true)
-  const rotated = () => keysOf(2, 1)
-  t.same(await findings(store, rotated()), [])
+t.test(
+  'a head with a MAC of an older data key is detected, and distinguished from a forged one',
+  async (t) => {
+    const store = await newStore(t as Test)
+    const one = writer(store)
+    record(one, 1, 3)
+    await one.log.flush()
+    const { head } = await store.auditRows.state()
+    const moved = await one.log.signedWith(keysOf(2))
+    if (!moved || !head) throw new Error('the log is intact')
+    t.same(await store.auditRows.append(moved.expected, [], moved.head), true)
+    const rotated = () => keysOf(2, 1)
+    t.same(await findings(store, rotated()), [])
 
-  await store.auditRows.append(moved.head, [], signHead(KEYS, head))
-  t.match(await findings(store, rotated()), [/^the head has a MAC of data key 1, which no longer signs/])
-  const node = writer(store, { keys: rotated })
-  await node.log.check()
-  t.same(node.alarms, [{ actor: 'keyturn', reason: 'head signed with an old key' }])
-  t.equal(await node.log.signedWith(keysOf(3)), null, 'and a rotation does not sign it')
-})
+    await store.auditRows.append(moved.head, [], signHead(KEYS, head))
+    t.match(await findings(store, rotated()), [/^the head has a MAC of data key 1, which no longer signs/])
+    const node = writer(store, { keys: rotated })
+    await node.log.check()
+    t.same(node.alarms, [{ actor: 'keyturn', reason: 'head signed with an old key' }])
+    t.equal(await node.log.signedWith(keysOf(3)), null, 'and a rotation does not sign it')
+  },
+)

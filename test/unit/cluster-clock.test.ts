@@ -90,7 +90,7 @@ t.test('after a sleep or a jump the store’s clock is read at once (docs/securi
   t.equal(time.clock.now(), store.now())
 })
 
-t.test('a slow answer is used until there is a prompt one', async (t) => {
+t.test('a slow reading of the store’s clock is used until there is a fast one', async (t) => {
   const { time, pass, store, slow } = await world()
   pass(6)
   slow(4000)
@@ -160,13 +160,16 @@ t.test('a jump of the store’s clock delays every node (docs/security.md Q7)', 
   t.ok(logger.lines.some(({ message }) => /the clock has jumped ahead by 3600 s/.test(message ?? '')))
 })
 
-t.test('an age is the larger one of both clocks (docs/security.md Q18)', async (t) => {
-  const { time, pass, sleep, machine } = await world()
-  const mark = time.ages.mark()
-  pass(2)
-  t.equal(time.ages.since(mark), 2000)
-  sleep(5)
-  t.equal(time.ages.since(mark), 7000)
-  machine.tick(-60)
-  t.equal(time.ages.since(mark), 53_000, 'a clock that was set back makes nothing younger')
-})
+t.test(
+  'an age is the larger of the two times that the clocks have measured (docs/security.md Q18)',
+  async (t) => {
+    const { time, pass, sleep, machine } = await world()
+    const mark = time.ages.mark()
+    pass(2)
+    t.equal(time.ages.since(mark), 2000)
+    sleep(5)
+    t.equal(time.ages.since(mark), 7000)
+    machine.tick(-60)
+    t.equal(time.ages.since(mark), 53_000, 'a clock that was set back makes nothing younger')
+  },
+)

@@ -177,7 +177,7 @@ t.test(
 )
 
 t.test(
-  'a task from a known location waits for no task of strangers, from any number of IP prefixes (docs/security.md Q14)',
+  'a task from a known location does not wait for tasks of strangers, from any number of IP prefixes (docs/security.md Q14)',
   async (t) => {
     const { add, order, finish } = await occupied(16)
     const strangers = Array.from({ length: 300 }, (_, i) => add(`stranger ${i}`, { ip: `10.0.${i % 100}.1` }))

@@ -269,15 +269,18 @@ t.test(
   },
 )
 
-t.test('a ring under a master key that is not here is refused, and the message names it', async (t) => {
-  const { ring } = await started(t as Test)
-  t.throws(() => masterKeysOf(K2, K3).inUse(ring), {
-    name: 'DecryptionError',
-    message: new RegExp(`^the private key .+ is encrypted under the master key ${masterKeyId(K1)},`),
-  })
-  const none = { ...ring, keys: ring.keys.map((key) => ({ ...key, encryptedPrivateKey: 'x' })) }
-  t.throws(() => masterKeysOf(K1).inUse(none), { message: /cannot be decrypted: the text is damaged$/ })
-})
+t.test(
+  'a ring under a master key that is not available is refused, and the message names the key',
+  async (t) => {
+    const { ring } = await started(t as Test)
+    t.throws(() => masterKeysOf(K2, K3).inUse(ring), {
+      name: 'DecryptionError',
+      message: new RegExp(`^the private key .+ is encrypted under the master key ${masterKeyId(K1)},`),
+    })
+    const none = { ...ring, keys: ring.keys.map((key) => ({ ...key, encryptedPrivateKey: 'x' })) }
+    t.throws(() => masterKeysOf(K1).inUse(none), { message: /cannot be decrypted: the text is damaged$/ })
+  },
+)
 
 t.test('the id of a master key identifies it and reveals nothing about it', async (t) => {
   t.equal(masterKeyId(K1), masterKeyId(Buffer.from(K1)))

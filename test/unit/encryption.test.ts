@@ -56,7 +56,7 @@ t.test('a ciphertext names its key, and only that key is tried', async (t) => {
   t.same(found, ['1', '2'])
 })
 
-t.test('a ciphertext with the id of an unknown key is refused without a trial', async (t) => {
+t.test('a ciphertext with the id of an unknown key is refused without trying to decrypt it', async (t) => {
   const text = cipherOf(named('9', 1)).encrypt('kid', PLAIN)
   t.throws(() => cipherOf(named('1', 1), named('2', 2)).decrypt('kid', text), {
     name: 'DecryptionError',

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { table } from '../../src/cli/output.ts'
 
-t.test('a table has a head, and columns as wide as their widest cell', async (t) => {
+t.test('a table has a header row, and columns as wide as their widest cell', async (t) => {
   t.equal(
     table(
       ['id', 'name', 'since'],

@@ -294,7 +294,7 @@ t.test('every field has the autocomplete value for password managers', async (t)
 })
 
 t.test(
-  'the consent page names the host it redirects to, and marks this device or an app as such (Q174)',
+  'the consent page names the host it redirects to, and says if the target is an app or a program on this device',
   async (t) => {
     const rows = [
       ['https://app.example/cb', { kind: 'host', host: 'app.example' }],

@@ -412,7 +412,7 @@ t.test('a thousand tokens, new and cached, cause no request', async (t) => {
 })
 
 t.test(
-  'the policy decides when a list is too old or has expired, and a revoked token stays revoked',
+  'the policy decides about tokens whose list is too old or has expired, and a revoked token stays revoked',
   async (t) => {
     const issuer = await fakeIssuer(t)
     const far = { exp: issuer.time.now() + 1_000_000 }
@@ -489,7 +489,7 @@ async function startPoller(t: Test, options: Partial<StatusListPollerDeps> = {})
 }
 
 t.test(
-  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (Token Status List §8.2, §13.7)',
+  'the signed ttl decides when to poll again and takes precedence over HTTP caching headers, also after a 304 (Token Status List §8.2, §13.7)',
   async (t) => {
     const { issuer, fetchesOnPoll, publish, conditions, headers } = await startPoller(t)
     headers['cache-control'] = 'max-age=1000'
@@ -506,7 +506,7 @@ t.test(
 )
 
 t.test(
-  'without a ttl, Cache-Control decides when to poll again, at the latest exp; without either it is a minute',
+  'without a ttl, Cache-Control decides when to poll again, but never later than exp; without either it is after a minute',
   async (t) => {
     for (const [cacheControl, claims, seconds] of [
       ['max-age=15', {}, 15],
@@ -534,7 +534,7 @@ t.test(
   },
 )
 
-t.test('a list that was fetched in the background counts at once', async (t) => {
+t.test('a list that was fetched in the background is used at once', async (t) => {
   const { issuer, lists, fetchesOnPoll, publish } = await startPoller(t)
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
   t.ok(await fetchesOnPoll())
