@@ -60,7 +60,7 @@ export async function browserSession(app: FastifyInstance, options: BrowserSessi
     if (!passesCsrfCheck(request, origin, csrfHeader)) throw new BrowserSessionError('CSRF')
     const current = requestSession({ sessions, tokenRefresh, clock }, session, request, reply)
     // A copied cookie still decrypts after a logout in another process, and the issuer may have ended the session. So a
-    // session counts only as long as its access token, and then the issuer has to confirm it.
+    // session is valid only as long as its access token, and then the issuer has to confirm it.
     if (clock() >= session.expiresAt && !withoutRefresh.has(request.routeOptions.url)) {
       await current.accessToken()
     }

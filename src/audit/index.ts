@@ -12,7 +12,7 @@ export interface AuditTrail {
   readonly audit: Audit
   /** The copy in the store. */
   readonly auditLog: AuditLog
-  /** Accepts the copy in the store as it is found, and records that as an event. */
+  /** Accepts the copy in the store as it is, and records that as an event. */
   readonly acceptAudit: (fields: AuditFields) => Promise<void>
 }
 

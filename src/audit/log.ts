@@ -25,7 +25,7 @@ export interface AuditLog {
   /** Signs the head of a new log. Call after the first data key and before the first ring is created. */
   signUnsigned(): Promise<void>
   /**
-   * Accepts the log as it is found, and appends the entry, if rows are kept. From then on the log is intact again.
+   * Accepts the log as it is, and appends the entry, if rows are kept. From then on the log is intact again.
    * @throws {Error} if there are no keys
    */
   accept(entry: AuditEntry | null): Promise<void>

@@ -33,7 +33,7 @@ t.test('the settings table lists every setting with its default and meaning', as
 t.test('the README names the settings that can be read from a file', async (t) => {
   const rows = Object.values(fields as Record<string, Field<unknown>>)
   const secrets = rows.filter(({ secret }) => secret).map(({ name }) => `KEYTURN_${name}`)
-  const [, sentence = ''] = /refused, all at once\.([^.]+)can come from a file/.exec(readme) ?? []
+  const [, sentence = ''] = /lists all of them\.([^.]+)can come from a file/.exec(readme) ?? []
   t.same(sentence.match(/KEYTURN_\w+/g), secrets)
 })
 
