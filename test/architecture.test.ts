@@ -69,7 +69,7 @@ function layerOf(path: string): number {
   return fits.sort((a, b) => b.name.length - a.name.length)[0]?.layer ?? -1
 }
 
-t.test('imports only point from higher layers to lower layers, also for types', async (t) => {
+t.test('imports only point from higher layers to lower layers, including imports of types', async (t) => {
   const server = sourceFiles.filter((path) => path.startsWith('src/'))
   t.ok(ours.length > 300, 'the imports could be read')
   t.same(

@@ -1,6 +1,6 @@
 /**
- * A map whose entries expire. When it is full, the least recently used entry is dropped. Each owner has a bound too, which
- * drops the owner's own entries, so that one user cannot displace the entries of all others.
+ * A map whose entries expire. When it is full, the least recently used entry is dropped. Each owner has a bound too,
+ * beyond which the owner's own entries are dropped, so that one user cannot displace the entries of all others.
  */
 interface BoundedMap<V> {
   get(key: string): V | undefined

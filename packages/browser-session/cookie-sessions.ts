@@ -24,16 +24,16 @@ interface Parts {
 
 /** Seconds for which a cookie from before a refresh is accepted, because requests may be in flight during a refresh. */
 const SUCCESSOR_SECONDS = 60
-const REMEMBERED = { maxSize: 10_000, maxPerOwner: 50 }
+const MAP_BOUNDS = { maxSize: 10_000, maxPerOwner: 50 }
 /** The maximum number of generations that are decrypted. No race leaves more behind. */
 const MAX_GENERATIONS = 8
 
 export function cookieSessions({ encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const pattern = new RegExp(`^${cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)
   const lastUseCookie = cookies.name('.seen')
-  const successors = boundedMap<Session>(REMEMBERED, clock)
+  const successors = boundedMap<Session>(MAP_BOUNDS, clock)
   // A cookie that was copied before the logout still decrypts, so this process remembers which sessions have ended.
-  const ended = boundedMap<true>(REMEMBERED, clock)
+  const ended = boundedMap<true>(MAP_BOUNDS, clock)
   const successorKey = ({ id, generation }: Session) => `${id}.${generation}`
 
   function newestOf(session: Session): Session | undefined {

@@ -41,7 +41,7 @@ export function createCookies(baseName: string, secure: boolean, sameSite: SameS
   }
 }
 
-/** Returns the request's cookies. The first of two with one name counts, as elsewhere; values are not decoded. */
+/** Returns the request's cookies. If two have the same name, the first one is used; values are not decoded. */
 export function readCookies(request: FastifyRequest): Map<string, string> {
   const found = new Map<string, string>()
   for (const pair of (request.headers.cookie ?? '').split(';')) {

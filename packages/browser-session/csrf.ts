@@ -1,4 +1,6 @@
-/** Protection against cross-site request forgery: browsers send this app's cookies with requests of other sites too. */
+/**
+ * Protection against cross-site request forgery: browsers send this app's cookies with requests from other sites too.
+ */
 import type { FastifyRequest } from 'fastify'
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])

@@ -1,7 +1,7 @@
 /**
  * `@keyturn/browser-session`: browser sessions for a Fastify app, as a backend for the frontend
- * (draft-ietf-oauth-browser-based-apps §6.1). It owns cookies, sessions and their tokens, and must not import anything of
- * the server; the issuer is any OpenID provider. plugin.ts puts the parts together, routes.ts has the endpoints.
+ * (draft-ietf-oauth-browser-based-apps §6.1). It owns cookies, sessions and their tokens, and must not import anything
+ * from the server; the issuer is any OpenID provider. plugin.ts puts the parts together, routes.ts has the endpoints.
  */
 export { BrowserSessionError, type BrowserSessionErrorCode } from './errors.ts'
 export type { Guard } from './guard.ts'

@@ -28,7 +28,7 @@ export interface OpenIdClient {
   refresh(refreshToken: string, subject: string): Promise<TokenSet | 'ended'>
   /** Revokes a refresh token (RFC 7009); does nothing if the issuer has no endpoint for it. */
   revoke(refreshToken: string): Promise<void>
-  /** Returns the URL of RP-initiated logout; undefined if the issuer has no endpoint for it. */
+  /** Returns the URL for RP-initiated logout; undefined if the issuer has no endpoint for it. */
   logoutUrl(idToken: string | undefined): Promise<string | undefined>
 }
 
@@ -213,7 +213,7 @@ export function createOpenIdClient(settings: ClientSettings): OpenIdClient {
   }
 }
 
-/** Then the failure says nothing about the code, so the user may try again. */
+/** If the issuer itself has failed, the error says nothing about the code, so the user may try again. */
 function failExchange(error: unknown, status: number): never {
   throw new BrowserSessionError(hasFailed(status) ? 'ISSUER_UNAVAILABLE' : 'SIGN_IN_FAILED', error)
 }

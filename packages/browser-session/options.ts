@@ -35,7 +35,7 @@ export interface BrowserSessionOptions {
   readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
   /** The origin of this app as browsers see it. */
   readonly baseUrl: string
-  /** Requested scopes; `openid` is always added. Many issuers give a refresh token only for `offline_access`. */
+  /** Requested scopes; `openid` is always added. Many issuers return a refresh token only for `offline_access`. */
   readonly scopes?: readonly string[]
   /** Further parameters of the authorization request, such as `resource`, `audience` or `prompt`. */
   readonly authorizationParameters?: Readonly<Record<string, string>>
@@ -45,9 +45,9 @@ export interface BrowserSessionOptions {
   readonly sameSite?: SameSite
   /** Default: `session`. On https, cookies also have the prefix `__Host-`. */
   readonly cookieName?: string
-  /** Seconds without a request after which a session ends. Default: a day. */
+  /** A session ends after this many seconds without a request. Default: a day. */
   readonly idleSeconds?: number
-  /** Seconds after the sign-in after which a session ends in any case. Default: a week. */
+  /** A session ends this many seconds after the sign-in in any case. Default: a week. */
   readonly absoluteSeconds?: number
   /** An access token is refreshed this many seconds before it expires. Default: 30. */
   readonly refreshAhead?: number
@@ -108,10 +108,10 @@ export function resolveOptions(options: BrowserSessionOptions) {
   }
   const { sameSite, lifetimes, paths, afterLogout } = resolved
   assert(resolved.secrets.length > 0, 'secret must not be empty')
-  assert(options.clientId !== '', 'clientId must name this app')
+  assert(options.clientId !== '', 'clientId must not be empty')
   assert(
     options.clientSecret === undefined || options.privateKey === undefined,
-    'clientSecret or privateKey, not both',
+    'clientSecret and privateKey must not both be set',
   )
   assert(sameSite === 'Lax' || sameSite === 'Strict', 'sameSite must be Lax or Strict')
   assert(/^[A-Za-z0-9_-]{1,64}$/.test(resolved.cookieName), 'cookieName must be letters, digits, - or _')
@@ -119,7 +119,7 @@ export function resolveOptions(options: BrowserSessionOptions) {
   assert(/^x-[a-z0-9-]+$/.test(resolved.csrfHeader), 'csrfHeader must begin with x-')
   assert(
     lifetimes.idleSeconds > 0 && lifetimes.absoluteSeconds > 0 && lifetimes.refreshAhead >= 0,
-    'idleSeconds and absoluteSeconds must be more than 0',
+    'idleSeconds and absoluteSeconds must be more than 0, and refreshAhead at least 0',
   )
   for (const path of [...Object.values(paths), afterLogout]) {
     assert(/^\/(?:[A-Za-z0-9._~-]+\/?)*$/.test(path), `${path} must be a plain path`)

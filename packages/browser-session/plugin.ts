@@ -52,7 +52,7 @@ export async function browserSession(app: FastifyInstance, options: BrowserSessi
   const loaded = new WeakMap<FastifyRequest, Session>()
   const refusals = new WeakMap<FastifyRequest, BrowserSessionError>()
   const { login, callback, logout } = settings.paths
-  /** These routes begin or end a session, and must do so while the issuer is down. */
+  /** These routes begin or end a session, and must not depend on a refresh of the current session. */
   const withoutRefresh = new Set<string | undefined>([login, callback, logout])
 
   /** @throws {BrowserSessionError} if the request must not use its session */
@@ -60,7 +60,7 @@ export async function browserSession(app: FastifyInstance, options: BrowserSessi
     if (!passesCsrfCheck(request, origin, csrfHeader)) throw new BrowserSessionError('CSRF')
     const current = requestSession({ sessions, tokenRefresh, clock }, session, request, reply)
     // A copied cookie still decrypts after a logout in another process, and the issuer may have ended the session. So a
-    // session is valid only as long as its access token, and then the issuer has to confirm it.
+    // session is valid only as long as its access token; after that, the issuer must confirm it with a refresh.
     if (clock() >= session.expiresAt && !withoutRefresh.has(request.routeOptions.url)) {
       await current.accessToken()
     }

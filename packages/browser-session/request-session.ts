@@ -9,7 +9,7 @@ import type { IdTokenClaims } from './tokens.ts'
 export interface BrowserSession {
   /** The claims of the ID token: who the user is. */
   readonly claims: IdTokenClaims
-  /** The scopes of the access token, separated by spaces, if the issuer said them. */
+  /** The scopes of the access token, separated by spaces, if the issuer returned them. */
   readonly scope: string | undefined
   /**
    * Returns an access token for a call to an API, and refreshes it first if it is about to expire. Call it before the

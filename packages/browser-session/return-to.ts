@@ -22,7 +22,7 @@ export function returnUrl(requested: unknown, origin: string, pluginPaths: reado
   return origin + url.pathname + url.search + url.hash
 }
 
-/** Percent-encoded slashes count too, also when they are encoded several times: a proxy may decode them. */
+/** Percent-encoded slashes count too, even if they are encoded several times: a proxy may decode them. */
 function beginsWithTwoSlashes(path: string): boolean {
   return /^(?:\/|%(?:25)*2f)(?:\/|\\|%(?:25)*(?:2f|5c))/i.test(path)
 }

@@ -82,7 +82,7 @@ export function addRoutes(app: FastifyInstance, parts: Parts): void {
   app.get(paths.session, options, async (request) => {
     const session = request.browserSession
     const refusal = refusalOf(request)
-    // While the issuer cannot confirm the session, a page must not believe that the user signed out.
+    // While the issuer cannot confirm the session, a page must not treat the user as signed out.
     if (refusal !== undefined && !hasCode(refusal, 'SESSION_ENDED')) throw refusal
     return session === null
       ? { signedIn: false }

@@ -1,4 +1,4 @@
-/** The store that keeps sessions on the server. Values are encrypted and keys are hashed, so a copy opens no session. */
+/** The store that keeps sessions on the server. Values are encrypted and keys are hashed, so a copy gives no access. */
 import { boundedMap } from './bounded-map.ts'
 
 export interface StoredSession {

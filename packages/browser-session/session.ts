@@ -1,4 +1,6 @@
-/** A signed-in browser's session: who the user is, and the tokens of the app. The contract of where sessions are kept. */
+/**
+ * A signed-in browser's session: who the user is, and the tokens of the app. Also the contract for keeping sessions.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomId } from './encryption.ts'
 import type { IdTokenClaims, TokenSet } from './tokens.ts'
@@ -8,8 +10,8 @@ export interface Session {
   readonly id: string
   readonly signedInAt: number
   /**
-   * Grows by one with each refresh, and begins at the second of the sign-in. No session is refreshed once a second on
-   * average, so a later session of the same browser has a higher generation than all earlier ones.
+   * Starts as the time of the sign-in, in seconds, and grows by one with each refresh. A session is refreshed less than
+   * once a second on average, so a later session of the same browser has a higher generation than all earlier ones.
    */
   readonly generation: number
   readonly claims: IdTokenClaims
@@ -48,10 +50,10 @@ export interface SessionRepository {
   clearCookies(request: FastifyRequest, reply: FastifyReply): void
 }
 
-/** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
+/** The stored time of the last use may lag behind by this fraction of the idle time, so that few requests write it. */
 export const LAST_USE_PRECISION = 1 / 20
 
-/** Assumed lifetime of an access token, in seconds, when the issuer does not say it (RFC 6749 §5.1). */
+/** Assumed lifetime of an access token, in seconds, when the issuer does not return it (RFC 6749 §5.1). */
 const DEFAULT_LIFETIME = 300
 
 /** All values are in seconds. */

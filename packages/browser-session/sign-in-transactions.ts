@@ -20,7 +20,7 @@ export interface SignInTransactions {
 const LIFETIME_SECONDS = 600
 /** How many tabs can sign in at once. With more, the oldest sign-ins are dropped, because cookies are limited. */
 const MAX_CONCURRENT = 5
-const MAX_REMEMBERED = 10_000
+const MAX_CONSUMED = 10_000
 
 export function createSignInTransactions(
   encryption: Encryption,
@@ -29,7 +29,7 @@ export function createSignInTransactions(
 ): SignInTransactions {
   const prefix = cookies.name('.tx.')
   const cookieName = (state: string) => prefix + state.slice(0, 16)
-  const consumed = boundedMap<true>({ maxSize: MAX_REMEMBERED }, clock)
+  const consumed = boundedMap<true>({ maxSize: MAX_CONSUMED }, clock)
 
   const decrypt = (name: string, encrypted: string | undefined) => {
     const found =

@@ -23,11 +23,11 @@ export interface TokenRefresh {
   latestAfterRefresh(session: Session): Promise<Session | undefined>
 }
 
-/** How long another process may take to store what it got. */
+/** How long another process may take to store the tokens that it received. */
 const STORE_TIMEOUT_MS = 200
 
 export function createTokenRefresh({ sessions, issuer, clock, lifetimes }: Parts): TokenRefresh {
-  // The key is the refresh token: two requests of a session with the same refresh token share one refresh.
+  // Keyed by the refresh token: two requests of a session with the same refresh token share one refresh.
   const refreshes = singleFlight<string, Session>()
   const pauses = createRefreshPauses(clock)
 

@@ -1,4 +1,4 @@
-/** What the issuer's token endpoint gives. */
+/** What the issuer's token endpoint returns. */
 
 /** The claims of a validated ID token (OpenID Connect Core §2). */
 export interface IdTokenClaims {
@@ -9,7 +9,7 @@ export interface IdTokenClaims {
 
 export interface TokenSet {
   readonly accessToken: string
-  /** Lifetime of the access token in seconds, if the issuer says it. */
+  /** Lifetime of the access token in seconds, if the issuer returns it. */
   readonly expiresIn?: number | undefined
   readonly scope?: string | undefined
   readonly refreshToken?: string | undefined

@@ -39,9 +39,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
 /**
- * Makes the checks of RFC 9068 §4 that do not depend on the time. With `strict`, every claim that RFC 9068 requires
- * must be present; without, `client_id`, `jti` and `iat` may be missing, because tokens of another `typ` follow
- * another profile.
+ * Performs the checks of RFC 9068 §4 that do not depend on the time. With `strict`, every claim that RFC 9068 requires
+ * must be present; without, `client_id`, `jti` and `iat` may be missing, because tokens of another `typ` follow another
+ * profile.
  * @throws {VerifyError} wrong_issuer, wrong_audience, bad_claims
  */
 export function checkClaims(
@@ -68,7 +68,7 @@ export function checkClaims(
   return claims as unknown as AccessTokenClaims
 }
 
-/** Makes the checks that depend on the time; they are repeated for a cached token. @throws {VerifyError} */
+/** Performs the checks that depend on the time; they are repeated for a cached token. @throws {VerifyError} */
 export function checkTimes(claims: AccessTokenClaims, leeway: number, now: number): void {
   if (now >= claims.exp + leeway) throw new VerifyError('expired', 'the token has expired')
   const validFrom = Math.max((claims.nbf as number | undefined) ?? 0, claims.iat ?? 0)

@@ -4,7 +4,7 @@ import { VerifyError } from './errors.ts'
 /** A request as Node's `http` module has it. An Express request is one; Fastify has it as `request.raw`. */
 export interface NodeRequest {
   readonly headers: { readonly authorization?: string | undefined }
-  /** Names and values in turn. */
+  /** Alternating names and values. */
   readonly rawHeaders?: readonly string[]
 }
 

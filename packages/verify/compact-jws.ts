@@ -59,7 +59,7 @@ export function parseJson(part: string): Record<string, unknown> {
 
 /**
  * Every token overwrites these buffers, because allocating new ones would cost as much as the parsing. Their content
- * must not be kept, and not be used after an `await`.
+ * must not be kept, or used after an `await`.
  */
 const SIGNED = Buffer.allocUnsafeSlow(16_384)
 const DECODED = Buffer.allocUnsafeSlow(16_384)
@@ -74,8 +74,8 @@ const LAST_CHARACTERS: readonly (string | undefined)[] = [undefined, '', 'AQgw',
 
 /**
  * Decodes base64url and accepts only what an encoder produces; otherwise one token would have several spellings. Node's
- * decoder skips characters that it does not know, which shows in the length of the result, and accepts the characters
- * of plain base64, which does not show.
+ * decoder skips characters that it does not know, which changes the length of the result. It also accepts the
+ * characters of plain base64, which does not change the length.
  */
 function decode(part: string): Buffer {
   const bytes = bytesOf(part, 'base64url', DECODED)

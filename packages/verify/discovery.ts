@@ -17,7 +17,7 @@ interface DiscoveryOptions {
   readonly jwksUri: string | undefined
   readonly fetch: typeof fetch
   readonly timeoutMs: number
-  /** Milliseconds that only grow. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number
 }
 

@@ -1,6 +1,6 @@
 /**
- * `@keyturn/verify`: the library that a service installs to verify access tokens offline. It must not import anything of
- * the server, nor any dependency. New guards for a framework go into a file of their own, like express.ts.
+ * `@keyturn/verify`: the library that a service installs to verify access tokens offline. It must not import anything
+ * from the server, or any dependency. New guards for a framework go into a file of their own, like express.ts.
  */
 export type { AccessTokenClaims } from './access-token-claims.ts'
 export { bearerToken, incomingToken, type NodeRequest } from './bearer-token.ts'

@@ -30,7 +30,7 @@ export function readJwks(document: unknown, accepted: readonly AlgorithmName[]):
   const found = new Map<string, VerificationKey>()
   for (const jwk of keys) {
     const key = readKey(jwk, accepted)
-    // RFC 7517 §4.5 wants distinct kids. The first of two is kept, so that an appended key cannot replace another.
+    // RFC 7517 §4.5 recommends distinct kids. The first of two is kept, so that an appended key cannot replace another.
     if (key && !found.has(key.kid)) found.set(key.kid, key)
     if (found.size === MAX_KEYS) break
   }

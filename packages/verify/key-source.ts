@@ -1,11 +1,11 @@
 /**
  * The issuer's keys as this process caches them. They are fetched from the address that discovery finds, cached as long
- * as the server says, refreshed in the background before they expire, and still used while the server cannot be reached.
- * This module must not know tokens.
+ * as the server says, refreshed in the background before they expire, and still used while the server cannot be
+ * reached. This module must not know tokens.
  *
  * An unknown `kid` is either a new key or an attack. Both cause one shared fetch, at most one in each cool-down. A kid
- * that the fetch did not bring is remembered as missing. So each kid has a budget of its own, and thousands of made-up
- * kids cannot delay a real new key beyond the cool-down.
+ * that the fetched set does not have is remembered as missing. So each kid has a budget of its own, and thousands of
+ * made-up kids cannot delay a real new key beyond the cool-down.
  */
 import type { Discovery } from './discovery.ts'
 import { VerifyError } from './errors.ts'
@@ -22,7 +22,7 @@ interface KeySourceOptions {
   readonly timeoutMs: number
   /** Sent with each fetch; they tell a Keyturn server which verifier this is. */
   readonly headers: Readonly<Record<string, string>>
-  /** Milliseconds that only grow. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number
   readonly file: KeysFile | undefined
 }
@@ -34,7 +34,7 @@ export interface KeySource {
   find(kid: string): Promise<VerificationKey>
   /** Fetches the keys now, or joins a fetch in progress. @throws {VerifyError} keys_unavailable, if no keys are cached */
   refresh(): Promise<void>
-  /** Starts a fetch in the background if the keys are due for it. */
+  /** Starts a fetch in the background if one is due. */
   refreshIfDue(): void
 }
 
@@ -51,7 +51,7 @@ const MAX_TTL_MS = 86_400_000
 const DEFAULT_TTL_MS = 300_000
 /** Keys are refreshed in the background after this part of their lifetime. */
 const REFRESH_AFTER = 0.5
-/** How long the background waits after a failed fetch. */
+/** How long the background refresh waits after a failed fetch. */
 const RETRY_DELAY_MS = 5_000
 const MAX_BYTES = 262_144
 
@@ -113,7 +113,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     expiresAt = now + ttlMs
   }
 
-  /** Ends when a fetch may start: after the fetch in progress, and after the cool-down. */
+  /** Resolves when a fetch may start: after the fetch in progress, and after the cool-down. */
   const nextTurn = singleFlight(async () => {
     // The fetch in progress may have been answered before the new key was published.
     await fetchKeys.current?.catch(() => {})

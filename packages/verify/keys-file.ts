@@ -24,7 +24,7 @@ export function keysFile(file: string, issuer: string): KeysFile {
     },
 
     async write(jwks) {
-      // Renamed when it is complete, so that a start never reads half a file.
+      // Renamed when it is complete, so that a starting service never reads half a file.
       const temporary = `${file}.${randomBytes(6).toString('hex')}`
       try {
         await writeFile(temporary, JSON.stringify({ ...jwks, issuer }), { mode: 0o600 })

@@ -10,7 +10,7 @@ export interface VerifierOptions {
   readonly audience: string | readonly string[]
   /** Accepted signature algorithms. Default: RS256 only. */
   readonly algorithms?: readonly AlgorithmName[]
-  /** Whether tokens are refused that the issuer's status lists show as revoked. Default: false. */
+  /** Whether tokens that are revoked according to the issuer's status lists are refused. Default: false. */
   readonly statusList?: boolean | StatusListOptions
   /** Makes this service known to a Keyturn server, which waits for it before it rotates keys. */
   readonly name?: string
@@ -44,7 +44,7 @@ export interface VerifierOptions {
   readonly fetch?: typeof fetch
   /** Seconds since 1970; for tests. */
   readonly clock?: () => number
-  /** Milliseconds that only grow; for tests. */
+  /** Milliseconds of a monotonic clock; for tests. */
   readonly monotonic?: () => number
 }
 

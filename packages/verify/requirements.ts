@@ -1,4 +1,4 @@
-/** What a route requires of a token, beyond that it is valid. */
+/** What a route requires of a token, besides being valid. */
 import type { AccessTokenClaims } from './access-token-claims.ts'
 import { VerifyError } from './errors.ts'
 
@@ -22,9 +22,10 @@ export function checkRequirements(
 }
 
 /**
- * Arguments of `requireRole`: names of roles, of which the last may be followed by the scopes to require beside them. A role
- * says who the user is, a scope what the client may do for the user. Keyturn puts a role into a token only beside a scope that
- * the role grants at this API, so a role alone proves that some access was granted; name the scope where one role grants several.
+ * Arguments of `requireRole`: names of roles, then optionally the scopes that are required too. A role says who the
+ * user is, a scope what the client may do for the user. Keyturn puts a role into a token only together with a scope
+ * that the role grants at this API, so a role alone proves only that some access was granted. If a role grants several
+ * scopes, name the required one.
  */
 export type RoleArguments =
   | readonly [...string[]]

@@ -37,7 +37,7 @@ export interface StatusListPollerDeps extends StatusListOptions {
   readonly clock: () => number
   /** How far clocks may differ, in seconds. */
   readonly leeway: number
-  /** Milliseconds that only grow. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number
   /** Returns the address of the issuer's list of lists, if it has one. */
   readonly aggregationUri: () => Promise<string | undefined>
@@ -154,7 +154,7 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
     return Math.min(ttl ?? document.maxAge ?? DEFAULT_POLL_S, exp === undefined ? MAX_POLL_S : exp - clock())
   }
 
-  /** Polls a few lists at a time. `isDue` is asked again, because another call may have polled the list meanwhile. */
+  /** Polls a few lists at a time. `isDue` is called again, because another call may have polled the list meanwhile. */
   async function pollEach(due: readonly Entry[], isDue: (entry: Entry) => boolean): Promise<void> {
     const queue = due.values()
     await Promise.all(
@@ -190,8 +190,7 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
         entry.nextPollAt = Math.min(entry.nextPollAt, entry.polledAt + MIN_POLL_S)
         throw statusUnavailable()
       }
-      // A list that no poll can bring must not count as one that is only late: revocation would be off, and nothing would show
-      // it.
+      // A list that no poll can load must not be treated like one that is only late: revocation would silently be off.
       if (entry?.noRoom || (!entry && mayPoll(reference.uri))) throw noRoom()
       if (onStale === 'reject' && (!entry?.list || isStale(entry))) throw statusUnavailable()
     },

@@ -24,7 +24,7 @@ export interface Verifier {
    * @throws {VerifyError} keys_unavailable, if the keys can neither be fetched nor read from the keys file
    */
   ready(): Promise<void>
-  /** Stops the work in the background. */
+  /** Stops the background work. */
   close(): void
   /** The realm that guards name in the challenge of a 401 (RFC 9110 §11.5). */
   readonly realm: string
@@ -149,7 +149,7 @@ function verifierHeader(name: string | undefined): Record<string, string> {
   return { 'keyturn-verifier': `${name}; instance=${randomBytes(9).toString('base64url')}` }
 }
 
-/** Replaces the issuer's origin by the mirror in every address that is fetched. */
+/** Replaces the issuer's origin with the mirror in every address that is fetched. */
 function mirroredFetch({
   issuer,
   mirror,

@@ -12,8 +12,14 @@ import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { type Base, closeBase, openBase, type System } from '../node/base.ts'
 import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
+import {
+  assertRecorded,
+  assertRing,
+  explainMissing,
+  migrationModeFor,
+  recordStore,
+} from '../node/expected-store.ts'
 import type { NodeInfo } from '../node/heartbeat.ts'
-import { assertRecorded, assertRing, explainMissing, openingFor, recordStore } from '../node/own-store.ts'
 import { openServer, type Server } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
 import { systemMonotonic } from '../system.ts'
@@ -100,7 +106,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
 /** Opens the store that belongs to the master key, or creates a store if nothing indicates that there was one. */
 async function openOwnBase(config: Config, system: System, isNew: boolean): Promise<Base> {
   const record = createStoreRecord(config)
-  const mode = openingFor(config, record, isNew)
+  const mode = migrationModeFor(config, record, isNew)
   const base = await openBase(config, system, mode).catch((error) => {
     throw explainMissing(error, config, record)
   })

@@ -91,7 +91,7 @@ export const fields = {
   metricsPort: optional(
     'METRICS_PORT',
     port,
-    'port of `GET /metrics`, on the same address; `0` picks a free one; without it, see docs/metrics.md',
+    'port of `GET /metrics`, on the same address; `0` picks a free one; for the default, see docs/metrics.md',
   ),
   databaseUrl: secret(
     field(
@@ -214,7 +214,7 @@ export const fields = {
     'MIN_PASSWORD_LENGTH',
     count(8, 64),
     '8',
-    'minimum length of new passwords; NIST SP 800-63B wants 15 where no second factor is required',
+    'minimum length of new passwords; NIST SP 800-63B requires 15 where no second factor is required',
   ),
   brandName: field(
     'BRAND_NAME',

@@ -99,7 +99,7 @@ function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
   }
 }
 
-/** A file with other settings may be readable by everyone. */
+/** Whether the variables contain a secret. A file without secrets may be readable by everyone. */
 function hasSecret(variables: NodeJS.Dict<string>): boolean {
   return Object.entries(variables).some(([name, value = '']) => {
     if (value === '') return false

@@ -1,3 +1,4 @@
+/** The parsers of the settings: text → value. Must not know the names of settings, or where their texts come from. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { isLoopbackHost } from '../loopback.ts'
@@ -99,8 +100,8 @@ export function masterKey(value: string): Buffer {
 export type TrustProxy = number | string
 
 /**
- * No value trusts every address: the first address of `X-Forwarded-For` is text that the client writes. `on` trusts the one proxy
- * that connects.
+ * No value trusts every address: the first address in `X-Forwarded-For` is text that the client has written. `on` trusts the one
+ * proxy that connects.
  */
 export function trustProxy(value: string): TrustProxy {
   if (value === 'off') return 0
@@ -108,7 +109,7 @@ export function trustProxy(value: string): TrustProxy {
   if (/^\d{1,2}$/.test(value)) return Number(value)
   if (value.split(',').every((part) => isNetwork(part.trim()))) return value
   throw problem(
-    'must be off, on (one proxy), the number of proxies in front of the server, or a list of their addresses, which is not all addresses',
+    'must be off, on (one proxy), the number of proxies in front of the server, or a list of their addresses that does not include all addresses',
   )
 }
 

@@ -35,9 +35,11 @@ export interface TracingConfig {
   readonly continueTraces: boolean
   /** Whether samplers with `parentbased` follow the callers' decisions. Otherwise anyone could decide what is recorded. */
   readonly trustCallers: boolean
-  /** The maximum number of queued spans, of spans per export, and the milliseconds between exports. */
+  /** Maximum number of queued spans. */
   readonly queue: number
+  /** Maximum number of spans in one export. */
   readonly batch: number
+  /** Milliseconds between exports. */
   readonly delay: number
 }
 

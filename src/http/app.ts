@@ -93,7 +93,9 @@ export interface AppParts {
   readonly oauth: OAuth
   /** MACs of the values that forms carry. */
   readonly formMacs: Macs
-  /** undefined if this node's view of the store is fresh, as it usually is. Otherwise await it before responding. */
+  /**
+   * Returns undefined if this node's view of the store is fresh, as it usually is; otherwise a promise to await before responding.
+   */
   readonly refreshIfStale: () => Promise<void> | undefined
   /** Why this node is not ready, for the log; null if it is ready. */
   readonly readiness: () => Promise<string | null>
@@ -167,10 +169,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     done()
   })
   metrics?.observeConnections(connections.counts)
-  const endUnused = watchUnusedConnections(app.server)
+  const closeUnused = watchUnusedConnections(app.server)
   app.addHook('preClose', async () => {
     closing = true
-    endUnused()
+    closeUnused()
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
@@ -180,9 +182,9 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
 
   const base = issuerBase(config.issuer)
-  const routes = (open: boolean): ProtocolRoute[] =>
+  const routes = (cors: boolean): ProtocolRoute[] =>
     protocolEndpoints
-      .filter((endpoint) => endpoint.cors === open)
+      .filter((endpoint) => endpoint.cors === cors)
       .map(({ path, failureEvent, status = 200, bearer, handler }) => ({
         url: prefix + path,
         endpoint: base + path,
@@ -207,7 +209,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
       DOCUMENT,
       statusListEndpoint(status.lists, config.statusTtl),
     )
-    // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
+    // RFC 8414 §3.1 puts the issuer's path after the well-known part, OpenID Connect Discovery §4 before it.
     scope.get(OAUTH_METADATA + prefix, DOCUMENT, metadata)
     scope.get(prefix + OPENID_METADATA, DOCUMENT, metadata)
     await scope.register((inner) => protocolScope(inner, routes(true), audit))

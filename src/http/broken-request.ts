@@ -4,7 +4,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 interface Refusal {
   readonly status: number
-  /** Written out, because importing it from `node:http` loads everything that the module exports: 11 MB for a `WebSocket`. */
+  /**
+   * Written out, because importing it from `node:http` loads everything that the module exports, including 11 MB for `WebSocket`.
+   */
   readonly phrase: string
   readonly description: string
 }

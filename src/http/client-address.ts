@@ -1,3 +1,4 @@
+/** Finds the address of the client that sent a request, through proxies. */
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 

@@ -9,25 +9,27 @@ import type { Socket } from 'node:net'
 import { ipPrefix } from '../accounts/ip-prefix.ts'
 import type { ConnectionCounts } from '../metrics/connections.ts'
 import { refuseOnSocket } from './broken-request.ts'
-import { createShares } from './shares.ts'
+import { createGroupedSet } from './grouped-set.ts'
 
-/** One IP prefix may have this part of all connections; requests with unfinished bodies may be this part of all connections. */
-const PART = 4
+/**
+ * One IP prefix may have a quarter of all connections. Requests with unfinished bodies may use a quarter of all connections too,
+ * and those of one prefix a quarter of that.
+ */
+const SHARE_DIVISOR = 4
 
 export interface ConnectionLimit {
-  /** Counts a request whose body may still have to arrive, for the address of its client. */
+  /** Counts a request towards the limit of its client's address until its body has arrived. */
   receiving(request: IncomingMessage, clientAddress: () => string): void
   counts(): ConnectionCounts
 }
 
-interface Work {
+interface ConnectionState {
   readonly address: string
   /** IP prefix of the address. */
   readonly prefix: string
-  /** Requests without a complete response. */
-  open: number
-  /** The last request. */
-  request: IncomingMessage | null
+  /** How many requests have no complete response yet. */
+  openRequests: number
+  lastRequest: IncomingMessage | null
 }
 
 /** @param isProxy whether an address carries the requests of many clients, so that only the limit of all connections applies */
@@ -36,12 +38,12 @@ export function limitConnections(
   max: number,
   isProxy: (address: string) => boolean,
 ): ConnectionLimit {
-  const perPrefix = Math.max(1, Math.floor(max / PART))
+  const perPrefix = Math.max(1, Math.floor(max / SHARE_DIVISOR))
   const maxBodies = perPrefix
-  const bodiesPerPrefix = Math.max(1, Math.floor(maxBodies / PART))
-  const connections = createShares<Socket>()
-  const bodies = createShares<IncomingMessage>()
-  const works = new WeakMap<Socket, Work>()
+  const bodiesPerPrefix = Math.max(1, Math.floor(maxBodies / SHARE_DIVISOR))
+  const connections = createGroupedSet<Socket>()
+  const bodies = createGroupedSet<IncomingMessage>()
+  const states = new WeakMap<Socket, ConnectionState>()
   let refused = 0
 
   /**
@@ -51,9 +53,9 @@ export function limitConnections(
   function connectionToClose(prefix: string): Socket | null {
     let receiving: Socket | null = null
     for (const socket of connections.of(prefix)) {
-      const work = works.get(socket)
-      if (!work || work.open === 0) return socket
-      if (work.open === 1 && work.request?.complete === false) receiving ??= socket
+      const state = states.get(socket)
+      if (!state || state.openRequests === 0) return socket
+      if (state.openRequests === 1 && state.lastRequest?.complete === false) receiving ??= socket
     }
     return receiving
   }
@@ -68,7 +70,7 @@ export function limitConnections(
     if (!socket) return false
     connections.delete(from, socket)
     // An idle client gets no response, because it would take it for the response to its next request.
-    if (works.get(socket)?.open) refuseOnSocket(socket)
+    if (states.get(socket)?.openRequests) refuseOnSocket(socket)
     else socket.destroy()
     return true
   }
@@ -81,31 +83,31 @@ export function limitConnections(
       refused += 1
       if (!makeRoom(prefix, atPrefixLimit)) return refuseOnSocket(socket)
     }
-    works.set(socket, { address, prefix, open: 0, request: null })
+    states.set(socket, { address, prefix, openRequests: 0, lastRequest: null })
     connections.add(prefix, socket)
     socket.once('close', () => connections.delete(prefix, socket))
   })
 
   // This listener must run before the one that handles the request.
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-    const work = works.get(request.socket)
-    if (!work) return
-    work.open += 1
-    work.request = request
+    const state = states.get(request.socket)
+    if (!state) return
+    state.openRequests += 1
+    state.lastRequest = request
     response.once('close', () => {
-      work.open -= 1
+      state.openRequests -= 1
     })
   })
 
   return {
     receiving(request, clientAddress) {
-      const work = works.get(request.socket)
-      // A request of a test has no connection.
-      if (!work) return
+      const state = states.get(request.socket)
+      // A request that a test injects has no connection.
+      if (!state) return
       const { 'content-length': length, 'transfer-encoding': coding } = request.headers
       if (request.complete || (coding === undefined && (length === undefined || length === '0'))) return
       const address = clientAddress()
-      const prefix = address === work.address ? work.prefix : ipPrefix(address)
+      const prefix = address === state.address ? state.prefix : ipPrefix(address)
       const atPrefixLimit = bodies.count(prefix) >= bodiesPerPrefix
       if (atPrefixLimit || bodies.size >= maxBodies) {
         const from = atPrefixLimit ? prefix : (bodies.largest() ?? prefix)

@@ -1,6 +1,6 @@
 /**
- * The scope of all protocol endpoints: form in, JSON out, never cached, errors as in RFC 6749 §5.2, so that no endpoint can
- * forget it. Must not know any endpoint. The list of endpoints is routes.ts.
+ * The scope of all protocol endpoints: form in, JSON out, never cached, errors as in RFC 6749 §5.2, so that no endpoint can forget
+ * these rules. Must not know any endpoint. The list of endpoints is routes.ts.
  */
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -27,7 +27,7 @@ export interface ProtocolRoute {
   readonly url: string
   /** The endpoint's public URL. */
   readonly endpoint: string
-  /** The audit event of a request that is refused before the handler runs. The handler audits its own refusals. */
+  /** The audit event of a request that is refused before the handler runs. The handler records its own refusals. */
   readonly failureEvent: AuditEvent
   /** The status of a successful response. */
   readonly status?: 200 | 201

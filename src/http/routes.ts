@@ -69,7 +69,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
 export const AUTHORIZE_PATH = '/oauth2/authorize'
 export const LOGOUT_PATH = '/oauth2/logout'
 export const STATUS_LISTS_PATH = '/status-lists'
-/** The path is not `/status-lists`, because a static export cannot have a folder and a file with one name. */
+/** The path is not `/status-lists`, because a static export cannot have a folder and a file with the same name. */
 export const STATUS_AGGREGATION_PATH = '/.well-known/status-lists.json'
 export const JWKS_PATH = '/.well-known/jwks.json'
 export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'

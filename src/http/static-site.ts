@@ -1,8 +1,7 @@
 /**
  * The documents that verifiers read, as files for a bucket or a CDN that stays available when this server is down. Bodies and
- * caching are equal to those of the endpoints. Only creates the files' contents; the caller writes them.
+ * caching are the same as at the endpoints. Only creates the contents of the files; the caller writes them.
  */
-
 import type { Config } from '../config/load.ts'
 import { issuerPath } from '../issuer-path.ts'
 import type { LiveRing } from '../keys/live-ring.ts'

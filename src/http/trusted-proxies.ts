@@ -1,3 +1,4 @@
+/** Which addresses are trusted proxies, as `KEYTURN_TRUST_PROXY` says. */
 import ipaddr from 'ipaddr.js'
 import type { TrustProxy } from '../config/parsers.ts'
 

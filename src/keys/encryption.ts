@@ -48,7 +48,7 @@ export class DecryptionError extends KeyturnError<'decryption_failed'> {
 export interface Cipher {
   /** @param context what the text belongs to, such as a kid; it is authenticated and not part of the ciphertext */
   encrypt(context: string, plaintext: string): string
-  /** @throws {DecryptionError} also if the text was encrypted for another context */
+  /** @throws {DecryptionError} if the text cannot be decrypted, or was encrypted for another context */
   decrypt(context: string, ciphertext: string): string
 }
 

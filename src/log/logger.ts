@@ -17,7 +17,7 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    // Instead of pino's `redact`, which walks its list of paths for every line and takes longer than the rest of the line.
+    // Instead of pino's `redact`, which walks its list of paths for every line and takes longer than all other work for the line.
     formatters: { log: (fields: object) => withoutSecrets(fields) as Record<string, unknown> },
     serializers: {
       err: errorForLog,
@@ -39,7 +39,7 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
 function prettyLines(): (line: string) => string {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
   const pretty = prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
-  // Line feeds are kept for stacks. The fields may contain what strangers have sent.
+  // Line feeds are kept for stack traces. The fields may contain what strangers have sent.
   const clean = (_: string, value: unknown) => (typeof value === 'string' ? printableLines(value) : value)
   return (line) => pretty(JSON.parse(line, clean))
 }

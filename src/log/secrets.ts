@@ -35,7 +35,7 @@ export function withoutSecrets(value: object, depth = 0): object {
     if (SECRETS.has(name.toLowerCase())) {
       copy ??= { ...fields }
       delete copy[name]
-    } else if (canHide(field)) {
+    } else if (canContainSecrets(field)) {
       const clean = withoutSecrets(field, depth + 1)
       if (clean === field) continue
       copy ??= { ...fields }
@@ -46,11 +46,11 @@ export function withoutSecrets(value: object, depth = 0): object {
 }
 
 function withoutSecretsInList(list: readonly unknown[], depth: number): readonly unknown[] {
-  const clean = list.map((item) => (canHide(item) ? withoutSecrets(item, depth + 1) : item))
+  const clean = list.map((item) => (canContainSecrets(item) ? withoutSecrets(item, depth + 1) : item))
   return clean.some((item, i) => item !== list[i]) ? clean : list
 }
 
-function canHide(value: unknown): value is object {
+function canContainSecrets(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null || Array.isArray(value)

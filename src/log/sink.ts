@@ -38,9 +38,9 @@ export function createSink(destination: number | string, dropped: (lines: number
     write(fd, chunk, (error, written) => {
       if (error) {
         failures = error.code === 'EPIPE' ? MAX_RETRIES + 1 : failures + 1
-        // A full pipe (EAGAIN), a full disk, or a reader that is gone. The lines that were not written stay first.
-        const again = setTimeout(() => put(chunk), RETRY_MS)
-        if (failures > MAX_RETRIES) again.unref()
+        // A full pipe (EAGAIN), a full disk, or a reader that is gone. The lines that were not written are tried again first.
+        const retry = setTimeout(() => put(chunk), RETRY_MS)
+        if (failures > MAX_RETRIES) retry.unref()
         return
       }
       failures = 0

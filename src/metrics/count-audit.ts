@@ -1,4 +1,4 @@
-/** Counts audit events where they are audited, so that no caller can forget to count. */
+/** Counts audit events where they are recorded, so that no caller can forget to count them. */
 import { Counter, type Registry } from 'prom-client'
 import { AUDIT_EVENTS, type Audit, type AuditEvent } from '../audit/events.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -15,7 +15,7 @@ export const REFUSALS: Readonly<Partial<Record<AuditEvent, string>>> = {
   'authorization.refused': '/oauth2/authorize',
 }
 
-/** These errors are audited with their own codes, and the client gets `temporarily_unavailable`. */
+/** These errors have their own codes in the audit trail; the client gets `temporarily_unavailable`. */
 const TEMPORARY: readonly ErrorCode[] = ['store_unavailable', 'store_damaged', 'overloaded', 'rate_limited']
 
 function codeOf(reason = ''): string {

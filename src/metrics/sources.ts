@@ -54,9 +54,9 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       help,
       registers,
       async collect() {
-        const now = await value()
+        const current = await value()
         this.remove()
-        if (typeof now === 'number') this.set(now)
+        if (typeof current === 'number') this.set(current)
       },
     })
   }
@@ -68,13 +68,13 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       labelNames: ['state'],
       registers,
       async collect() {
-        const now = await values()
+        const current = await values()
         this.reset()
-        for (const [state, count] of Object.entries(now ?? {})) this.set({ state }, count)
+        for (const [state, count] of Object.entries(current ?? {})) this.set({ state }, count)
       },
     })
   }
-  /** A counter that another part keeps, since the process started. */
+  /** A count that another part has kept since the process started. */
   function counter(name: string, help: string, value: () => number): void {
     new Counter({
       name,

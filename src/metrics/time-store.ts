@@ -1,4 +1,4 @@
-/** Measures calls of the store, including the wait for a lock, a connection or a group commit. */
+/** Measures calls to the store, including the wait for a lock, a connection or a group commit. */
 import { Counter, Histogram, type Registry } from 'prom-client'
 import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../store/db.ts'
 import type { MonitoredDb } from '../store/monitored-db.ts'
@@ -17,14 +17,14 @@ function kindOf(error: unknown): (typeof KINDS)[number] {
 export function timeStore(db: MonitoredDb, registers: Registry[]): MonitoredDb {
   const durations = new Histogram({
     name: 'keyturn_store_duration_seconds',
-    help: 'Duration of calls of the store.',
+    help: 'Duration of calls to the store.',
     labelNames: ['verb'],
     buckets: BUCKETS,
     registers,
   })
   const failures = new Counter({
     name: 'keyturn_store_failures_total',
-    help: 'Calls of the store that failed.',
+    help: 'Calls to the store that failed.',
     labelNames: ['verb', 'kind'],
     registers,
   })

@@ -1,6 +1,6 @@
 /**
- * Creates the background jobs of a node. Must not know when a job is run: change-poller.ts runs the
- * jobs and has their intervals. A new job is a member of `BackgroundJobs`, its work below and a line in change-poller.ts.
+ * Creates the background jobs of a node. Must not know when a job is run: change-poller.ts runs the jobs and has their intervals. A
+ * new job needs a member of `BackgroundJobs`, its implementation below, and a line in change-poller.ts.
  */
 import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
 import type { Keys } from '../keys/index.ts'
@@ -93,9 +93,9 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
       const retention = config.auditRetention
       // With retention off, all rows that were written under an earlier setting are deleted. Otherwise the conservative time
       // applies, because deleted rows cannot be restored if the clock was wrong.
-      const auditEnd =
+      const pruneAuditBefore =
         retention === null ? Number.POSITIVE_INFINITY : clusterClock.conservativeNow() - retention
-      await prune(store, clock, [[auditLog, auditEnd]], () => stopping)
+      await prune(store, clock, [[auditLog, pruneAuditBefore]], () => stopping)
       await pruneDataKeys()
     },
     async stop() {

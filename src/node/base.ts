@@ -1,6 +1,6 @@
 /**
  * Opens what every command needs: the store, the cluster clock and the audit trail. Must not know what a server does with them.
- * `openKeys` of src/keys opens the keys on top of it.
+ * `openKeys` in src/keys then opens the keys.
  */
 import type { ConcurrencyLimits } from '../accounts/concurrency-limiter.ts'
 import type { WriteLimits } from '../accounts/write-limiter.ts'
@@ -135,7 +135,7 @@ export async function closeBase({ auditLog, store }: Base, logger: Logger): Prom
     // The error is not thrown, because the command has done its work and the events are in the log.
     logger.error({ err: error }, 'the last audit events could not be written to the store')
   })
-  // A user who may not write the record may still run commands; the next serving node stores the anchor.
+  // A user without permission to write the record can still run commands; the next serving node stores the anchor.
   await auditLog.keepAnchor().catch(() => {})
   await store.db.close()
 }

@@ -1,6 +1,7 @@
 /**
  * Runs the background jobs of a node at their intervals: reading the changes of other processes, heartbeats, logout tokens, key
- * maintenance and pruning. If the store notifies of changes, the poller reads them immediately. Must not know what a job does.
+ * maintenance and pruning. If the store notifies the node of a change, the poller reads it immediately. Must not know what a job
+ * does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
@@ -8,9 +9,9 @@ import type { ChangeListener, Changes } from '../store/db.ts'
 import type { Logger } from '../system.ts'
 import type { BackgroundJobs } from './background-jobs.ts'
 
-/** Interval of polls if the store does not notify of changes. */
+/** Interval between polls if the store sends no change notifications. */
 const POLL_INTERVAL_MS = 250
-/** Interval of polls if the store notifies of changes: a notification can be lost. */
+/** Interval between polls if the store sends change notifications: a notification can be lost. */
 export const LISTENING_POLL_INTERVAL_MS = 750
 /** Pause after a poll that a notification caused, so that many notifications at once cause few polls. */
 const DEBOUNCE_MS = 25
@@ -27,7 +28,7 @@ export interface ChangePoller {
 }
 
 export interface ChangePollerOptions {
-  /** Subscribes to changes, if the store can notify. */
+  /** Subscribes to change notifications; undefined if the store cannot send them. */
   readonly changes?: ((listener: ChangeListener) => Changes) | undefined
   /** Milliseconds between two runs. */
   readonly intervals?: {
@@ -83,7 +84,7 @@ export function startChangePoller(
     }
     if (sincePruned >= (intervals.prune ?? PRUNE_INTERVAL_MS)) {
       sincePruned = 0
-      // Pruning is not awaited, because it takes minutes after a long time without a server.
+      // Pruning is not awaited, because it can take minutes after a long time without a server.
       prune()
     }
   }
@@ -120,10 +121,10 @@ export function startChangePoller(
     onStateChange(state, cause) {
       listening = state === 'listening'
       const interval = `the store is polled every ${listening ? intervals.listeningPoll : intervals.poll} ms`
-      if (listening) logger.info(`the store notifies of changes; ${interval}`)
+      if (listening) logger.info(`the store sends change notifications; ${interval}`)
       else if (state === 'lost')
-        logger.warn({ err: cause }, `notifications of changes are interrupted; ${interval}`)
-      else logger.info({ err: cause }, `this store does not notify of changes; ${interval}`)
+        logger.warn({ err: cause }, `change notifications are interrupted; ${interval}`)
+      else logger.info({ err: cause }, `this store sends no change notifications; ${interval}`)
       schedule()
     },
   })

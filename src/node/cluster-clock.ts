@@ -97,7 +97,7 @@ async function createSharedClock(
   return {
     now,
     async poll() {
-      // After the machine slept or its clock jumped, the store's clock is read sooner: the monotonic clock does not notice either.
+      // After the machine slept or its clock jumped, the store's clock is read sooner, because the monotonic clock notices neither.
       const slept = ages.since(readAt) - (monotonic() - readAt.monotonic) > SLEEP_MS
       if (ages.since(readAt) < CLOCK_READ_INTERVAL_MS && !slept) return
       const mark = ages.mark()

@@ -64,8 +64,8 @@ export async function openServer(
       for (const view of [ring, dataKeys, registry, status.cache]) await view.sync()
     },
   })
-  const allJobs = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
-  const jobs = tracing.jobs(allJobs)
+  const plainJobs = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
+  const jobs = tracing.jobs(plainJobs)
   const readiness = createReadiness(base, problem)
   const formMacs = createMacs(dataKeys, 'keyturn/csrf/v1')
   system.metrics?.observe({

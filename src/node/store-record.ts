@@ -1,7 +1,7 @@
 /**
- * What is recorded about a store outside its database, usually beside the master key: which store it is, and how far its audit
- * log has come. With this record, a start notices that the database is gone, is another one, or is an older copy. Must not know
- * what an audit event means.
+ * What is recorded about a store outside its database, usually beside the master key: which store it is, and where its audit log
+ * ends. With this record, a starting server notices that the database is missing, is a different one, or is an older copy. Must not
+ * know what an audit event means.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -55,20 +55,20 @@ export function createStoreRecord({
       try {
         return recorded()?.audit ?? null
       } catch (error) {
-        // A user who may not read the file can still run commands, whose events must reach the audit log.
+        // A user without permission to read the file can still run commands, whose events must reach the audit log.
         if (isForbidden(error)) return null
         throw error
       }
     },
     async advance(anchor) {
       const before = recorded()
-      // Only a start creates the record. Nodes may share one, so another node may be ahead.
+      // Only a starting server creates the record. Nodes may share a record, so another node may have stored a later anchor.
       if (before && isLater(anchor, before.audit)) await write({ ...before, audit: anchor })
     },
   }
 }
 
-/** Whether the record exists and this user may not read it. */
+/** Whether the record exists, but this user has no permission to read it. */
 export const isForbidden = (error: unknown): boolean =>
   error instanceof StoreUnusable && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EACCES'
 

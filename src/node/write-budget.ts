@@ -1,7 +1,7 @@
 /**
- * The write budget: everything that a stranger, a client or a user can cause to be stored, how it is counted, how much at most,
- * and how long it is kept. Each limit is imported from where it is enforced. For each new way to cause a stored row, add an
- * entry to this table and to the one in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
+ * The write budget: everything that a stranger, a client or a user can cause to be stored, how it is counted, its limit, and how
+ * long it is kept. Each limit is imported from where it is enforced. For each new way to cause a stored row, add an entry to this
+ * table and to the one in docs/security.md; `test/flows/write-budget.test.ts` drives each to its limit.
  */
 import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
 import { WRITE_LIMITS, type WriteLimits } from '../accounts/write-limiter.ts'
@@ -27,7 +27,7 @@ export interface WriteBudget {
   readonly rowsEach: number
   /** Approximate number of bytes of the longest row. */
   readonly bytes: number
-  /** How long a row is kept at least; a text where a setting or the user decides. */
+  /** The minimum time for which a row is kept; a text if a setting or the user determines it. */
   readonly kept: Seconds | string
   /** How long it is kept if it is used, where that differs. */
   readonly keptIfUsed?: string
@@ -40,7 +40,7 @@ export const WRITE_BUDGET = {
     tables: ['rate_limits'],
     countedPer: 'IP prefix',
     limit: LIMITS.address,
-    // The pair of account and prefix, and the account. The row of the prefix is one for all.
+    // One row for the account and prefix together, one for the account, and one for the prefix.
     rowsEach: 3,
     bytes: 200,
     kept: CODE_LIMITS.account.burst * CODE_LIMITS.account.interval,
@@ -82,7 +82,7 @@ export const WRITE_BUDGET = {
     countedPer: 'user',
     limit: WRITE_LIMITS.login,
     kind: 'login',
-    // Either a user session or, with the password grant, a client session. It leaves a status entry when it ends early.
+    // Either a user session or, with the password grant, a client session. A session that ends early leaves a status entry.
     rowsEach: 4,
     bytes: 1500,
     kept: 'the lifetime of the session, plus 1 day',
@@ -111,7 +111,7 @@ export const WRITE_BUDGET = {
     keptIfUsed: 'the lifetime of the session, plus 1 day',
   },
   action: {
-    cause: 'any of these, in the audit log',
+    cause: 'an action of a user, in the audit log',
     by: 'user',
     tables: ['audit'],
     countedPer: 'user',

@@ -88,7 +88,7 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
     async accessToken(claims) {
       if (await revokedTokens.has(claims.jti)) return inactive('token_revoked')
       const reference = claims.status.status_list
-      // This also finds tokens that were revoked by the block when their client was disabled or deleted, even if the client has
+      // This also finds tokens whose whole block was revoked when their client was disabled or deleted, even if the client has
       // since been enabled or created again.
       if (await status.isRevoked(reference)) return inactive('token_revoked')
       const scopes = claims.scope?.split(' ') ?? []

@@ -13,7 +13,7 @@ export interface Established {
   grantType?: string
 }
 
-/** Runs `work`. If it throws, the error is audited as `event` and rethrown. */
+/** Runs `work`. If it throws, the error is recorded as `event` in the audit trail and rethrown. */
 export async function auditFailure<T>(
   audit: Audit,
   event: AuditEvent,

@@ -1,9 +1,10 @@
+/** What a grant produces and the token issuer consumes. */
 import type { Client } from '../store/contracts/clients.ts'
 import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
-/** The user that a token is issued for, and its client session. */
+/** The user that a token is issued for, and the client session of that user. */
 export interface SignedInUser {
   readonly userId: string
   /** Names of the roles the user has now. */

@@ -7,8 +7,8 @@ import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
 /**
- * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1,
- * and OpenID's unmet_authentication_requirements. An error that the browser delivers to the client has no HTTP status there.
+ * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1, and OpenID's
+ * unmet_authentication_requirements. The status is not sent with an error that reaches the client through the browser.
  */
 export const statuses = {
   invalid_request: 400,
@@ -63,18 +63,18 @@ export class OAuthError extends KeyturnError<OAuthErrorCode, FailureDetail> {
   }
 }
 
-const thrower = (code: OAuthErrorCode) => (message: string, diagnosis?: Diagnosis) =>
+const errorFactory = (code: OAuthErrorCode) => (message: string, diagnosis?: Diagnosis) =>
   new OAuthError(code, message, diagnosis)
 
 /** The client must not learn why it got `invalid_grant` or `invalid_client`, so a `detail` for the operator is required. */
 export type Diagnosed = Diagnosis & { readonly detail: FailureDetail }
 
-export const invalidRequest = thrower('invalid_request')
+export const invalidRequest = errorFactory('invalid_request')
 export const invalidGrant = (message: string, diagnosis: Diagnosed) =>
   new OAuthError('invalid_grant', message, diagnosis)
-export const unauthorizedClient = thrower('unauthorized_client')
-export const invalidScope = thrower('invalid_scope')
-export const invalidTarget = thrower('invalid_target')
+export const unauthorizedClient = errorFactory('unauthorized_client')
+export const invalidScope = errorFactory('invalid_scope')
+export const invalidTarget = errorFactory('invalid_target')
 
 /**
  * One message for every way in which client authentication can fail, so that the response does not reveal whether the client

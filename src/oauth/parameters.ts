@@ -11,14 +11,14 @@ export type Pair = readonly [name: string, value: string]
 /** Per form, query or request object. */
 export const MAX_PARAMETERS = 64
 
-/** The limit is in characters. An authorization request that has to fit into a URL is not longer as a whole. */
+/** In characters. A whole authorization request that fits into a URL is not longer than this. */
 const DEFAULT_MAX_LENGTH = 8192
 const MAX_NAME_LENGTH = 128
 
 /**
- * The maximum length of a parameter, in characters, where it is not the default: of texts that users type, because a stranger
- * could fill 64 KB with combining marks, and the time to normalize them grows with the square of the length; and of values
- * that this server or a client has encoded. What a parameter may contain is checked by its reader.
+ * The maximum length, in characters, of each parameter that has a limit other than the default. Texts that users type have a lower
+ * limit: a stranger could fill 64 KB with combining marks, and the time to normalize them grows with the square of the length.
+ * Values that this server or a client has encoded have a higher limit. The reader of a parameter checks what it contains.
  */
 const MAX_LENGTHS: ReadonlyMap<string, number> = new Map([
   ['username', 1024],
@@ -75,7 +75,7 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
   return repeated
 }
 
-/** What a protocol endpoint needs of a request, independent of the HTTP library. */
+/** What a protocol endpoint needs from a request, independent of the HTTP library. */
 export interface ProtocolRequest {
   readonly parameters: Parameters
   /** The parameters as they were sent, in order. */

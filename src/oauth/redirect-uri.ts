@@ -52,7 +52,7 @@ export function matchesRedirectUri(registered: readonly string[], uri: string): 
   )
 }
 
-/** Whether only one client can receive at this address. Any app can claim a private-use scheme or a loopback port. */
+/** Whether only one client can receive responses at this address. Any app can claim a private-use scheme or a loopback port. */
 export function identifiesClient(uri: string): boolean {
   return /^https:/i.test(uri)
 }

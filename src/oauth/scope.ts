@@ -10,7 +10,7 @@ export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email',
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 
-/** undefined if there is no `scope` parameter, which requests all scopes. @throws {OAuthError} invalid_scope */
+/** undefined without a `scope` parameter: the client then requests all its scopes. @throws {OAuthError} invalid_scope */
 export function parseScope(value: string | undefined): string[] | undefined {
   if (value === undefined) return undefined
   const scopes = value.split(' ')

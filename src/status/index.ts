@@ -17,7 +17,7 @@ export interface Status {
   readonly cache: StatusListCache
   /** The signed lists for verifiers. */
   readonly lists: StatusListSigner
-  /** Whether this node has the index of a token as revoked. A list that no unexpired token refers to counts as not revoked. */
+  /** Whether a token's index is revoked, as far as this node knows. False if no unexpired token refers to the list. */
   isRevoked(reference: StatusReference): Promise<boolean>
 }
 

@@ -1,7 +1,7 @@
 /**
- * Position → index within a list. Tokens show their index, which must not reveal in which order or how many tokens were
- * issued (Token Status List §13.3). A Feistel network over 20 bits, whose round functions are tables drawn from a secret
- * key, gives each list a permutation that is equal on every node.
+ * Position → index within a list. Tokens show their index, which must not reveal in which order or how many tokens were issued
+ * (Token Status List §13.3). A Feistel network over 20 bits, whose round functions are tables drawn from a secret key, gives each
+ * list a permutation that is identical on every node.
  */
 import { createCipheriv, type KeyObject } from 'node:crypto'
 

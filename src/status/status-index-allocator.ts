@@ -16,7 +16,7 @@ import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import { createPermutation, type Permutation } from './permutation.ts'
 
 export interface StatusIndexAllocator {
-  /** Allocates an index for a token without a session that expires at `expiresAt`. */
+  /** Allocates an index for a token that has no session and expires at `expiresAt`. */
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
   /** Allocates an index for all tokens of one client session. */
   forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
@@ -52,8 +52,8 @@ export function createStatusIndexAllocator({
   dataKeys,
 }: StatusIndexAllocatorDeps): StatusIndexAllocator {
   const permutations = new Map<number, Permutation>()
-  // The key is the registration itself. A client that was disabled and enabled again is another object with new blocks, so
-  // the indices that were revoked are never allocated again.
+  // Keyed by the object of the registration. A client that was disabled and enabled again is another object with new blocks, so the
+  // indices that were revoked are never allocated again.
   const blocks = new WeakMap<object, BlockInUse>()
   const leaseOnce = singleFlightByKey<object, void>()
   const sessions = {}

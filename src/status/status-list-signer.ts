@@ -1,6 +1,7 @@
 /**
- * Signs status lists as Status List Tokens (draft-ietf-oauth-status-list §5.1). A token is signed when a verifier requests it and
- * the list has changed or half of the last token's lifetime has passed; otherwise it is served from memory. Must not know HTTP.
+ * Signs status lists as Status List Tokens (draft-ietf-oauth-status-list §5.1). When a verifier requests a list, a new token is
+ * signed if the list has changed, or if half of the last token's lifetime has passed. Otherwise the last token is served from
+ * memory. Must not know HTTP.
  */
 import { createHash } from 'node:crypto'
 import { constants, deflateSync, gzipSync } from 'node:zlib'
@@ -114,7 +115,7 @@ export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSi
   }
 }
 
-/** §4.1, zlib (RFC 1950). A list consists of runs of zeros, and searching for runs alone is faster. */
+/** §4.1, zlib (RFC 1950). A list consists mostly of zeros, and it is faster to search only for runs. */
 function compress(bits: Uint8Array): string {
   return deflateSync(bits, { level: 9, strategy: constants.Z_RLE }).toString('base64url')
 }

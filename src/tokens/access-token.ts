@@ -1,3 +1,4 @@
+/** Access tokens (RFC 9068): their type, claims and expiry. */
 import type { Authorization } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 

@@ -48,7 +48,7 @@ const claimReaders = {
   at_hash: ({ accessToken }) => accessTokenHash(accessToken),
 } as const satisfies Record<string, (source: ClaimSource) => unknown>
 
-/** The names of the claims that are not about the user; part of `claims_supported` of the metadata. */
+/** The names of the claims in the table; part of `claims_supported` of the metadata. */
 export const ID_TOKEN_CLAIMS = Object.keys(claimReaders)
 
 export function idTokenClaims(

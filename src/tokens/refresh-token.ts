@@ -1,7 +1,7 @@
 /**
  * A refresh token consists of data key id, session id, generation and MAC. So a forged token is refused without a query, the
- * successor of a generation is always the same text, and no part of a token is stored. Must not know more of sessions than
- * their id.
+ * successor of a generation is always the same text, and no part of a token is stored. Must not know more about sessions than their
+ * id.
  */
 import { timingSafeEqual } from 'node:crypto'
 import { type DataKeys, findDataKey, namedKey } from '../keys/data-keys.ts'

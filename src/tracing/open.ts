@@ -1,4 +1,4 @@
-/** Traces by OpenTelemetry. Only a server with tracing turned on loads this file and the packages that it needs. */
+/** Traces with OpenTelemetry. Only a server with tracing turned on loads this file and the packages that it needs. */
 import { TraceFlags } from '@opentelemetry/api'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import {
@@ -103,9 +103,9 @@ function countingProcessor(
 }
 
 /**
- * The sampler of all spans. Within this process, a span is sampled if its parent is. For the first span of a request this server
- * decides, unless callers are trusted: otherwise neither the caller's `sampled` flag nor the trace id, which the caller also
- * chooses, has an influence.
+ * The sampler of all spans. Within this process, a span is sampled if its parent is. If callers are trusted and the sampler is
+ * parent-based, the caller's `sampled` flag decides about the first span of a request. Otherwise this server decides, and neither
+ * this flag nor the trace id, which the caller also chooses, has an influence.
  */
 function samplerOf({
   sampler: name,

@@ -1,5 +1,5 @@
 /**
- * The interface of tracing, and the parts that it wraps. The composition wraps them, and they do not know about tracing. Must not
+ * The interface of tracing, and the parts that it wraps. `node/` does the wrapping; the parts do not know about tracing. Must not
  * know OpenTelemetry: every server loads this file, but only a server with tracing enabled loads `open.ts`. No span may contain
  * data from a client: no usernames, addresses, headers, queries or secrets.
  */
@@ -46,7 +46,7 @@ interface TracedRequest {
 }
 
 export interface RequestSpan {
-  /** Runs `work`. All spans that it starts, also later and asynchronously, belong to this request. */
+  /** Runs `work`. All spans that it starts belong to this request, even those that it starts later and asynchronously. */
   run(work: () => void): void
   /** @param status undefined if no response was sent */
   end(status?: number): void

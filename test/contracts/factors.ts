@@ -173,7 +173,7 @@ export const factorsContract: Contract = {
       t.equal((await store.factors.summary(alice)).recoveryCodes, 9)
     },
 
-  'a new set of recovery codes replaces the whole old set, also if fifty sets are made concurrently': async (
+  'a new set of recovery codes replaces the whole old set, even if fifty sets are made concurrently': async (
     t,
     store,
   ) => {

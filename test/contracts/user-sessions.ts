@@ -152,7 +152,7 @@ export const userSessionsContract: Contract = {
       t.equal((await store.userSessions.find('other'))?.endedAt, null)
     },
 
-  'end puts the clients into the logout outbox, also for offline sessions': async (t, store) => {
+  'end puts the clients into the logout outbox, even for offline sessions': async (t, store) => {
     await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
     const notified = { userSessionId: 'browser', backchannelLogout: true }

@@ -61,7 +61,7 @@ export const verifiersContract: Contract = {
     )
     await verifiers.prune(1000, 10)
     t.same(await verifiers.expected(), ['orders', 'stock'])
-    t.equal(await verifiers.delete('stock'), true, 'also if it was never seen')
+    t.equal(await verifiers.delete('stock'), true, 'even if it was never seen')
     t.same(await verifiers.expected(), ['orders'])
   },
 }

@@ -41,7 +41,7 @@ t.test(
     const away = join(folder.path, 'unmounted')
     renameSync(dirname(folder.database), away)
     const says =
-      /no database at \S+keyturn\.db: \S+store\.json names the store that belongs there; mount or restore it/
+      /no database at \S+keyturn\.db: \S+store\.json names the store that should be there; mount or restore it/
     await refused(t, folder, says)
     t.match(await keyturn(folder, ['clients', 'list']), { code: 1, stderr: says }, 'a command says the same')
     t.notOk(existsSync(folder.database))
@@ -62,7 +62,7 @@ t.test(
     const folder = await seededFolder(t)
     rmSync(folder.record)
     rmSync(dirname(folder.database), { recursive: true })
-    await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store/)
+    await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store before/)
   },
 )
 
@@ -115,7 +115,7 @@ t.test('a database that has lost its key ring gets no new one', async (t) => {
   sql.exec(`UPDATE audit_head SET seq = 0, hash = '', base_seq = 0, base_hash = '', mac = NULL`)
   sql.exec('DELETE FROM audit')
   sql.close()
-  await refused(t, folder, /has lost its key ring, which \S+store\.json knows of: restore a backup/)
+  await refused(t, folder, /has lost the key ring that it had according to \S+store\.json: restore a backup/)
   t.match(await keyturn(folder, ['keys', 'list']), { code: 1, stderr: /has no key ring/ })
   t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /store\.json/ })
 })

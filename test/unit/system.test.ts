@@ -2,7 +2,7 @@ import t from 'tap'
 import { systemRandom } from '../../src/system.ts'
 
 t.test(
-  'identifiers have 160 bits in base64url and are unique, also when the random buffer is refilled',
+  'identifiers have 160 bits in base64url and are unique, even when the random buffer is refilled',
   async (t) => {
     const ids = Array.from({ length: 10_000 }, () => systemRandom.id())
     t.equal(new Set(ids).size, ids.length)

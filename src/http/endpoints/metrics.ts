@@ -9,7 +9,7 @@ import type { Metrics } from '../../metrics/metrics.ts'
 export function metricsEndpoint({ contentType, text }: Metrics, localOnly: boolean) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     reply.header('cache-control', 'no-store')
-    // DNS rebinding: a page of any site can have its own name point to 127.0.0.1, and then its scripts read this response. The
+    // DNS rebinding: any site can point its own name to 127.0.0.1, so that scripts on its pages could read this response. The
     // browser still sends the name of the site as Host (RFC 9110 §15.5.20).
     if (localOnly && !namesThisMachine(request.headers.host)) {
       return reply.status(421).send({ error: 'misdirected_request' })
@@ -23,8 +23,8 @@ export function localMetricsEndpoint(metrics: Metrics) {
   const serve = metricsEndpoint(metrics, true)
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { forwarded, 'x-forwarded-for': forwardedFor } = request.headers
-    const here = isLoopbackAddress(request.socket.remoteAddress ?? '')
-    if (here && forwarded === undefined && forwardedFor === undefined) return serve(request, reply)
+    const isLocal = isLoopbackAddress(request.socket.remoteAddress ?? '')
+    if (isLocal && forwarded === undefined && forwardedFor === undefined) return serve(request, reply)
     return reply.status(403).header('cache-control', 'no-store').send({ error: 'forbidden' })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `/account/second-factor`, where users who need a second factor and have none choose one. Also the forms of the account page
- * that remove a factor or create new recovery codes.
+ * `/account/second-factor`, where users who must set up a second factor choose its kind. Also the forms of the account page that
+ * remove a factor or create new recovery codes.
  */
 import type { FastifyReply } from 'fastify'
 import type { SecondFactors } from '../../accounts/second-factors.ts'

@@ -207,7 +207,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       pkceFailures: 0,
     }
     const owners = { client, user }
-    const conditions = { ...useOf(flow), consent: consent ?? undefined, owners }
+    const conditions = { ...singleUseOf(flow), consent: consent ?? undefined, owners }
     if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
       // The client or the user was changed; or, in another tab, the pushed request was answered, the consent was withdrawn or the
       // user signed out.
@@ -274,8 +274,8 @@ function checkEssentialAcr(
   )
 }
 
-/** What makes the answer to a pushed request the only one. */
-function useOf({ pushed }: Flow): Pick<CodeConditions, 'pushed' | 'claim'> {
+/** The condition that a pushed request is answered only once. */
+function singleUseOf({ pushed }: Flow): Pick<CodeConditions, 'pushed' | 'claim'> {
   if (!pushed) return {}
   const { hash, carriedUntil } = pushed
   return carriedUntil === undefined ? { pushed: hash } : { claim: { id: hash, until: carriedUntil } }

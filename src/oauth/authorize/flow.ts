@@ -17,7 +17,8 @@ export interface Flow {
     readonly clientId: string
     readonly hash: string
     /**
-     * Set if the parameters are in `request` and no row exists: the time until which the store must know that they were answered.
+     * Set if the parameters are in `request` and no row exists. Until this time, the store must remember that the request was
+     * answered.
      */
     readonly carriedUntil?: EpochSeconds
   }

@@ -10,7 +10,7 @@ import type { AuthorizationRequest } from './request.ts'
 
 export interface AuthorizationState {
   readonly request: Pick<AuthorizationRequest, 'prompts' | 'maxAge'>
-  /** null: no user is signed in in this browser. */
+  /** null: no user is signed in with this browser. */
   readonly userSession: { readonly userId: string; readonly authTime: EpochSeconds } | null
   /** The user has authenticated since the request arrived. */
   readonly reauthenticated: boolean
@@ -51,7 +51,7 @@ export function nextStep(state: AuthorizationState): NextStep {
   if (!userSession) return login('not_signed_in')
   if (isTooOld(state)) return login('sign_in_too_old')
   if (state.expectedUser !== undefined && state.expectedUser !== userSession.userId) {
-    // OIDC Core §3.1.2.2: the request must not succeed for another user than the expected one.
+    // OIDC Core §3.1.2.2: the request must not succeed for a user other than the expected one.
     return reauthenticated
       ? refuse('login_required', 'another user has signed in', 'other_user')
       : login('other_user')

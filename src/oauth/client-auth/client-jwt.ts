@@ -136,7 +136,7 @@ function checkHeader({ typ, b64 }: { typ?: unknown; b64?: unknown }, types: read
   // RFC 7515 §4.1.9: `typ` is a media type, so it is case-insensitive and `application/` may be omitted.
   const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
   if (type !== undefined && !types.includes(type as string))
-    throw new InvalidClientJwt('wrong_type', 'typ is not that of this kind of JWT')
+    throw new InvalidClientJwt('wrong_type', 'typ is wrong for this kind of JWT')
   // RFC 7797 §7: a JWT must not have an unencoded payload. Not all libraries check this.
   if (b64 !== undefined) throw new InvalidClientJwt('malformed', 'b64 is not allowed in a JWT')
 }

@@ -70,7 +70,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
     return entry.find(header)
   }
 
-  /** The key is the client object, because a changed registration is a new object. */
+  /** Keyed by the client object, because a changed registration is a new object. */
   const registered = new WeakMap<Client, KeyFinder>()
 
   function findRegistered(client: Client, header: JWSHeaderParameters) {

@@ -36,7 +36,7 @@ export interface Credentials {
 export interface ClientAuthMethod {
   /**
    * Returns null if the request has no credentials of this method.
-   * @throws {OAuthError} if its credentials of this method are malformed
+   * @throws {OAuthError} if the request has malformed credentials of this method
    */
   findCredentials(request: ProtocolRequest): Credentials | null
 }

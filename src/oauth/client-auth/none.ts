@@ -5,10 +5,10 @@ export function none(): ClientAuthMethod {
   return {
     findCredentials({ parameters, authorization }) {
       const clientId = parameters.get('client_id')
-      const proves = ['client_secret', 'client_assertion', 'client_assertion_type'].some(
+      const hasProof = ['client_secret', 'client_assertion', 'client_assertion_type'].some(
         (name) => parameters.get(name) !== undefined,
       )
-      if (clientId === undefined || authorization !== undefined || proves) return null
+      if (clientId === undefined || authorization !== undefined || hasProof) return null
       return { clientId, verify: async () => true }
     },
   }

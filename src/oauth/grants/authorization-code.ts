@@ -150,8 +150,8 @@ export function authorizationCode(deps: Deps): Grant {
 }
 
 /**
- * RFC 6749 §4.1.3: it must be identical to that of the authorization request, and still registered. OAuth 2.1 §10.2 allows
- * clients to omit it, which is safe if PKCE binds the code to the client.
+ * RFC 6749 §4.1.3: the redirect URI must be identical to that of the authorization request, and still be registered. OAuth 2.1
+ * §10.2 allows clients to omit it, which is safe if PKCE binds the code to the client.
  */
 function checkRedirectUri(code: AuthorizationCode, sent: string | undefined, client: Client): void {
   if (!matchesRedirectUri(client.redirectUris, code.redirectUri)) {

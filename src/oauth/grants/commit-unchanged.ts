@@ -28,7 +28,7 @@ interface Decision extends EarlierGrant {
 }
 
 /**
- * Returns the result of `write` once the client and the user are as they were read.
+ * Calls `write` with the current client and user until neither of them has changed in the meantime, and returns its result.
  * @throws {OAuthError} invalid_grant if a change leaves less than was granted
  */
 export async function commitUnchanged(

@@ -40,8 +40,8 @@ export const MAX_DELIVERIES = 64
 /** This limit is lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
 /**
- * Maximum number of simultaneous deliveries to all clients whose last delivery failed; each such client gets one. So most
- * places stay free for clients that respond, however many hang.
+ * Maximum number of simultaneous deliveries to all clients whose last delivery failed; each such client gets one. So most slots
+ * stay free for clients that respond, no matter how many hang.
  */
 export const MAX_DELIVERIES_TO_FAILING = 16
 
@@ -55,12 +55,12 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
 
   const deliveriesTo = (id: string) => [...running.values()].filter((clientId) => clientId === id).length
 
-  const failingHavePlaces = () =>
+  const failingHaveSlots = () =>
     [...running.values()].filter((id) => failing.has(id)).length < MAX_DELIVERIES_TO_FAILING
 
-  function hasPlace(id: string): boolean {
+  function hasSlot(id: string): boolean {
     if (!failing.has(id)) return deliveriesTo(id) < MAX_DELIVERIES_PER_CLIENT
-    return deliveriesTo(id) === 0 && failingHavePlaces()
+    return deliveriesTo(id) === 0 && failingHaveSlots()
   }
 
   const deliverDue = singleFlight(startDue)
@@ -69,8 +69,8 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     for (;;) {
       const freeSlots = MAX_DELIVERIES - running.size
       if (freeSlots <= 0 || stopping.signal.aborted) return
-      const candidates = new Set([...running.values(), ...(failingHavePlaces() ? [] : failing)])
-      const busyClients = [...candidates].filter((id) => !hasPlace(id))
+      const candidates = new Set([...running.values(), ...(failingHaveSlots() ? [] : failing)])
+      const busyClients = [...candidates].filter((id) => !hasSlot(id))
       const due = await logoutOutbox.due(clock.now(), freeSlots, busyClients)
       if (due.length === 0) return
       for (const entry of due) await startDelivery(entry)
@@ -78,7 +78,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   }
 
   async function startDelivery(entry: LogoutOutboxEntry): Promise<void> {
-    if (stopping.signal.aborted || !hasPlace(entry.clientId)) return
+    if (stopping.signal.aborted || !hasSlot(entry.clientId)) return
     const delay = RETRY_DELAYS[Math.min(entry.attempts, RETRY_DELAYS.length - 1)] ?? 0
     // Claimed before the call, so that no two nodes deliver it at once. If this process dies, the entry is due again later.
     if (!(await logoutOutbox.claim(entry, clock.now() + delay))) return

@@ -16,11 +16,12 @@ interface CarriedRequest {
 export interface CarriedRequests {
   /** The last part of a `request_uri`; null if the request is too long for one. */
   encrypt(request: CarriedRequest): string | null
-  /** null if this server did not make the text. */
+  /** null if this server did not create the text. */
   decrypt(text: string): CarriedRequest | null
 }
 
-const MARK = 'e~'
+/** Distinguishes a carried request from the reference to a stored one, which is base64url and so contains no `~`. */
+const PREFIX = 'e~'
 /** A text of this length and the rest of the URL fit into the 8 KiB that common proxies read of a request line. */
 const MAX_TEXT_LENGTH = 7000
 const MAX_REQUEST_LENGTH = 65_536
@@ -29,14 +30,15 @@ const CONTEXT = 'request_uri'
 export function createCarriedRequests(cipher: Cipher): CarriedRequests {
   return {
     encrypt(request) {
-      const text = MARK + cipher.encrypt(CONTEXT, deflateRawSync(JSON.stringify(request)).toString('base64'))
+      const text =
+        PREFIX + cipher.encrypt(CONTEXT, deflateRawSync(JSON.stringify(request)).toString('base64'))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     decrypt(text) {
-      if (!text.startsWith(MARK) || text.length > MAX_TEXT_LENGTH) return null
+      if (!text.startsWith(PREFIX) || text.length > MAX_TEXT_LENGTH) return null
       try {
-        const packed = Buffer.from(cipher.decrypt(CONTEXT, text.slice(MARK.length)), 'base64')
+        const packed = Buffer.from(cipher.decrypt(CONTEXT, text.slice(PREFIX.length)), 'base64')
         return JSON.parse(inflateRawSync(packed, { maxOutputLength: MAX_REQUEST_LENGTH }).toString())
       } catch {
         return null

@@ -49,7 +49,7 @@ export function createRevocation(deps: RevocationDeps): Revocation {
     const list = deps.listNumber(status.status_list.uri)
     const index = list === null ? null : { list, idx: status.status_list.idx }
     if (sid === undefined || index === null) {
-      if (await revokeAlone(claims, index, client)) auditRevocation(client, request, { jti })
+      if (await revokeSingleToken(claims, index, client)) auditRevocation(client, request, { jti })
       return
     }
     // Concurrent requests for the tokens of one session take one new index, and not one each.
@@ -59,7 +59,11 @@ export function createRevocation(deps: RevocationDeps): Revocation {
   }
 
   /** False if the token was revoked before. */
-  async function revokeAlone({ jti, exp }: AccessTokenClaims, index: StatusIndex | null, client: Client) {
+  async function revokeSingleToken(
+    { jti, exp }: AccessTokenClaims,
+    index: StatusIndex | null,
+    client: Client,
+  ) {
     if (await deps.revokedTokens.has(jti)) return false
     const wait = writeLimiter.take('revocation', client.id)
     // RFC 7009 §2.2.1: the client must assume that the token is still valid, and try again later.

@@ -46,7 +46,9 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
       established.clientId = client.id
       if (!endUser || !rights.scopes.includes('openid')) {
         const detail = endUser ? 'openid_missing' : 'no_user'
-        throw new OAuthError('insufficient_scope', 'the access token has no scope openid', { detail })
+        throw new OAuthError('insufficient_scope', 'the access token does not have the scope openid', {
+          detail,
+        })
       }
       const named = permittedClaims(endUser.session.userinfoClaims, client)
       return userClaimsOf(endUser.user, rights.scopes, named)

@@ -1,5 +1,5 @@
-/** Members by group, such as the open connections of each IP prefix. Must not know what the members are. */
-export interface Shares<T> {
+/** A set whose members are counted by group, such as open connections by IP prefix. Must not know what the members are. */
+export interface GroupedSet<T> {
   readonly size: number
   add(group: string, member: T): void
   delete(group: string, member: T): void
@@ -10,7 +10,7 @@ export interface Shares<T> {
   largest(): string | null
 }
 
-export function createShares<T>(): Shares<T> {
+export function createGroupedSet<T>(): GroupedSet<T> {
   const groups = new Map<string, Set<T>>()
   let size = 0
   return {

@@ -1,7 +1,7 @@
 /**
- * Whether a store is the one that belongs to the master key. A missing database, an empty one or another one is an error unless
- * an administrator says that it is meant: it is usually a disk that is not mounted, or a wrong folder. Must not know what is in
- * the store besides its name.
+ * Checks that a database is the store that belongs to the master key. A missing, empty or different database is an error unless an
+ * administrator confirms it, because the usual cause is a disk that is not mounted, or a wrong folder. Must not know what the store
+ * contains besides its name.
  */
 import type { Config } from '../config/load.ts'
 import { removeDrafts } from '../durable-file.ts'
@@ -12,38 +12,38 @@ import type { MigrationMode } from '../store/migrate.ts'
 import type { Logger } from '../system.ts'
 import { NO_ANCHOR, type StoreRecord } from './store-record.ts'
 
-const WAY_OUT = 'keyturn serve --new creates an empty one'
+const NEW_STORE_HINT = 'run keyturn serve --new to create an empty one'
 
-/** What belongs to a store, in words; null if nothing is known of one. */
+/** Why a store is believed to exist already, for an error message; null if nothing indicates it. */
 function evidence(config: Config, record: StoreRecord): string | null {
   // The file of the master key is created after the database and before the record.
   const hasKeyFile = config.masterKey === null && readMasterKey(config.keysDir) !== null
-  if (record.recorded()) return `${record.file} names the store that belongs there`
+  if (record.recorded()) return `${record.file} names the store that should be there`
   // A master key in the settings proves nothing: it is there before the first start.
-  return hasKeyFile ? `there is a master key in ${config.keysDir}, so there was a store` : null
+  return hasKeyFile ? `there is a master key in ${config.keysDir}, so there was a store before` : null
 }
 
 /**
- * How a start may open the store: creating it is allowed only if nothing says that there was one.
+ * How a starting server may open the store. It may create one only if nothing indicates that there was one before.
  * @throws {InvalidMasterKey} | {StoreUnusable} if the master key or the record cannot be read
  */
-export function openingFor(config: Config, record: StoreRecord, isNew: boolean): MigrationMode {
+export function migrationModeFor(config: Config, record: StoreRecord, isNew: boolean): MigrationMode {
   const inMemory = !isPostgres(config.databaseUrl) && databaseFile(config.databaseUrl) === null
   return isNew || inMemory || evidence(config, record) === null ? 'create' : 'apply'
 }
 
-/** The same refusal with the reason, and with what an administrator can do. */
+/** Adds the evidence, and what an administrator can do, to the message of a `StoreMissing`. */
 export function explainMissing(error: unknown, config: Config, record: StoreRecord): unknown {
   if (!(error instanceof StoreMissing)) return error
   const why = readableEvidence(config, record)
   if (why === null) return error
   return new StoreMissing(
     databaseName(config.databaseUrl),
-    `${why}; mount or restore it, or set KEYTURN_DATABASE_URL; if it is meant to be gone, ${WAY_OUT}`,
+    `${why}; mount or restore it, or set KEYTURN_DATABASE_URL; if it is meant to be gone, ${NEW_STORE_HINT}`,
   )
 }
 
-/** A command may be run by a user who may not read the keys folder. */
+/** A command may be run by a user without permission to read the keys folder. */
 function readableEvidence(config: Config, record: StoreRecord): string | null {
   try {
     return evidence(config, record)
@@ -58,12 +58,12 @@ export function assertRecorded(name: string | null, config: Config, record: Stor
   if (!recorded || recorded.store === name) return
   const which = name === null ? 'an unfinished store' : `store ${name}`
   throw new StoreUnusable(
-    `the database at ${databaseName(config.databaseUrl)} is ${which}, and ${record.file} names store ${recorded.store}: set KEYTURN_DATABASE_URL to that one or restore it; if the database is the right one, keyturn serve --new takes it`,
+    `the database at ${databaseName(config.databaseUrl)} is ${which}, and ${record.file} names store ${recorded.store}: set KEYTURN_DATABASE_URL to that one or restore it; if the database is the right one, run keyturn serve --new to accept it`,
   )
 }
 
 /**
- * Called before the ring may be created.
+ * Must be called before the ring is created.
  * @throws {StoreUnusable} if the record says that the store had a ring, or if --new was given and the store is not new
  */
 export async function assertRing(
@@ -78,7 +78,7 @@ export async function assertRing(
   const isOurs = !recorded || recorded.store === (await identity.read())
   if (!exists && recorded && !isNew) {
     throw new StoreUnusable(
-      `the database at ${place} has lost its key ring, which ${record.file} knows of: restore a backup, or ${WAY_OUT}`,
+      `the database at ${place} has lost the key ring that it had according to ${record.file}: restore a backup, or ${NEW_STORE_HINT}`,
     )
   }
   if (exists && isOurs && isNew) {
@@ -92,7 +92,7 @@ export async function recordStore(
   record: StoreRecord,
   logger: Logger,
 ): Promise<void> {
-  // Another node that shares the folder and loses a draft stores its anchor a second later.
+  // This may delete a draft of another node that shares the folder. That node stores its anchor again a second later.
   if (record.file !== null) await removeDrafts(record.file).catch(() => {})
   const store = await identity.read()
   const before = record.recorded()
@@ -103,7 +103,7 @@ export async function recordStore(
   } catch (error) {
     logger.warn(
       { err: error, file: record.file },
-      'the store cannot be recorded, so a missing database would not be noticed: KEYTURN_STORE_RECORD_FILE',
+      'the store cannot be recorded, so a missing database would not be noticed: set KEYTURN_STORE_RECORD_FILE',
     )
   }
 }
