@@ -80,6 +80,7 @@ CREATE TABLE data_keys (
 
 CREATE TABLE apis (
   identifier       TEXT PRIMARY KEY,
+  resource_key     TEXT NOT NULL UNIQUE,
   access_token_ttl BIGINT,
   created_at       BIGINT NOT NULL,
   revision         BIGINT NOT NULL

@@ -17,6 +17,7 @@ const MECHANISMS = [
   'src/durable-file.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',
+  'src/resource-uri.ts',
   'src/version.ts',
 ]
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { Base } from '../node/base.ts'
 import { checkApi } from '../oauth/api-rules.ts'
+import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
@@ -106,8 +107,8 @@ function create(context: Context, identifier: string, options: CreateOptions): P
   return context.withStore(async (base) => {
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
-      if (await base.store.apis.find(identifier))
-        throw new CommandError(`the API ${identifier} already exists`)
+      const existing = await base.store.apis.find(identifier)
+      if (existing) throw new CommandError(`the API ${existing.identifier} already exists`)
       await throwScopeTaken(base, api)
     }
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
@@ -161,11 +162,11 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
       return api
     })
     if (!outcome.updated) {
-      const { scopes } = await find(base, identifier)
-      return throwScopeTaken(base, { identifier, scopes: options.scope ?? scopes })
+      const { identifier: own, scopes } = await find(base, identifier)
+      return throwScopeTaken(base, { identifier: own, scopes: options.scope ?? scopes })
     }
     const { before, after: api } = outcome
-    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'updated' })
+    base.audit('api.changed', { actor: context.actor, target: api.identifier, action: 'updated' })
     await noteScopeHolders(
       context,
       base,
@@ -175,14 +176,15 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
   })
 }
 
-function remove(context: Context, identifier: string, options: Json): Promise<void> {
+function remove(context: Context, named: string, options: Json): Promise<void> {
   return context.withStore(async (base) => {
-    const api = await find(base, identifier)
+    const api = await find(base, named)
+    const { identifier } = api
     if (!(await base.store.apis.delete(identifier))) throw new CommandError(`there is no API ${identifier}`)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
     await noteScopeHolders(context, base, api.scopes)
     const introspecting = (await base.store.clients.list()).filter((client) =>
-      client.introspects.includes(identifier),
+      client.introspects.some((one) => isSameResource(one, identifier)),
     )
     for (const client of introspecting)
       context.note(`client ${client.id} can no longer introspect the tokens of ${identifier}`)

@@ -36,7 +36,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       name: options.name,
       createdAt: base.clock.now(),
     })
-    const draft = readOptions(options, context.io)(blank)
+    const draft = readOptions(await registeredApis(base, options), context.io)(blank)
     await checkClient(base, draft, options)
     const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
     const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
@@ -63,7 +63,7 @@ export function updateClient(context: Context, id: string, options: ClientOption
   const { json, ...changes } = options
   if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see clients update --help')
   return context.withStore(async (base) => {
-    const withOptions = readOptions(options, context.io)
+    const withOptions = readOptions(await registeredApis(base, options), context.io)
     await checkClient(base, withOptions(await findClient(base, id)), options)
     const suppliedHash = await userSuppliedHash(context, options)
     let secret: string | undefined
@@ -93,9 +93,19 @@ async function checkClient(base: Base, client: New<Client>, options: ClientOptio
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
   }
-  for (const api of options.introspects ?? []) {
-    if (!(await base.store.apis.find(api))) throw new CommandError(`there is no API ${api}`)
-  }
+  await registeredApis(base, options)
+}
+
+/** The options with every API as it is registered, since a URI with or without a final slash may name it. @throws {CommandError} */
+async function registeredApis(base: Base, options: ClientOptions): Promise<ClientOptions> {
+  const named = options.introspects
+  if (named === undefined) return options
+  const introspects = named.map(async (uri) => {
+    const api = await base.store.apis.find(uri)
+    if (!api) throw new CommandError(`there is no API ${uri}`)
+    return api.identifier
+  })
+  return { ...options, introspects: [...new Set(await Promise.all(introspects))] }
 }
 
 async function userSuppliedHash(context: Context, options: ClientOptions): Promise<string | null> {

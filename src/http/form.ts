@@ -55,12 +55,13 @@ const MAX_ENCODED = 9
 // RFC 9110 §15.5.14, as for a body that is too long.
 const tooLong = () => new OAuthError('invalid_request', 'a parameter is too long', { status: 413 })
 
-/** Text that needs no decoding, as most text does. */
-const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$]*$/
+/** Text that needs no decoding, as most text does. A space that was not encoded can mean nothing but a space. */
+const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$ ]*$/
 
 function decode(text: string): string {
   if (PLAIN.test(text)) return text
-  if (/[^\x21-\x7E]/.test(text)) throw invalidRequest('the body is not form-urlencoded ASCII')
+  const [raw] = /[^\x20-\x7E]/.exec(text) ?? []
+  if (raw !== undefined) throw invalidRequest(`${describe(raw)} must be percent-encoded`)
   let decoded: string
   try {
     // decodeURIComponent is strict: it throws for overlong UTF-8, lone surrogates and `%zz`.
@@ -70,4 +71,10 @@ function decode(text: string): string {
   }
   if (decoded.includes('\0')) throw invalidRequest('a parameter contains a NUL character')
   return decoded
+}
+
+/** What must not stand in a form as it is, for developers whose client sends it. */
+function describe(raw: string): string {
+  if (raw === '\n' || raw === '\r') return 'a line break, even at the end of the body,'
+  return raw < ' ' || raw === '\x7F' ? 'a control character' : 'a character outside ASCII'
 }

@@ -4,6 +4,7 @@
  * not know grants or HTTP.
  */
 import { LRUCache } from 'lru-cache'
+import { resourceKey } from '../resource-uri.ts'
 import { singleFlight } from '../single-flight.ts'
 import type { Api, ApiStore } from '../store/contracts/apis.ts'
 import type { Client, ClientStore } from '../store/contracts/clients.ts'
@@ -17,7 +18,8 @@ export interface Registry {
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
   /** Finds a client in memory only, without a query. null if it is not there. */
   knownClient(id: string): Client | null
-  api(identifier: string): Api | null
+  /** The API that the URI names (resource-uri.ts). */
+  api(uri: string): Api | null
   /** The API that owns the scope. */
   apiOf(scope: string): Api | null
   /** All scopes of these roles. Unknown roles have none. */
@@ -51,7 +53,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
     const { registry } = await store.revisions.read()
     if (registry === revision) return
     const [allApis, allRoles] = await Promise.all([store.apis.list(), store.roles.list()])
-    apis = new Map(allApis.map((api) => [api.identifier, api]))
+    apis = new Map(allApis.map((api) => [resourceKey(api.identifier), api]))
     owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
     roles = new Map(allRoles.map((role) => [role.name, role]))
     clients = createClientCache()
@@ -75,7 +77,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
       return (fresh ? undefined : clients.get(id)) ?? load(id)
     },
     knownClient: (id) => clients.get(id) ?? null,
-    api: (identifier) => apis.get(identifier) ?? null,
+    api: (uri) => apis.get(resourceKey(uri)) ?? null,
     apiOf: (scope) => owners.get(scope) ?? null,
     scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name)?.scopes ?? [])),
     requiresSecondFactor: (names) => names.some((name) => roles.get(name)?.requireSecondFactor),

@@ -1,3 +1,4 @@
+import { isSameResource } from '../resource-uri.ts'
 import { invalidTarget } from './errors.ts'
 
 /**
@@ -6,9 +7,10 @@ import { invalidTarget } from './errors.ts'
  * @throws {OAuthError} invalid_target
  */
 export function parseResource(values: readonly string[]): string | undefined {
-  const [resource, ...others] = new Set(values)
+  const [resource, ...others] = values
   if (resource === undefined) return undefined
-  if (others.length > 0) throw invalidTarget('a token is for one resource: request a token for each')
+  if (!others.every((other) => isSameResource(other, resource)))
+    throw invalidTarget('a token is for one resource: request a token for each')
   if (!URL.canParse(resource) || resource.includes('#')) {
     throw invalidTarget('resource must be an absolute URI without a fragment')
   }

@@ -1,5 +1,6 @@
 /** Which scopes are granted, and which API they belong to (RFC 6749 §3.3; RFC 9068 §3). Pure. */
 import type { FailureDetail } from '../audit/failure-details.ts'
+import { isSameResource } from '../resource-uri.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { invalidScope, invalidTarget } from './errors.ts'
 import type { Registry } from './registry.ts'
@@ -13,8 +14,11 @@ export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 /** undefined without a `scope` parameter: the client then requests all its scopes. @throws {OAuthError} invalid_scope */
 export function parseScope(value: string | undefined): string[] | undefined {
   if (value === undefined) return undefined
-  const scopes = value.split(' ')
-  if (!scopes.every((scope) => SCOPE_TOKEN.test(scope))) throw invalidScope('scope is malformed')
+  // The grammar has single spaces between scopes. Libraries that join lists send more of them, which is unambiguous too.
+  const scopes = value.split(' ').filter((scope) => scope !== '')
+  if (scopes.length === 0 || !scopes.every((scope) => SCOPE_TOKEN.test(scope))) {
+    throw invalidScope('scope is malformed')
+  }
   return [...new Set(scopes)]
 }
 
@@ -105,7 +109,7 @@ interface Target {
 function findTarget(resource: string, registry: Registry, defaultAudience: string): Target {
   const api = registry.api(resource)
   if (!api) {
-    if (resource === defaultAudience) return { audience: resource, api: undefined }
+    if (isSameResource(resource, defaultAudience)) return { audience: defaultAudience, api: undefined }
     throw invalidTarget('the resource is unknown')
   }
   return { audience: api.identifier, api: api.identifier }

@@ -29,6 +29,34 @@ t.test('an API is created, shown, updated and deleted, and each change is audite
   )
 })
 
+t.test(
+  'commands find an API with or without the slash of an empty path, and name it as it is registered (RFC 3986 §6.2.3)',
+  async (t) => {
+    const cli = await startedCli(t)
+    const slashed = `${ORDERS}/`
+    await cli.json(['apis', 'create', ORDERS, '--scope', 'read'])
+    const again = await cli.run(['apis', 'create', slashed, '--scope', 'write'])
+    t.match(again, { code: 1, err: `keyturn: the API ${ORDERS} already exists\n` })
+    t.match(await cli.json(['apis', 'show', slashed]), { identifier: ORDERS })
+    const introspecting = [
+      'clients',
+      'create',
+      '--name',
+      'x',
+      '--introspects',
+      slashed,
+      '--introspects',
+      ORDERS,
+    ]
+    t.match(await cli.json(introspecting), { introspects: [ORDERS] })
+    await cli.json(['apis', 'update', slashed, '--scope', 'write'])
+    const deleted = await cli.run(['apis', 'delete', slashed])
+    t.equal(deleted.out, `deleted ${ORDERS}\n`)
+    t.match(deleted.err, `can no longer introspect the tokens of ${ORDERS}\n`)
+    t.ok(cli.logger.audits('api.changed').every(({ target }) => target === ORDERS))
+  },
+)
+
 t.test('terminal output is a table, and an empty list says so', async (t) => {
   const cli = await startedCli(t)
   t.equal((await cli.run(['apis', 'list'])).out, 'none\n')

@@ -46,6 +46,21 @@ export const apisContract: Contract = {
       t.equal(await apis.insert(stock), true, 'the scopes that were free still are')
     },
 
+  'every verb finds an API by each URI that names it, and only one can be registered (RFC 3986 §6.2.3)':
+    async (t, { apis }) => {
+      await apis.insert(api())
+      const slashed = `${ORDERS}/`
+      t.same(await apis.find(slashed), api())
+      t.equal(await apis.find(`${ORDERS}//`), null)
+      t.equal(await apis.insert(api({ identifier: slashed, scopes: ['other'] })), false)
+      t.match(await apis.update(slashed, (one) => ({ ...one, accessTokenTtl: 60 })), { updated: true })
+      t.same(await apis.list(), [api({ accessTokenTtl: 60, revision: 2 })])
+      t.equal(await apis.delete(slashed), true)
+      t.same(await apis.list(), [])
+      t.equal(await apis.insert(api({ identifier: slashed })), true)
+      t.match(await apis.find(ORDERS), { identifier: slashed })
+    },
+
   'update changes the scopes and the lifetime of an API': async (t, { apis }) => {
     await apis.insert(api())
     const changed = api({ scopes: ['orders:delete', 'orders:read'], accessTokenTtl: 120, revision: 2 })

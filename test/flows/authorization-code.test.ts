@@ -320,6 +320,11 @@ t.test(
 
 t.test('resource at the token endpoint must be the one that was authorized (RFC 8707 §2.2)', async (t) => {
   t.equal((await own(await code(), { resource: ORDERS })).statusCode, 200)
+  t.equal(
+    (await own(await code(), { resource: `${ORDERS}/` })).statusCode,
+    200,
+    'the same URI (RFC 3986 §6.2.3)',
+  )
   const text = await code()
   for (const resource of ['https://stock.test', ISSUER, 'x', [ORDERS, 'https://stock.test']]) {
     refused(t, await own(text, { resource }), { error: 'invalid_target' }, String(resource))

@@ -40,6 +40,17 @@ t.test(
 )
 
 t.test(
+  'a client that may introspect the tokens of an API may do so with or without the slash of an empty path (RFC 3986 §6.2.3)',
+  async (t) => {
+    await store.clients.insert(client({ id: 'slashed', introspects: [`${ORDERS}/`], grants: [] }))
+    await store.clients.insert(client({ id: 'elsewhere', introspects: [`${ORDERS}//`], grants: [] }))
+    const { access_token: token } = await signedIn(server)
+    t.match((await introspect(server, token, 'slashed')).json(), { active: true, aud: ORDERS })
+    t.same((await introspect(server, token, 'elsewhere')).json(), { active: false })
+  },
+)
+
+t.test(
   'introspecting an active refresh token returns its expiry to its client (RFC 7662 §2.2)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)

@@ -2,7 +2,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
-import { claimsOf, clientCredentials, type Form, login } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials, type Form, login, refresh } from '../support/server/requests.ts'
 import { api, client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 
@@ -88,14 +88,17 @@ t.test(
   },
 )
 
+t.test('runs of spaces in a scope, and spaces at its ends, are tolerated (RFC 6749 §3.3)', async (t) => {
+  for (const scope of [' orders:read', 'orders:read ', 'orders:read   ', '  orders:read  orders:read ']) {
+    granted(t, await clientCredentials(server, { scope }), 'orders:read', ORDERS, scope)
+  }
+  const { refresh_token: token } = (await login(server)).json()
+  const narrowed = await refresh(server, token, { scope: ' orders:read  ' })
+  t.match(narrowed.json(), { scope: 'orders:read' })
+})
+
 t.test('a malformed scope is invalid_scope, whatever else it contains (RFC 6749 §3.3)', async (t) => {
-  const malformed = [
-    ' ',
-    ' orders:read',
-    'orders:read ',
-    'orders:read  orders:write',
-    'orders:read\torders:write',
-  ]
+  const malformed = [' ', '   ', 'orders:read\torders:write']
   malformed.push(
     'orders:read,orders:write\\',
     'orders:read "',
@@ -137,7 +140,10 @@ t.test('a resource that is no API of this client is invalid_target (RFC 8707 §2
     'https://unknown.test',
     STOCK,
     'urn:example:mail',
-    `${ORDERS}/`,
+    `${ORDERS}//`,
+    `${ORDERS}/x`,
+    `${ORDERS}:443/`,
+    `${ORDERS}/.`,
     `${ORDERS}?x=1`,
     ORDERS.toUpperCase(),
     ORDERS.replace('https:', 'http:'),
@@ -166,6 +172,27 @@ t.test('a resource that is no API of this client is invalid_target (RFC 8707 §2
   })
   granted(t, await clientCredentials(server, { resource: ['', ORDERS] }), 'orders:read orders:write', ORDERS)
 })
+
+t.test(
+  'an API is meant by its identifier with or without the slash of an empty path, and aud is the identifier (RFC 3986 §6.2.3, RFC 8707 §2)',
+  async (t) => {
+    const slashed = 'https://slashed.test/'
+    await store.apis.insert(api({ identifier: slashed, scopes: ['slashed:read'] }))
+    await store.clients.insert(client({ id: 'slasher', scopes: ['slashed:read', 'internal'] }))
+    for (const resource of [slashed, 'https://slashed.test']) {
+      granted(t, await clientCredentials(server, { resource }, 'slasher'), 'slashed:read', slashed, resource)
+    }
+    for (const resource of [ORDERS, `${ORDERS}/`, [ORDERS, `${ORDERS}/`]]) {
+      const answer = await clientCredentials(server, { resource })
+      granted(t, answer, 'orders:read orders:write', ORDERS, String(resource))
+    }
+    const atIssuer = await clientCredentials(server, { resource: `${ISSUER}/` }, 'slasher')
+    granted(t, atIssuer, 'internal', ISSUER, 'the default audience')
+    const session = (await login(server, { resource: `${ORDERS}/` })).json()
+    const refreshed = await refresh(server, session.refresh_token, { resource: `${ORDERS}/` })
+    granted(t, refreshed, 'orders:read orders:write', ORDERS, 'a refresh')
+  },
+)
 
 t.test('a user gets the requested scopes that both the client and a role allow', async (t) => {
   const sign = (username: string, form: Form = {}) => login(server, { username, ...form }, 'shop')

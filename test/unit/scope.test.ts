@@ -3,6 +3,7 @@ import { accessTokenTtl } from '../../src/oauth/lifetimes.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
 import { parseResource } from '../../src/oauth/resource.ts'
 import { parseScope, resolveScopes, type ScopeRequest } from '../../src/oauth/scope.ts'
+import { isSameResource, resourceKey } from '../../src/resource-uri.ts'
 import { openStore } from '../support/server/keys.ts'
 import { client, ORDERS, STOCK, seed } from '../support/server/seed.ts'
 
@@ -34,23 +35,23 @@ function grant(request: Partial<ScopeRequest>) {
   return [scopes.join(' '), audience, apiTtl] as const
 }
 
-t.test(
-  'a scope is a list of tokens separated by single spaces, each counted once (RFC 6749 §3.3)',
-  async (t) => {
-    t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
-    t.same(parseScope('b a b'), ['b', 'a'])
-    t.same(parseScope('!#[]~'), ['!#[]~'])
-    t.equal(parseScope(undefined), undefined, 'an omitted scope is not an empty one')
-    for (const bad of ['', ' ', 'a  b', ' a', 'a ', 'a\tb', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
-      t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
-    }
-  },
-)
+t.test('a scope is a list of tokens separated by spaces, each counted once (RFC 6749 §3.3)', async (t) => {
+  t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
+  t.same(parseScope('b a b'), ['b', 'a'])
+  t.same(parseScope('!#[]~'), ['!#[]~'])
+  for (const spaced of ['a  b', ' a b', 'a b ', '   a   b   a '])
+    t.same(parseScope(spaced), ['a', 'b'], spaced)
+  t.equal(parseScope(undefined), undefined, 'an omitted scope is not an empty one')
+  for (const bad of ['', ' ', '  ', 'a\tb', 'a \t b', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
+    t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
+  }
+})
 
 t.test('a resource is one absolute URI without a fragment (RFC 8707 §2)', async (t) => {
   t.equal(parseResource([]), undefined)
   t.equal(parseResource([ORDERS]), ORDERS)
   t.equal(parseResource([ORDERS, ORDERS]), ORDERS, 'a repeated scope counts once')
+  t.equal(parseResource([ORDERS, `${ORDERS}/`]), ORDERS, 'two names of one API are one resource')
   t.equal(parseResource(['urn:example:orders']), 'urn:example:orders')
   for (const bad of [
     [ORDERS, STOCK],
@@ -59,10 +60,45 @@ t.test('a resource is one absolute URI without a fragment (RFC 8707 §2)', async
     [`${ORDERS}#x`],
     [`${ORDERS}#`],
     ['https://'],
+    [ORDERS, `${ORDERS}//`],
   ]) {
     t.throws(() => parseResource(bad), { code: 'invalid_target', status: 400 }, bad.join(' '))
   }
 })
+
+t.test(
+  'behind an authority an empty path is "/", and every other difference counts (RFC 3986 §6.2.3, RFC 7519 §4.1.3)',
+  async (t) => {
+    for (const [a, b] of [
+      ['https://x.test', 'https://x.test/'],
+      ['http://x.test:8080', 'http://x.test:8080/'],
+      ['https://[::1]', 'https://[::1]/'],
+      ['https://x.test?a=1', 'https://x.test/?a=1'],
+      ['custom+1://x', 'custom+1://x/'],
+    ] as const) {
+      t.equal(resourceKey(a), b)
+      t.equal(resourceKey(b), b)
+      t.ok(isSameResource(a, b) && isSameResource(b, a), a)
+    }
+    for (const [a, b] of [
+      ['https://x.test/', 'https://x.test//'],
+      ['https://x.test/a', 'https://x.test/a/'],
+      ['https://x.test', 'https://X.test/'],
+      ['https://x.test', 'HTTPS://x.test/'],
+      ['https://x.test', 'https://x.test:443/'],
+      ['https://x.test', 'http://x.test/'],
+      ['https://x.test', 'https://x.test/.'],
+      ['https://x.test', 'https://x.test/?'],
+      ['https://x.test', 'https://x.test./'],
+      ['urn:x', 'urn:x/'],
+      ['x.test', 'x.test/'],
+      ['https:/x', 'https:/x/'],
+      ['', '/'],
+    ] as const) {
+      t.notOk(isSameResource(a, b), `${a} and ${b}`)
+    }
+  },
+)
 
 /** Requested, resource, the client’s, roles → granted scope, audience, the API’s own lifetime. */
 const GRANTED: readonly (readonly [

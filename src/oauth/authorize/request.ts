@@ -3,7 +3,7 @@
  * client. Pure; must not know which user is signed in.
  */
 import type { Seconds } from '../../system.ts'
-import { invalidRequest, invalidScope, OAuthError } from '../errors.ts'
+import { invalidRequest, OAuthError } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import { isCodeChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
@@ -45,7 +45,6 @@ export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): Aut
   const parameters = parametersOf(pairs)
   checkResponse(parameters)
   const scopes = parseScope(parameters.get('scope'))
-  if (scopes?.length === 0) throw invalidScope('scope is malformed')
   const nonce = parameters.get('nonce')
   if (nonce !== undefined && nonce.length > MAX_NONCE_LENGTH) throw invalidRequest('nonce is too long')
   return {

@@ -1,4 +1,5 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
+import { isSameResource } from '../../resource-uri.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import type { EpochSeconds } from '../../system.ts'
@@ -56,7 +57,7 @@ export function authorizationCode(deps: Deps): Grant {
       if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
       // RFC 8707 §2.2: the resource may be repeated here, but not changed.
       const resource = parseResource(parameters.all('resource'))
-      if (resource !== undefined && resource !== code.audience) {
+      if (resource !== undefined && !isSameResource(resource, code.audience)) {
         throw invalidTarget('the resource is not the one that was authorized')
       }
 

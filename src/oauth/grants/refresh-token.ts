@@ -1,4 +1,5 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
+import { isSameResource } from '../../resource-uri.ts'
 import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { User } from '../../store/contracts/users.ts'
 import type { EpochSeconds, Seconds } from '../../system.ts'
@@ -152,7 +153,7 @@ function evaluateRefresh(
 /** Narrows scope and resource (RFC 6749 §6; RFC 8707 §2.2) to what the session may have now. */
 function narrow({ rights }: Deps, { client, parameters }: GrantRequest, session: ClientSession, user: User) {
   const resource = parseResource(parameters.all('resource'))
-  if (resource !== undefined && resource !== session.audience) {
+  if (resource !== undefined && !isSameResource(resource, session.audience)) {
     throw invalidTarget('the resource was not granted to this session')
   }
   const requested = parseScope(parameters.get('scope'))

@@ -1,5 +1,6 @@
 /** Token introspection (RFC 7662). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
+import { isSameResource } from '../../resource-uri.ts'
 import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
@@ -45,7 +46,9 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     })
 
   async function accessToken(claims: AccessTokenClaims, requester: Client): Promise<IntrospectionResponse> {
-    const mayIntrospect = claims.client_id === requester.id || requester.introspects.includes(claims.aud)
+    const mayIntrospect =
+      claims.client_id === requester.id ||
+      requester.introspects.some((api) => isSameResource(api, claims.aud))
     if (!mayIntrospect) return INACTIVE
     const status = await activeTokens.accessToken(claims)
     if (!status.active) return INACTIVE

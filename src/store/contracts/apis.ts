@@ -14,10 +14,11 @@ export interface Api {
 
 /** A scope belongs to at most one API, so that a requested scope determines the audience (RFC 9068 §3). */
 export interface ApiStore {
+  /** An identifier that names the same API (resource-uri.ts) finds it too, here and below. */
   find(identifier: string): Promise<Api | null>
   /** Oldest first. */
   list(): Promise<Api[]>
-  /** Returns false, and changes nothing, if the identifier or one of the scopes is taken. */
+  /** Returns false, and changes nothing, if the identifier, another one for the same API, or one of the scopes is taken. */
   insert(api: New<Api>): Promise<boolean>
   /** Changes scopes and lifetime. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>

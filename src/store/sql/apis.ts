@@ -1,3 +1,4 @@
+import { resourceKey } from '../../resource-uri.ts'
 import type { Api, ApiStore } from '../contracts/apis.ts'
 import type { New } from '../contracts/update.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
@@ -24,7 +25,7 @@ export function createApiStore(db: Db): ApiStore {
   }
 
   async function find(identifier: string): Promise<Api | null> {
-    const [api] = await select('WHERE a.identifier = $1', [identifier])
+    const [api] = await select('WHERE a.resource_key = $1', [resourceKey(identifier)])
     return api ?? null
   }
 
@@ -51,9 +52,9 @@ export function createApiStore(db: Db): ApiStore {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at, revision) VALUES ($1, $2, $3, ${FIRST_REVISION_SQL})
-                  ON CONFLICT (identifier) DO NOTHING`,
-            params: [api.identifier, api.accessTokenTtl, api.createdAt],
+            sql: `INSERT INTO apis (identifier, resource_key, access_token_ttl, created_at, revision)
+                  VALUES ($1, $2, $3, $4, ${FIRST_REVISION_SQL}) ON CONFLICT DO NOTHING`,
+            params: [api.identifier, resourceKey(api.identifier), api.accessTokenTtl, api.createdAt],
             expectRows: 1,
           },
           ...insertScopes(api),
@@ -68,7 +69,7 @@ export function createApiStore(db: Db): ApiStore {
 
     delete(identifier) {
       return db.batch([
-        { sql: 'DELETE FROM apis WHERE identifier = $1', params: [identifier], expectRows: 1 },
+        { sql: 'DELETE FROM apis WHERE resource_key = $1', params: [resourceKey(identifier)], expectRows: 1 },
         registryRowDeleted,
         registryChanged,
       ])
