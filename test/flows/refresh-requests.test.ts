@@ -217,7 +217,14 @@ t.test(
   async (t) => {
     const first = await signedIn(server, { username: 'bob', resource: ORDERS }, 'shop')
     t.equal(claimsOf(first.access_token).aud, ORDERS)
-    for (const resource of [STOCK, 'https://unheard.test', ISSUER, `${ORDERS}//`, 'relative', `${ORDERS}#f`]) {
+    for (const resource of [
+      STOCK,
+      'https://unheard.test',
+      ISSUER,
+      `${ORDERS}//`,
+      'relative',
+      `${ORDERS}#f`,
+    ]) {
       const answer = await refresh(server, first.refresh_token, { resource }, 'shop')
       t.same(outcome(answer), [400, 'invalid_target'], resource)
     }
