@@ -1,5 +1,6 @@
 /** `clients create` and `clients update`, which apply the same rules. */
 import type { Base } from '../node/base.ts'
+import { usesSecret } from '../oauth/client-auth/index.ts'
 import { hashSuppliedSecret } from '../oauth/client-auth/secret.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
@@ -7,7 +8,6 @@ import {
   checkUserSuppliedSecret,
   createClientId,
   issueSecret,
-  usesSecret,
 } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -148,7 +148,11 @@ function changeNotes(before: Client, after: Client): string[] {
     .filter(([what]) => what !== '')
     .map(([what, text]) => `${text} ${what}`)
   if (before.authMethod !== after.authMethod) {
-    notes.unshift(`the client must now authenticate with ${after.authMethod} instead of ${before.authMethod}`)
+    notes.unshift(
+      usesSecret(before.authMethod) && usesSecret(after.authMethod)
+        ? `the client is now registered for ${after.authMethod}; ${before.authMethod} still works`
+        : `the client must now authenticate with ${after.authMethod} instead of ${before.authMethod}`,
+    )
   }
   for (const [name, text] of REQUIREMENTS) if (after[name] && !before[name]) notes.push(text)
   return notes

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { describeClient, issueSecret, usesSecret } from '../oauth/client-registration/registration.ts'
+import { usesSecret } from '../oauth/client-auth/index.ts'
+import { describeClient, issueSecret } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, clientOptions, resetOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'

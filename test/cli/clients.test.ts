@@ -374,10 +374,7 @@ t.test('an update changes the given fields, lists what it removes and keeps the 
     ...['--auth', 'client_secret_post', '--access-token-ttl', 'default', '--accept-endpoint-audience'],
   ])
   t.equal(code, 0)
-  t.match(
-    err,
-    'note: the client must now authenticate with client_secret_post instead of client_secret_basic\n',
-  )
+  t.match(err, 'note: the client is now registered for client_secret_post; client_secret_basic still works\n')
   t.match(err, 'note: the client can no longer use the grants client_credentials\n')
   t.match(err, 'note: the client can no longer request the scopes write\n')
   t.same(await stored(cli, 'shop'), {
@@ -400,7 +397,8 @@ t.test(
     const cli = await startedCli(t)
     const first = await cli.json<{ client_secret: string }>(SHOP)
     const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
-    await cli.json(['clients', 'update', 'shop', '--jwks-file', file])
+    const { err } = await cli.run(['clients', 'update', 'shop', '--jwks-file', file])
+    t.match(err, 'must now authenticate with private_key_jwt instead of client_secret_basic\n')
     t.match(await stored(cli, 'shop'), { authMethod: 'private_key_jwt', secretHash: null })
     const uri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
     t.match(uri, { jwks_uri: 'https://a.example/k' })

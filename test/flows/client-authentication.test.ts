@@ -1,6 +1,7 @@
 import t from 'tap'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
+import { authorizeParams, codeClient } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { seedEndpoints } from '../support/server/endpoints.ts'
 import { refused } from '../support/server/error-responses.ts'
@@ -16,6 +17,7 @@ const queries = countQueries(server.store)
 t.teardown(() => server.close())
 
 const ENDPOINTS = ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']
+const SECRET_METHODS = ['client_secret_basic', 'client_secret_post']
 /** The minimal form with which each endpoint gets past authentication. */
 const FORM: Form = { grant_type: 'client_credentials', token: 'unknown' }
 
@@ -121,6 +123,32 @@ t.test('a request without client authentication is invalid_client (RFC 6749 §5.
   }
 })
 
+t.test(
+  'a secret is accepted in the header and in the body at every endpoint, whichever is registered (RFC 6749 §2.3.1; docs/security.md B15)',
+  async (t) => {
+    for (const authMethod of SECRET_METHODS) {
+      const id = `code ${authMethod}`
+      const grants = ['client_credentials', 'authorization_code']
+      await server.store.clients.insert(
+        codeClient({ id, authMethod, grants, scopes: ['openid', 'orders:read'] }),
+      )
+      for (const [url, form, status] of [
+        ...ENDPOINTS.map((url) => [url, FORM, 200] as const),
+        ['/oauth2/par', Object.fromEntries(authorizeParams({ client_id: id })), 201] as const,
+      ]) {
+        const header = await post(server, url, form, { authorization: basic(id) })
+        t.equal(header.statusCode, status, `${authMethod}: in the header at ${url}`)
+        const body = { ...form, client_id: id, client_secret: SECRET }
+        t.equal((await post(server, url, body)).statusCode, status, `${authMethod}: in the body at ${url}`)
+        const both = await post(server, url, body, { authorization: basic(id) })
+        refused(t, both, { error: 'invalid_request' }, `${authMethod}: in both at ${url}`)
+        const wrong = await post(server, url, { ...body, client_secret: 'wrong' })
+        refused(t, wrong, { status: 401, error: 'invalid_client' }, `${authMethod}: wrong at ${url}`)
+      }
+    }
+  },
+)
+
 /** All pairs of methods, both valid, for clients of the same name where possible. */
 t.test(
   'two authentication methods in one request are invalid_request, valid or not (RFC 6749 §2.3; docs/security.md B17)',
@@ -180,7 +208,7 @@ t.test(
 )
 
 t.test(
-  'a client can authenticate only by its registered method (RFC 7591 §2; docs/security.md B18, P32)',
+  'a client can authenticate only by its registered method, and with its secret in the header or in the body (RFC 6749 §2.3.1, RFC 7591 §2; docs/security.md B18, P32)',
   async (t) => {
     // Every client has the credentials of every method, so that only the registered method decides.
     for (const registered of METHOD_NAMES) {
@@ -206,7 +234,8 @@ t.test(
         const { form, headers } = carried[used] ?? { form: {}, headers: {} }
         const label = `registered ${registered}, used ${used}`
         const answer = await post(server, '/oauth2/revoke', { token: 'x', ...form }, headers)
-        if (used === registered) t.equal(answer.statusCode, 200, label)
+        const bothUseSecret = SECRET_METHODS.includes(registered) && SECRET_METHODS.includes(used)
+        if (used === registered || bothUseSecret) t.equal(answer.statusCode, 200, label)
         else refused(t, answer, { status: 401, error: 'invalid_client' }, label)
       }
     }

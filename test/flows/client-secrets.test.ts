@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
+import { hashGeneratedSecret, hashSuppliedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { basic, encodeForm, post, tokenRequest } from '../support/server/requests.ts'
@@ -46,11 +46,48 @@ t.test(
     await basicAnswers(t, 401, {
       'a raw + is a space': rawBasic(`a%3Ab+c%25%C3%A9:${encodeURIComponent(secret)}`),
       'not encoded at all': rawBasic(`${id}:${secret}`),
+      'an id that is not encoded': rawBasic(`${id}:${encodeURIComponent(secret)}`),
       'encoded twice': rawBasic(
         `${encodeURIComponent(encodeURIComponent(id))}:${encodeURIComponent(encodeURIComponent(secret))}`,
       ),
       'latin-1 percent-encoded': rawBasic(`a%3Ab%2Bc%25%E9:${encodeURIComponent(secret)}`),
       'raw latin-1': rawBasic(Buffer.from(`a%3Ab%2Bc%25é:${encodeURIComponent(secret)}`, 'latin1')),
+    })
+  },
+)
+
+t.test(
+  'a user-supplied secret works in the header, encoded or not, and in the body (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
+  async (t) => {
+    const secrets = [
+      'p w+%:é€😀"\\',
+      '100% of 2+2 is 4',
+      '100%25 sure %41%2B%zz',
+      '%%%%%2525%2525',
+      'caf%E9 and an é',
+      'no special characters',
+      SECRET,
+    ]
+    for (const [i, secret] of secrets.entries()) {
+      const id = `chosen-${i}`
+      await server.store.clients.insert(client({ id, secretHash: await hashSuppliedSecret(secret) }))
+      await basicAnswers(t, 200, {
+        [`encoded: ${secret}`]: basic(id, secret),
+        [`with encodeURIComponent: ${secret}`]: rawBasic(`${id}:${encodeURIComponent(secret)}`),
+        [`not encoded: ${secret}`]: rawBasic(`${id}:${secret}`),
+      })
+      const form = { token: 'x', client_id: id, client_secret: secret }
+      t.equal((await post(server, '/oauth2/revoke', form)).statusCode, 200, `in the body: ${secret}`)
+      await basicAnswers(t, 401, {
+        [`another than ${secret}`]: basic(id, `${secret}x`),
+        [`a part of ${secret}`]: basic(id, secret.slice(1)),
+      })
+    }
+    await server.store.clients.insert(
+      client({ id: 'latin', secretHash: await hashSuppliedSecret('Ein größeres Geheimnis') }),
+    )
+    await basicAnswers(t, 200, {
+      'raw ISO-8859-1': rawBasic(Buffer.from('latin:Ein größeres Geheimnis', 'latin1')),
     })
   },
 )

@@ -126,7 +126,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['malformed_credentials', () => withBasic('Basic !')],
     ['unknown_client', () => withBasic(basic('nobody'))],
     ['client_disabled', () => withBasic(basic('off'))],
-    ['wrong_auth_method', () => withBasic(basic('poster'))],
+    ['wrong_auth_method', () => withBasic(basic('signer'))],
     ['wrong_secret', () => withBasic(basic('machine', 'wrong'))],
   ],
   'client authentication in the form': [

@@ -1,7 +1,11 @@
 import { invalidClient } from '../errors.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
+import { secretText } from './secret.ts'
 
-/** RFC 6749 §2.3.1: HTTP Basic (RFC 7617) with form-urlencoded client id and secret. */
+/**
+ * RFC 6749 §2.3.1: HTTP Basic (RFC 7617) with form-urlencoded client id and secret. Many libraries encode neither. An id that a
+ * form encodes differently must be encoded, because it is looked up; a secret is accepted in both ways (secret.ts).
+ */
 export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
     findCredentials({ authorization, ip }) {
@@ -25,7 +29,7 @@ function parseBasic(header: string): { clientId: string; secret: string } {
   const text = bytes.toString('latin1')
   const colon = text.indexOf(':')
   if (colon < 1) throw malformed('Basic credentials without a username or a colon')
-  return { clientId: formDecode(text.slice(0, colon)), secret: formDecode(text.slice(colon + 1)) }
+  return { clientId: formDecode(text.slice(0, colon)), secret: secretText(bytes.subarray(colon + 1)) }
 }
 
 /** RFC 6749 Appendix B: `+` is a space, and everything beyond ASCII is percent-encoded UTF-8. */

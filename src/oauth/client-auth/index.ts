@@ -1,7 +1,8 @@
 /**
  * The table of client authentication methods, by `token_endpoint_auth_method` (RFC 7591 §2), and the rule that a request uses
  * exactly one (RFC 6749 §2.3). A new method is a file and a line below; metadata, registration, the choices of the command
- * line and the rule follow from the keys. Must not know what a method does.
+ * line and the rule follow from the keys. A method that proves the client secret also needs an entry in `SECRET_METHODS`. Must
+ * not know what a method does.
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -25,6 +26,19 @@ const factories = {
 export type ClientAuthMethodName = keyof typeof factories
 
 export const METHOD_NAMES = Object.keys(factories) as readonly ClientAuthMethodName[]
+
+/** The methods that prove the same secret, in the header or in the body (RFC 6749 §2.3.1). */
+const SECRET_METHODS: readonly string[] = ['client_secret_basic', 'client_secret_post']
+
+export const usesSecret = (method: string): boolean => SECRET_METHODS.includes(method)
+
+/**
+ * RFC 6749 §2.3.1: a server must accept a secret in the header and may accept it in the body, and libraries choose either without
+ * a setting. So a secret may come in both ways, whichever of them is registered. A method with a key is exclusive (RFC 7591 §2):
+ * otherwise a leaked secret would be enough for a client that has a key.
+ */
+const accepts = (registered: string, used: ClientAuthMethodName): boolean =>
+  registered === used || (usesSecret(registered) && usesSecret(used))
 
 export interface ClientAuthDeps extends ClientAuthMethodDeps {
   readonly registry: Registry
@@ -90,10 +104,10 @@ const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
 /** Why the client is not authenticated; null if it is. */
 async function failureOf(client: Client, { name, credentials }: Attempt): Promise<Diagnosed | null> {
-  if (client.disabled || client.authMethod !== name) await credentials.imitateVerify?.()
+  const accepted = accepts(client.authMethod, name)
+  if (client.disabled || !accepted) await credentials.imitateVerify?.()
   if (client.disabled) return { detail: 'client_disabled' }
-  // RFC 7591 §2: only the registered method. Otherwise an old secret would still work for a client with a key.
-  if (client.authMethod !== name) {
+  if (!accepted) {
     return { detail: 'wrong_auth_method', cause: `the client is registered for ${client.authMethod}` }
   }
   try {

@@ -23,7 +23,7 @@ export interface ClientAuthMethodDeps {
 /** The credentials of one method in a request: the claimed client id, and how to verify the claim. */
 export interface Credentials {
   readonly clientId: string
-  /** True if the credentials are valid. Called only if the client is registered for this method. */
+  /** True if the credentials are valid. Called only if the client may use this method. */
   verify(client: Client): Promise<boolean>
   /**
    * Takes as long as `verify` does for a wrong credential, and is counted in the same way. Called if there is no such client or

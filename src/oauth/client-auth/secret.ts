@@ -2,6 +2,7 @@
  * Client secrets. A generated secret has 256 random bits and cannot be guessed, so it is stored as a SHA-256 hash: a slow hash
  * would only slow down every token request. A user-supplied secret is stored like a password.
  */
+import { isUtf8 } from 'node:buffer'
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { hashPassword } from '../../accounts/password.ts'
@@ -29,7 +30,37 @@ function checksum(body: string): string {
 }
 
 export function hashGeneratedSecret(secret: string): string {
-  return HASHED + sha('sha256', secret, 'base64url')
+  return HASHED + sha('sha256', prepareSecret(secret), 'base64url')
+}
+
+const [PERCENT, PLUS, SPACE] = [0x25, 0x2b, 0x20]
+
+/**
+ * Decodes what form-urlencoding could have encoded, until nothing is left to decode. RFC 6749 §2.3.1 requires clients to encode the
+ * secret for the header, and many do not. Both spellings, and the secret itself, have this one result, which is what is hashed. So
+ * one hash is enough, and no spelling costs another guess.
+ */
+export function prepareSecret(secret: string): string {
+  if (!/[%+]/.test(secret)) return secret
+  const bytes: number[] = []
+  for (const byte of Buffer.from(secret)) {
+    bytes.push(byte === PLUS ? SPACE : byte)
+    // A decoded byte may complete another triplet: `%2541` is `%41`, which is `A`.
+    for (let decoded = lastTriplet(bytes); decoded !== null; decoded = lastTriplet(bytes)) {
+      bytes.splice(-3, 3, decoded === PLUS ? SPACE : decoded)
+    }
+  }
+  return secretText(Buffer.from(bytes))
+}
+
+/** RFC 7617 §2.1: servers that announce no charset get UTF-8 from some clients and ISO-8859-1 from others. */
+export const secretText = (bytes: Buffer): string => bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1')
+
+/** The byte that the last three bytes encode; null if they are no percent-encoded triplet. */
+function lastTriplet(bytes: readonly number[]): number | null {
+  if (bytes.at(-3) !== PERCENT) return null
+  const digits = String.fromCharCode(...bytes.slice(-2))
+  return /^[0-9A-Fa-f]{2}$/.test(digits) ? Number.parseInt(digits, 16) : null
 }
 
 export interface SecretVerifier {
@@ -50,12 +81,14 @@ export type VerifyUserSuppliedSecret = (
 
 /** The hash to store for a secret that an administrator supplies, which may be one that a Keyturn server has generated. */
 export async function hashSuppliedSecret(secret: string): Promise<string> {
-  return isGeneratedSecret(secret) ? hashGeneratedSecret(secret) : hashPassword(secret)
+  const prepared = prepareSecret(secret)
+  return isGeneratedSecret(prepared) ? hashGeneratedSecret(prepared) : hashPassword(prepared)
 }
 
 export function createSecretVerifier(verifyUserSupplied: VerifyUserSuppliedSecret): SecretVerifier {
   return {
-    async verify(hash, secret, clientId, ip) {
+    async verify(hash, sent, clientId, ip) {
+      const secret = prepareSecret(sent)
       const generated = hash?.startsWith(HASHED) ? hash : null
       if (generated !== null && isSame(generated, hashGeneratedSecret(secret))) return true
       // Only the form of a wrong secret decides how long its verification takes. Otherwise the time of the response would tell

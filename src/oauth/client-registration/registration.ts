@@ -6,7 +6,7 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import type { Random } from '../../system.ts'
 import { METHOD_NAMES } from '../client-auth/index.ts'
-import { generateSecret, hashGeneratedSecret } from '../client-auth/secret.ts'
+import { generateSecret, hashGeneratedSecret, prepareSecret } from '../client-auth/secret.ts'
 import { GRANT_NAMES } from '../grants/index.ts'
 import { checkOutboundUri } from '../outbound-uri.ts'
 import { checkRedirectUri } from '../redirect-uri.ts'
@@ -101,10 +101,6 @@ export function createClientId(random: Pick<Random, 'id'>): string {
   return `c_${random.id()}`
 }
 
-export function usesSecret(authMethod: string): boolean {
-  return authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
-}
-
 /** The secret is shown once; only the hash is stored. */
 export function issueSecret(random: Pick<Random, 'bytes'>): { secret: string; hash: string } {
   const secret = generateSecret(random)
@@ -113,7 +109,12 @@ export function issueSecret(random: Pick<Random, 'bytes'>): { secret: string; ha
 
 /** @throws {RegistrationError} if the secret is too short or too long, or has control characters */
 export function checkUserSuppliedSecret(secret: string): void {
-  if (secret.length < MIN_SECRET_LENGTH || secret.length > MAX_SECRET_LENGTH || /\p{C}/u.test(secret)) {
+  const prepared = prepareSecret(secret)
+  if (
+    prepared.length < MIN_SECRET_LENGTH ||
+    secret.length > MAX_SECRET_LENGTH ||
+    /\p{C}/u.test(secret + prepared)
+  ) {
     throw new RegistrationError(
       `secret must be ${MIN_SECRET_LENGTH} to ${MAX_SECRET_LENGTH} printable characters`,
     )

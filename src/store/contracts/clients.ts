@@ -8,7 +8,7 @@ export interface Client {
   /** `client_id`. */
   readonly id: string
   readonly name: string
-  /** `token_endpoint_auth_method`: the only authentication method that is accepted from this client. */
+  /** `token_endpoint_auth_method`. A client with a secret may also use the other method for secrets (oauth/client-auth/index.ts). */
   readonly authMethod: string
   /** `sha256:…` for a generated secret, an argon2 string for a user-supplied secret, null if the client has no secret. */
   readonly secretHash: string | null
