@@ -15,6 +15,7 @@ import {
   WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
+import { claimsOf } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 
@@ -321,4 +322,51 @@ t.test('a client that requests no scope still needs consent', async (t) => {
   const page = await ask({ client_id: 'bare', scope: undefined, redirect_uri: WEB_REDIRECT })
   t.equal(page.path, '/consent')
   t.ok(hasCode(await answer(page, 'allow')))
+})
+
+t.test(
+  'a default audience other than this server is named on the consent page and the account page, and needs its own consent (RFC 6749 §10.2; docs/security.md S3)',
+  async (t) => {
+    const AUDIENCE = 'https://all.example'
+    const server = await testServer({ settings: { DEFAULT_AUDIENCE: AUDIENCE } })
+    t.teardown(() => server.close())
+    await seedUsers(server.store)
+    const sentences = { en: 'This access is for', de: 'Dieser Zugriff gilt für' }
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    for (const [language, sentence] of Object.entries(sentences)) {
+      const ask = (scope: string) => browser.open(authorizeUrl({ scope, ui_locales: language }))
+      const protocol = await ask('openid email')
+      t.equal(protocol.path, '/consent')
+      t.match(protocol.body, new RegExp(`${sentence} [^.]*${AUDIENCE}`), language)
+      const api = await ask('openid orders:read')
+      t.match(api.body, ORDERS)
+      t.notMatch(api.body, AUDIENCE, 'the scopes of an API are for the API')
+    }
+
+    // Consent for an API says nothing about the default audience.
+    const allow = async (scope: string) =>
+      browser.submit(await browser.open(authorizeUrl({ scope })), {
+        form: '/consent',
+        press: 'allow',
+        check: ['remember'],
+      })
+    t.ok(hasCode(await allow('openid orders:read')))
+    const silent = () => browser.open(authorizeUrl({ scope: 'openid', prompt: 'none' }))
+    clientGetsError(t, await silent(), { error: 'consent_required' })
+    const page = await allow('openid')
+    t.ok(hasCode(page))
+    t.ok(hasCode(await silent()))
+    const { access_token } = tokensOf(
+      await redeem(server, page.away?.params.get('code') ?? '', { as: 'web' }),
+    )
+    t.equal(claimsOf(access_token).aud, AUDIENCE)
+    const account = await browser.open('/account')
+    t.match(account.body, new RegExp(`Permissions for [^:]*${AUDIENCE}`))
+    t.match(account.body, new RegExp(`Permissions for [^:]*${ORDERS}`))
+  },
+)
+
+t.test('a token for this server is not named as an audience', async (t) => {
+  t.notMatch((await ask({ scope: 'openid email' })).body, 'This access is for')
 })

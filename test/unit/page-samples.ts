@@ -144,12 +144,25 @@ const account: AccountModel = {
     { id: 'c', current: false, userAgent: 'Windows', ip: '192.0.2.2', since: 1e9 },
   ],
   apps: [
-    { id: 's', clientName: 'Acme', scopes: ['openid', 'orders:read'], since: 1e9, lastUsed: 1.1e9 },
-    { id: 't', clientName: 'Other', scopes: [], since: 1e9, lastUsed: null },
+    {
+      id: 's',
+      clientName: 'Acme',
+      audience: 'https://orders.test',
+      scopes: ['openid', 'orders:read'],
+      since: 1e9,
+      lastUsed: 1.1e9,
+    },
+    { id: 't', clientName: 'Other', audience: null, scopes: [], since: 1e9, lastUsed: null },
   ],
   consents: [
-    { clientId: 'acme', clientName: 'Acme', api: null, scopes: ['email'], since: 1e9 },
-    { clientId: 'acme', clientName: 'Acme', api: 'https://orders.test', scopes: ['orders:read'], since: 1e9 },
+    { clientId: 'acme', clientName: 'Acme', audience: null, scopes: ['email'], since: 1e9 },
+    {
+      clientId: 'acme',
+      clientName: 'Acme',
+      audience: 'https://orders.test',
+      scopes: ['orders:read'],
+      since: 1e9,
+    },
   ],
   secondFactors: {
     totp: { since: 1e9 },
@@ -238,6 +251,11 @@ export const samples: readonly Sample[] = [
   ),
   sample('consent', consentPage, consent),
   sample('consent to nothing', consentPage, { ...consent, scopes: [], apis: [], canStoreConsent: false }),
+  sample('consent, a default audience', consentPage, {
+    ...consent,
+    apis: [],
+    audience: 'https://all.example',
+  }),
   sample('consent, this device', consentPage, { ...consent, redirectUri: 'http://localhost:8080/cb' }),
   sample('consent, an app', consentPage, { ...consent, redirectUri: 'com.example.app:/cb' }),
   sample('sign out', signOutPage, signOut),

@@ -25,11 +25,12 @@ export interface AccountPageDeps {
   readonly accountSessions: AccountSessions
   readonly userSessions: Pick<UserSessions, 'endAll'>
   readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpEnrolledAt' | 'listPasskeys'>
-  readonly registry: Pick<Registry, 'client' | 'api' | 'requiresSecondFactor'>
+  readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
+  readonly issuer: string
 }
 
 export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
-  const { accountSessions, userSessions, secondFactors, registry } = deps
+  const { accountSessions, userSessions, secondFactors, registry, issuer } = deps
 
   type Handler = (request: PageRequest, current: CurrentUserSession) => Promise<FastifyReply>
   const signedIn = (handler: Handler) => async (request: PageRequest) =>
@@ -88,6 +89,8 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     for (const { clientId } of [...access.clientSessions, ...access.consents]) {
       if (!names.has(clientId)) names.set(clientId, (await registry.client(clientId))?.name ?? clientId)
     }
+    // A token for the issuer can be used only at this server.
+    const shownAudience = (audience: string) => (audience === issuer ? null : audience)
     const nameOf = (clientId: string) => names.get(clientId) ?? clientId
     const model = {
       profile: user,
@@ -98,17 +101,20 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
         ip,
         since: createdAt,
       })),
-      apps: access.clientSessions.map(({ id, clientId, scopes, createdAt, generation, rotatedAt }) => ({
-        id,
-        clientName: nameOf(clientId),
-        scopes,
-        since: createdAt,
-        lastUsed: generation > 1 ? rotatedAt : null,
-      })),
+      apps: access.clientSessions.map(
+        ({ id, clientId, audience, scopes, createdAt, generation, rotatedAt }) => ({
+          id,
+          clientName: nameOf(clientId),
+          audience: shownAudience(audience),
+          scopes,
+          since: createdAt,
+          lastUsed: generation > 1 ? rotatedAt : null,
+        }),
+      ),
       consents: access.consents.map(({ clientId, audience, scopes, grantedAt }) => ({
         clientId,
         clientName: nameOf(clientId),
-        api: registry.api(audience)?.identifier ?? null,
+        audience: shownAudience(audience),
         scopes,
         since: grantedAt,
       })),

@@ -14,10 +14,11 @@ export interface ConsentPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
   /** Authenticates the audience and the scopes that the page has shown. */
   readonly formMacs: Macs
+  readonly issuer: string
 }
 
 export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
-  const { authorize, formMacs } = deps
+  const { authorize, formMacs, issuer } = deps
   return [
     {
       method: 'GET',
@@ -55,6 +56,8 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         redirectUri: authorizationRequest.redirectUri,
         scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
         apis: apiScopes.length > 0 ? [{ identifier: audience, scopes: apiScopes }] : [],
+        // RFC 6749 §10.2: the user must see where the access can be used. A token for the issuer is used here.
+        audience: apiScopes.length > 0 || audience === issuer ? undefined : audience,
         canStoreConsent,
         fields: { shown: `${formMacs.create(macInput(request, flow, shown))} ${shown}` },
       },

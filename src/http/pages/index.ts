@@ -3,6 +3,7 @@
  * below; 405 responses and the CSRF check follow from it. Its HTML is a file in `src/views/pages/`.
  */
 import type { Accounts } from '../../accounts/index.ts'
+import type { Config } from '../../config/load.ts'
 import type { Macs } from '../../keys/macs.ts'
 import type { OAuth } from '../../oauth/index.ts'
 import type { Registry } from '../../oauth/registry.ts'
@@ -25,19 +26,21 @@ export interface PagesDeps {
   readonly oauth: Pick<OAuth, 'authorize' | 'flows' | 'logout'>
   readonly registry: Registry
   readonly formMacs: Macs
+  readonly base: { readonly config: Pick<Config, 'issuer'> }
 }
 
-export function pageRoutes({ accounts, oauth, registry, formMacs }: PagesDeps): PageRoute[] {
+export function pageRoutes({ accounts, oauth, registry, formMacs, base }: PagesDeps): PageRoute[] {
   const { users, login, secondFactors, userSessions, changePassword, passwordRules, accountSessions } =
     accounts
   const { authorize, flows, logout } = oauth
+  const { issuer } = base.config
   const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
   return [
     ...authorizeRoutes({ authorize, flows }),
     ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
-    ...consentRoutes({ authorize, formMacs }),
-    ...accountRoutes({ accountSessions, userSessions, secondFactors, registry }),
+    ...consentRoutes({ authorize, formMacs, issuer }),
+    ...accountRoutes({ accountSessions, userSessions, secondFactors, registry, issuer }),
     ...passwordRoutes({ changePassword, passwordRules }),
     ...accountFactorRoutes({ enrolment, secondFactors, registry }),
     ...totpRoutes({ enrolment, secondFactors }),

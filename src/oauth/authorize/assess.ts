@@ -88,9 +88,7 @@ export function createAssess(deps: AssessDeps): Assess {
       scopesToShow,
       canStoreConsent: storable,
       storedConsent:
-        stored.find((consent) =>
-          covers(consent, { audience, scopes: scopesToShow }, defaultAudienceOf(registry, config)),
-        ) ?? null,
+        stored.find((consent) => covers(consent, { audience, scopes: scopesToShow }, config.issuer)) ?? null,
     }
     return {
       summary,
@@ -136,19 +134,18 @@ export function createAssess(deps: AssessDeps): Assess {
 }
 
 /**
- * Whether a consent covers what a request needs. Consent is for scopes at an audience. The default audience belongs to no API, so
- * consent for an API also covers its scopes at the default audience.
+ * Whether a consent covers what a request needs. Consent is for scopes at an audience. A token for the issuer can be used only at
+ * this server, so consent for another audience also covers the scopes of the protocol at the issuer.
  */
 export function covers(
   shown: { readonly audience: string; readonly scopes: readonly string[] },
   needed: { readonly audience: string; readonly scopes: readonly string[] },
-  defaultAudience: string,
+  issuer: string,
 ): boolean {
   return (
     needed.scopes.every((scope) => shown.scopes.includes(scope)) &&
     (needed.audience === shown.audience ||
-      (needed.audience === defaultAudience &&
-        needed.scopes.every((scope) => PROTOCOL_SCOPES.includes(scope))))
+      (needed.audience === issuer && needed.scopes.every((scope) => PROTOCOL_SCOPES.includes(scope))))
   )
 }
 

@@ -19,7 +19,6 @@ import { invalidRequest, OAuthError } from '../errors.ts'
 import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
 import type { CarriedRequests } from '../par/carried-requests.ts'
 import type { Pair } from '../parameters.ts'
-import { defaultAudienceOf } from '../scope.ts'
 import type { SessionRights } from '../session-rights.ts'
 import { type AssessDeps, covers, createAssess, type RequestSummary } from './assess.ts'
 import type { Flow } from './flow.ts'
@@ -140,8 +139,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       throw new OAuthError('access_denied', 'the user denied the request')
     }
     const consentGivenNow =
-      decision?.allow === true &&
-      covers(decision.shown, { audience, scopes: scopesToShow }, defaultAudienceOf(registry, config))
+      decision?.allow === true && covers(decision.shown, { audience, scopes: scopesToShow }, config.issuer)
     const next = nextStep({ ...state, consentGivenNow })
     if (next.step === 'refuse') throw next.error
     if (next.step !== 'respond') return { step: next.step, flow, summary }

@@ -20,6 +20,8 @@ export interface SignedInBrowser {
 export interface ConnectedApp {
   readonly id: string
   readonly clientName: string
+  /** As in `SavedConsent`. */
+  readonly audience: string | null
   readonly scopes: readonly string[]
   readonly since: number
   readonly lastUsed: number | null
@@ -29,8 +31,8 @@ export interface ConnectedApp {
 export interface SavedConsent {
   readonly clientId: string
   readonly clientName: string
-  /** The identifier of the API that the scopes belong to; null for the default audience. */
-  readonly api: string | null
+  /** Where the access can be used: the `aud` of the tokens; null if that is this server. */
+  readonly audience: string | null
   readonly scopes: readonly string[]
   readonly since: number
 }
@@ -72,16 +74,16 @@ ${form(page, {
   })
 }
 
-const permissionsLine = (page: PageContext, scopes: readonly string[], api: string | null = null): Content =>
+const permissionsLine = (page: PageContext, scopes: readonly string[], audience: string | null): Content =>
   scopes.length > 0 &&
-  html`${api === null ? page.texts.account.permissions : page.texts.account.permissionsFor(name(api))} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
+  html`${audience === null ? page.texts.account.permissions : page.texts.account.permissionsFor(name(audience))} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
 
 export function appsSection(page: PageContext, apps: readonly ConnectedApp[]): Html {
   const { account } = page.texts
-  const row = ({ id, clientName, scopes, since, lastUsed }: ConnectedApp) => ({
+  const row = ({ id, clientName, audience, scopes, since, lastUsed }: ConnectedApp) => ({
     title: name(clientName),
     lines: [
-      permissionsLine(page, scopes),
+      permissionsLine(page, scopes, audience),
       html`${account.since(dateTime(page, since))}${lastUsed !== null && html`, ${account.lastUsed(dateTime(page, lastUsed))}`}`,
     ],
     action: form(page, {
@@ -100,9 +102,9 @@ export function appsSection(page: PageContext, apps: readonly ConnectedApp[]): H
 
 export function consentsSection(page: PageContext, consents: readonly SavedConsent[]): Html {
   const { account } = page.texts
-  const row = ({ clientId, clientName, api, scopes, since }: SavedConsent) => ({
+  const row = ({ clientId, clientName, audience, scopes, since }: SavedConsent) => ({
     title: name(clientName),
-    lines: [permissionsLine(page, scopes, api), account.since(dateTime(page, since))],
+    lines: [permissionsLine(page, scopes, audience), account.since(dateTime(page, since))],
     action: form(page, {
       path: '/account/consents/revoke',
       fields: { client_id: clientId },

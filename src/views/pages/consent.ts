@@ -14,6 +14,8 @@ export interface ConsentModel {
   /** Scopes of OpenID Connect, such as `profile`. Unknown scopes are shown by their names. */
   readonly scopes: readonly string[]
   readonly apis: readonly ApiScopes[]
+  /** The `aud` of the tokens, if it is neither this server nor one of the APIs. */
+  readonly audience?: string | undefined
   /** Whether the user may choose not to be asked again. */
   readonly canStoreConsent: boolean
   readonly fields?: HiddenFields
@@ -45,6 +47,7 @@ ${
     : html`<div class="panel"><h2>${texts.consent.permissions}</h2>
 ${lists}</div>`
 }
+${model.audience !== undefined && html`<p>${texts.consent.audience(name(model.audience))}</p>`}
 ${redirectNotice(page, model.redirectUri)}
 ${form(page, {
   path: '/consent',

@@ -71,6 +71,7 @@ export const de: Texts = {
       offline_access: 'den Zugriff behalten, auch wenn Sie sie gerade nicht benutzen',
     },
     atApi: (api: Content): Html => html`${api} mit diesen Berechtigungen benutzen:`,
+    audience: (audience: Content): Html => html`Dieser Zugriff gilt für ${audience}.`,
     redirectsToHost: (host: Content): Html => html`Sie werden zu ${host} weitergeleitet.`,
     redirectsToDevice: (host: Content): Html =>
       html`Sie werden zu einem Programm auf diesem Gerät weitergeleitet (${host}). Fahren Sie nur fort, wenn Sie es gerade selbst gestartet haben.`,

@@ -69,6 +69,7 @@ export const en = {
       offline_access: 'keep its access when you are not using it',
     },
     atApi: (api: Content): Html => html`use ${api} with these permissions:`,
+    audience: (audience: Content): Html => html`This access is for ${audience}.`,
     redirectsToHost: (host: Content): Html => html`You will be redirected to ${host}.`,
     redirectsToDevice: (host: Content): Html =>
       html`You will be redirected to a program on this device (${host}). Only continue if you have just started it yourself.`,
