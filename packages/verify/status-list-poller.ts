@@ -53,7 +53,7 @@ interface Entry {
   /** When the server last confirmed the list. */
   polledAt: number
   nextPollAt: number
-  /** The list was published, and there was no room for it. */
+  /** The list was published, and it is larger than the room for it. */
   noRoom: boolean
   /** The poll in progress. */
   polling: Promise<void> | undefined
@@ -82,6 +82,8 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
   const origin = new URL(deps.issuer).origin
   const entries = new Map<string, Entry>()
   let nextAggregationAt = Number.NEGATIVE_INFINITY
+  // Lists that are decompressed at the same time would all use the same room, and then none of them could be replaced.
+  const inTurn = createTurns()
   const now = () => deps.monotonic() / 1000
   for (const uri of uris) entryFor(uri)
 
@@ -137,21 +139,25 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
     })
     if (!document.unchanged) {
       const claims = await deps.verifyJwt(document.text.trim(), 'statuslist+jwt')
-      const others = [...entries.values()].filter((other) => other !== entry)
-      const cached = others.reduce((sum, other) => sum + (other.list?.bytes.length ?? 0), 0)
-      const room = MAX_CACHED_BYTES - cached
-      entry.list = await readStatusList(claims, entry.uri, Math.min(MAX_DECOMPRESSED_BYTES, room)).catch(
-        (error) => {
-          entry.noRoom = room < MAX_DECOMPRESSED_BYTES && error?.code === 'ERR_BUFFER_TOO_LARGE'
-          throw error
-        },
-      )
-      entry.noRoom = false
+      await inTurn(() => decompress(entry, claims))
       entry.etag = document.etag
     }
     const { ttl, exp } = entry.list ?? {}
     // §8.2: the ttl in the signed token has precedence over HTTP caching headers.
     return Math.min(ttl ?? document.maxAge ?? DEFAULT_POLL_S, exp === undefined ? MAX_POLL_S : exp - clock())
+  }
+
+  async function decompress(entry: Entry, claims: Record<string, unknown>): Promise<void> {
+    const others = [...entries.values()].filter((other) => other !== entry)
+    const cached = others.reduce((sum, other) => sum + (other.list?.bytes.length ?? 0), 0)
+    const room = Math.min(MAX_DECOMPRESSED_BYTES, MAX_CACHED_BYTES - cached)
+    try {
+      entry.list = await readStatusList(claims, entry.uri, room)
+      entry.noRoom = false
+    } catch (error) {
+      entry.noRoom = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE'
+      throw error
+    }
   }
 
   /** Polls a few lists at a time. `isDue` is called again, because another call may have polled the list meanwhile. */
@@ -206,6 +212,16 @@ export function createStatusListPoller(deps: StatusListPollerDeps): StatusListPo
       await fetchAggregation().catch(() => {})
       await pollEach([...entries.values()], () => true)
     },
+  }
+}
+
+/** Runs one task after the other, whether or not the earlier ones fail. */
+function createTurns(): <T>(task: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (task) => {
+    const result = last.then(task)
+    last = result.catch(() => {})
+    return result
   }
 }
 
