@@ -57,7 +57,7 @@ export const ACTOR_BUDGET: Budget = { burst: 1000, interval: 30 }
 /** How long an aggregated row collects events before it is written. */
 const WINDOW: Seconds = 60
 /** Aggregated rows in a window, one for each kind. Further kinds share one row for each event name. */
-const MAX_KINDS = 64
+export const MAX_KINDS = 64
 /** At most this many kinds have a budget in memory. Events of other kinds are aggregated at once. */
 const MAX_BUDGETS = 10_000
 /** Budgets of users and clients in memory. The least recently used is dropped first, which is safe because strangers cannot add any. */

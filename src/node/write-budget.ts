@@ -40,8 +40,8 @@ export const WRITE_BUDGET = {
     tables: ['rate_limits'],
     countedPer: 'IP prefix',
     limit: LIMITS.address,
-    // One row for the account and prefix together, one for the account, and one for the prefix.
-    rowsEach: 3,
+    // One row for the account and prefix together, and one for the account. All guesses share the row of the prefix.
+    rowsEach: 2,
     bytes: 200,
     kept: CODE_LIMITS.account.burst * CODE_LIMITS.account.interval,
   },

@@ -234,9 +234,12 @@ t.test(
       refused(t, await present(sign(bad)), UNKNOWN, label)
       await accepted(t, sign(), `${label}: the other key is still used`)
     }
-    const ones = (bytes: number) => Buffer.alloc(bytes, 0xff).toString('base64url')
+    const ones = (bytes: number, first = 0xff) =>
+      Buffer.concat([Buffer.of(first), Buffer.alloc(bytes - 1, 0xff)]).toString('base64url')
     for (const [label, changed] of Object.entries({
       '16,384 bits': { n: ones(2048) },
+      '8,193 bits': { n: ones(1025, 1) },
+      '2,047 bits': { n: ones(256, 0x7f) },
       'an exponent of 64 bits': { e: ones(8) },
       'an exponent of 33 bits': { e: Buffer.from([1, 0, 0, 0, 1]).toString('base64url') },
       'an exponent of 1': { e: 'AQ' },
@@ -248,6 +251,16 @@ t.test(
       await accepted(t, sign(), `${label}: the other key is still used`)
       t.same(usableClientJwks({ keys: [bad] }).keys, [], `${label}: the key is not even tried`)
       t.throws(() => parseClientJwks({ keys: [bad] }), /RSA key/, `${label}: nor can it be registered`)
+    }
+    for (const [label, changed] of Object.entries({
+      '8,192 bits': { n: ones(1024) },
+      '2,048 bits': { n: ones(256) },
+      'an exponent of 32 bits': { e: ones(4) },
+      'an exponent of 3': { e: 'Aw' },
+    })) {
+      const keys = [{ ...good.jwk, ...changed }]
+      t.same(usableClientJwks({ keys }).keys, keys, label)
+      t.same(parseClientJwks({ keys }).keys, keys, `${label}, registered`)
     }
   },
 )

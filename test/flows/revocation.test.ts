@@ -222,10 +222,16 @@ t.test(
     const pair = await signedIn(server)
     const sibling = await refreshed(server, pair.refresh_token)
     const machine = (await clientCredentials(server)).json().access_token
-    await Promise.all(Array.from({ length: 20 }, () => revoke(server, pair.access_token)))
-    await revoke(server, machine, 'machine')
+    logger.lines.length = 0
+    // More than a session may have revoked: those that come together count as one.
+    const together = Array.from({ length: WRITE_LIMITS.sessionRevocation.burst + 10 })
+    await Promise.all(together.map(() => revoke(server, pair.access_token)))
+    await Promise.all(together.map(() => revoke(server, machine, 'machine')))
+    t.equal(logger.audits('token.revoked').length, 2, 'each token is revoked once')
     const sid = claimsOf(pair.access_token).sid as string
-    const status = (await store.clientSessions.find(sid))?.status
+    const session = await store.clientSessions.find(sid)
+    t.equal(session?.revokedAt, null, 'the session continues')
+    const status = session?.status
     const fresh = await server.deps.base.store.db.query('SELECT * FROM status_cursors')
     logger.lines.length = 0
     await writesNothing(t, server, async () => {
@@ -239,6 +245,33 @@ t.test(
     t.same(await store.db.query('SELECT * FROM status_cursors'), fresh)
     t.notOk(await isActive(server, sibling.access_token))
     t.notOk(await isActive(server, machine, 'machine'))
+  },
+)
+
+t.test(
+  'repeating a revocation takes nothing from what the client may revoke (RFC 7009 §2.2; docs/security.md I108)',
+  async (t) => {
+    const twice = { burst: 2, interval: 3600 }
+    const writeLimits = { ...WRITE_LIMITS, revocation: twice, sessionRevocation: twice }
+    const limited = await testServer({ writeLimits })
+    t.teardown(() => limited.close())
+    await seed(limited.store)
+    const statuses = async (token: string, as: string) => {
+      const answers: number[] = []
+      for (let i = 0; i < 5; i += 1) answers.push((await revoke(limited, token, as)).statusCode)
+      return answers
+    }
+    const machine = async () => (await clientCredentials(limited)).json().access_token
+    for (const token of [await machine(), await machine()])
+      t.same(await statuses(token, 'machine'), [200, 200, 200, 200, 200])
+    t.same(await statuses(await machine(), 'machine'), [503, 503, 503, 503, 503], 'a third token is too many')
+    let pair = await signedIn(limited)
+    for (let i = 0; i < 2; i += 1) {
+      t.same(await statuses(pair.access_token, 'app'), [200, 200, 200, 200, 200])
+      pair = await refreshed(limited, pair.refresh_token)
+    }
+    await revoke(limited, pair.access_token)
+    t.same(outcome(await refresh(limited, pair.refresh_token)), [400, 'invalid_grant'], 'the third ends it')
   },
 )
 
