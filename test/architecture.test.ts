@@ -1,8 +1,10 @@
 /** Rules of docs/architecture.md that can be read from the text of the sources: layers, circles, homes of packages, style. */
+import { matchesGlob } from 'node:path'
 import t from 'tap'
+import { parse } from 'yaml'
 import { METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../src/oauth/grants/index.ts'
-import { repositoryFiles } from './support/docs/documents.ts'
+import { read, repositoryFiles } from './support/docs/documents.ts'
 import { code, type Import, imports, sourceFiles, sourceText } from './support/docs/source-imports.ts'
 
 const ours = imports.filter(({ to }) => /^(src|packages|@keyturn)\//.test(to))
@@ -354,6 +356,22 @@ t.test('errors have one base class, and are told apart by class or code', async 
   // The DOMExceptions of `AbortSignal.timeout()` and of passkeys in the browser can be told apart only by name.
   const byName = server.filter((path) => /[eE]rror\)?\.name\b *[!=]==|constructor\.name/.test(code(path)))
   t.same(byName, ['src/cli/doctor-server.ts', 'src/views/assets/passkeys.ts'])
+})
+
+t.test('every test that npm test leaves out is run by test:all', async (t) => {
+  const { exclude } = parse(read('.taprc')) as { exclude: string[] }
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const all = [...(scripts['test:all'] ?? '').matchAll(/'(.+?)'/g)].map(([, pattern = '']) => pattern)
+  const tests = repositoryFiles().filter((path) => /^test\/.*\.(test|soak)\.ts$/.test(path))
+  t.same(
+    tests.filter((path) => !all.some((pattern) => matchesGlob(path, pattern))),
+    [],
+  )
+  for (const pattern of exclude)
+    t.ok(
+      tests.some((path) => matchesGlob(path, pattern)),
+      `${pattern} matches a file`,
+    )
 })
 
 t.test('there are no default exports', async (t) => {
