@@ -37,7 +37,9 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
   else request.log.debug({ request_id, error: code, reason: message, detail, err: cause }, 'request refused')
   noStore(reply)
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
-  challenge(error, request, reply)
+  if (error.status === 401 && !reply.hasHeader('www-authenticate')) {
+    reply.header('www-authenticate', clientChallenge(request))
+  }
   return reply
     .status(error.status)
     .type('application/json')
@@ -49,9 +51,16 @@ export function noStore(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
 }
 
-/** RFC 6749 §5.2: the response to a failed `Authorization` header names the supported scheme. */
-function challenge(error: OAuthError, request: FastifyRequest, reply: FastifyReply): void {
-  if (error.code === 'invalid_client' && request.headers.authorization !== undefined) {
-    reply.header('www-authenticate', 'Basic realm="keyturn", charset="UTF-8"')
-  }
+/** RFC 6749 §5.2: the scheme of the `Authorization` header that failed. */
+const BASIC_CHALLENGE = 'Basic realm="keyturn", charset="UTF-8"'
+/** Client authentication by parameters of the form. There is no registered scheme for it. */
+const FORM_CHALLENGE = 'Form realm="keyturn"'
+
+/**
+ * RFC 9110 §15.5.2: every 401 has a challenge. A script on a page of the issuer's origin may get this response; for Basic, the
+ * browser would then ask its user for a password. So a script that did not use Basic gets a scheme that no browser knows.
+ */
+function clientChallenge({ headers }: FastifyRequest): string {
+  const isScript = headers['sec-fetch-site'] !== undefined
+  return isScript && headers.authorization === undefined ? FORM_CHALLENGE : BASIC_CHALLENGE
 }

@@ -51,7 +51,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
   {
     path: '/oauth2/par',
     metadata: 'pushed_authorization_request_endpoint',
-    cors: false,
+    cors: true,
     failureEvent: 'par.refused',
     status: 201,
     handler: parEndpoint,

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { protocolEndpoints } from '../../src/http/routes.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { authorizeParams, codeClient } from '../support/browser/sign-in.ts'
@@ -53,7 +54,7 @@ t.test(
 )
 
 t.test(
-  'wrong credentials get 401 invalid_client, with a Basic challenge if Basic was used (RFC 6749 §5.2; docs/security.md A10)',
+  'wrong credentials get 401 invalid_client with a Basic challenge (RFC 6749 §5.2; docs/security.md A10)',
   async (t) => {
     await writesNothing(
       t,
@@ -77,12 +78,46 @@ t.test(
           ] as const) {
             const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
             refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-            t.notOk(answer.headers['www-authenticate'], 'a browser would prompt its user for a password')
+            t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'RFC 9110 §15.5.2')
           }
         }
       },
       ['rate_limits'],
     )
+  },
+)
+
+t.test(
+  'every 401 of every protocol endpoint has a challenge, and none makes a browser ask its user for a password (RFC 9110 §15.5.2)',
+  async (t) => {
+    const secret = { client_id: 'poster', client_secret: 'wrong' }
+    for (const { path, bearer } of protocolEndpoints) {
+      let refusals = 0
+      for (const [label, form, headers] of [
+        ['nothing', {}, {}],
+        ['an unknown public client', { client_id: 'nobody' }, {}],
+        ['a wrong secret in the form', secret, {}],
+        ['an assertion that is none', { ...asserting('x'), client_id: 'signer' }, {}],
+        ['Basic', {}, { authorization: basic('machine', 'wrong') }],
+        ['Basic that is malformed', {}, { authorization: 'Basic %' }],
+        ['another scheme', {}, { authorization: 'Bearer x' }],
+      ] as const) {
+        for (const browser of [{}, { 'sec-fetch-site': 'same-origin', origin: ISSUER }]) {
+          const answer = await post(server, path, { ...FORM, ...form }, { ...headers, ...browser })
+          if (answer.statusCode === 400) continue
+          const context = `${label} at ${path}`
+          t.equal(answer.statusCode, 401, context)
+          refusals += 1
+          const challenge = String(answer.headers['www-authenticate'])
+          const usesHeader = 'authorization' in headers
+          const scheme = bearer ? 'Bearer' : usesHeader || !('origin' in browser) ? 'Basic' : 'Form'
+          t.match(challenge, new RegExp(`^${scheme} realm="keyturn"`), context)
+        }
+      }
+      t.ok(refusals > 4, `${refusals} refusals at ${path}`)
+      // Wrong secrets are limited by time.
+      server.clock.tick(600)
+    }
   },
 )
 

@@ -13,7 +13,7 @@ const OPEN_GET = [
   '/.well-known/oauth-authorization-server',
   '/.well-known/openid-configuration',
 ]
-const OPEN_POST = ['/oauth2/token', '/oauth2/revoke']
+const OPEN_POST = ['/oauth2/token', '/oauth2/revoke', '/oauth2/par']
 const CLOSED = ['/oauth2/introspect', '/health/live', '/health/ready', '/', '/nowhere']
 const ORIGINS = ['https://app.example', 'http://localhost:8080', 'null', 'https://app.example.evil.test', 'x']
 

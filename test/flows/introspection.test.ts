@@ -32,10 +32,12 @@ t.test(
     for (const as of ['app', 'orders']) {
       const answer = await introspect(server, token, as)
       t.equal(answer.headers['cache-control'], 'no-store')
-      t.same(answer.json(), { active: true, token_type: 'Bearer', ...claimsOf(token) })
+      t.same(answer.json(), { active: true, token_type: 'Bearer', username: 'alice', ...claimsOf(token) })
     }
     const machine = (await clientCredentials(server)).json().access_token
-    t.match((await introspect(server, machine, 'orders')).json(), { active: true, sub: 'machine' })
+    const ofMachine = (await introspect(server, machine, 'orders')).json()
+    t.match(ofMachine, { active: true, sub: 'machine' })
+    t.notOk('username' in ofMachine, 'no user is involved')
   },
 )
 
@@ -58,6 +60,7 @@ t.test(
       active: true,
       client_id: 'app',
       sub: alice.id,
+      username: 'alice',
       iss: ISSUER,
       iat: clock.now(),
       exp: clock.now() + 7 * 86_400,

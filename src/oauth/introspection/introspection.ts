@@ -58,6 +58,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       active: true,
       token_type: 'Bearer',
       ...rest,
+      ...(status.endUser ? { username: status.endUser.user.username } : {}),
       ...(scopes.length > 0 ? { scope: scopes.join(' ') } : {}),
       ...(claims.roles ? { roles: claims.roles.filter((role) => roles.includes(role)) } : {}),
     }
@@ -82,6 +83,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       active: true,
       client_id: session.clientId,
       sub: session.userId,
+      username: status.user.username,
       iss: deps.issuer,
       iat: session.rotatedAt,
       exp: session.idleExpiresAt,
