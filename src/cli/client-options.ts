@@ -62,7 +62,7 @@ export function clientOptions(command: Command): Command {
     .addOption(
       new Option(
         '--pkce <policy>',
-        `whether the client must use PKCE (default: ${CLIENT_DEFAULTS.pkce})`,
+        'whether the client must use PKCE; optional: or the scope openid with a nonce, which is the default unless --auth is none',
       ).choices(['required', 'optional']),
     )
     .addOption(accessTokenTtlOption())

@@ -1,7 +1,16 @@
 /** RFC 7636, S256 only: `plain` gives no protection if an attacker can read the authorization request. */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 
 export const CODE_CHALLENGE_METHODS = ['S256'] as const
+
+/**
+ * OAuth 2.1 §7.5.1: a public client must use PKCE. A confidential client may rely on the `nonce` of an ID token instead, unless it
+ * is registered with `required`.
+ */
+export function pkcePolicyOf({ authMethod, pkce }: Pick<Client, 'authMethod' | 'pkce'>): PkcePolicy {
+  return authMethod === 'none' ? 'required' : (pkce ?? 'optional')
+}
 
 /** RFC 7636 §4.2: a SHA-256 hash in base64url has 43 characters, the last of which carries four bits. */
 const CHALLENGE = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/

@@ -35,7 +35,7 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
     redirect_uris: [],
     post_logout_redirect_uris: [],
     scope: 'a b c',
-    pkce: 'required',
+    pkce: 'optional',
     require_pushed_authorization_requests: false,
     require_signed_request_object: false,
     first_party: false,
@@ -187,7 +187,10 @@ t.test(
     t.equal(code, 2)
     t.match(err, 'authorization_code needs a redirect URI')
     t.same(await cli.json(['clients', 'list']), [])
-    await cli.json([...CODE, '--pkce', 'optional'])
+    await cli.json(CODE)
+    const publicByDefault = await cli.json(['clients', 'update', 'shop', '--auth', 'none'])
+    t.match(publicByDefault, { pkce: 'required' }, 'the default depends on the authentication method')
+    await cli.json(['clients', 'update', 'shop', '--auth', 'client_secret_basic', '--pkce', 'optional'])
     const publicClient = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
     t.equal(publicClient.code, 2, 'an update is refused too')
     t.match(publicClient.err, 'PKCE can be optional only')

@@ -39,6 +39,11 @@ export const clientsContract: Contract = {
     t.equal(await clients.find('nobody'), null)
   },
 
+  'a client without a PKCE policy keeps none': async (t, { clients }) => {
+    await clients.insert(client({ pkce: null }))
+    t.equal((await clients.find('machine'))?.pkce, null)
+  },
+
   'ids are compared exactly': async (t, { clients }) => {
     await clients.insert(client({ id: 'Machine' }))
     t.equal(await clients.find('machine'), null)

@@ -16,6 +16,7 @@ import {
   WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
+import { claimsOf } from '../support/server/requests.ts'
 import { ORDERS, STOCK } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 
@@ -29,11 +30,14 @@ await server.store.clients.insert(
   codeClient({ id: 'query', redirectUris: ['https://app.test/cb?tenant=a%20b'] }),
 )
 await server.store.clients.insert(codeClient({ id: 'off', disabled: true }))
-await server.store.clients.insert(codeClient({ id: 'no-openid', pkce: 'optional', scopes: ['orders:read'] }))
+await server.store.clients.insert(codeClient({ id: 'no-openid', scopes: ['orders:read'] }))
+await server.store.clients.insert(codeClient({ id: 'strict', pkce: 'required' }))
 
 /** A signed-in user who has consented to everything, so that only the request can be wrong. */
 const known = openBrowser(server)
 await signIn(known, { scope: undefined, resource: ORDERS }, { remember: true })
+
+const NO_PKCE = { code_challenge: undefined, code_challenge_method: undefined }
 
 const EVIL = `"><script>alert(1)</script>`
 /** The raw query with one parameter replaced. */
@@ -220,27 +224,27 @@ t.test(
       'resource twice, another': ['invalid_target', { resource: [ORDERS, STOCK] }],
       'nonce twice': [INVALID, { nonce: ['a', 'a'] }],
       'nonce endless': [INVALID, { nonce: 'n'.repeat(1025) }],
-      'code_challenge missing (RFC 7636 §4.4.1)': [
-        INVALID,
-        { code_challenge: undefined, code_challenge_method: undefined },
-      ],
+      'code_challenge missing (RFC 7636 §4.4.1)': [INVALID, { client_id: 'strict', ...NO_PKCE }],
+      'code_challenge missing, by a public client': [INVALID, { client_id: 'spa', ...NO_PKCE }],
       ...Object.fromEntries(
-        [
-          { nonce: undefined },
-          { nonce: '' },
-          { scope: 'orders:read' },
-          { scope: undefined },
-          { scope: 'orders:read', nonce: undefined },
-          { client_id: 'no-openid' },
-        ].map((leftOut) => [
-          `neither code_challenge nor an ID token with a nonce (RFC 9700 §2.1.1): ${JSON.stringify(leftOut)}`,
-          [
-            INVALID,
-            { client_id: 'lax', code_challenge: undefined, code_challenge_method: undefined, ...leftOut },
-          ] as const,
-        ]),
+        ['web', 'lax']
+          .flatMap((client_id) => [
+            { client_id, nonce: undefined },
+            { client_id, nonce: '' },
+            { client_id, scope: 'orders:read' },
+            { client_id, scope: undefined },
+            { client_id, scope: 'orders:read', nonce: undefined },
+            { client_id: 'no-openid' },
+          ])
+          .map((leftOut) => [
+            `neither code_challenge nor an ID token with a nonce (RFC 9700 §2.1.1): ${JSON.stringify(leftOut)}`,
+            [INVALID, { ...NO_PKCE, ...leftOut }] as const,
+          ]),
       ),
-      'code_challenge empty': [INVALID, { code_challenge: '', code_challenge_method: undefined }],
+      'code_challenge empty': [
+        INVALID,
+        { client_id: 'strict', code_challenge: '', code_challenge_method: undefined },
+      ],
       'code_challenge missing, with its method present': [INVALID, { code_challenge: undefined }],
       'code_challenge twice': [INVALID, { code_challenge: [CHALLENGE, CHALLENGE] }],
       'code_challenge of 42 letters': [INVALID, { code_challenge: CHALLENGE.slice(1) }],
@@ -484,5 +488,35 @@ t.test(
       (await known.request(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
       'just in time',
     )
+  },
+)
+
+t.test(
+  'a confidential client needs PKCE, or openid with a nonce, unless it is registered for PKCE (OAuth 2.1 §7.5.1; docs/security.md D52)',
+  async (t) => {
+    for (const client_id of ['web', 'lax']) {
+      const { code } = await signIn(openBrowser(server), { client_id, ...NO_PKCE })
+      const form = { code_verifier: '' }
+      const { id_token } = tokensOf(await redeem(server, code, { as: client_id, form }))
+      t.equal(claimsOf(id_token).nonce, 'the-nonce', client_id)
+    }
+    const description = async (overrides: Overrides) =>
+      (await known.request(authorizeUrl({ ...NO_PKCE, ...overrides }))).away?.params.get('error_description')
+    const optional = '--pkce optional allows the scope openid with a nonce instead, but'
+    const missing = `code_challenge (PKCE with S256) is missing; ${optional}`
+    t.equal(await description({ nonce: undefined }), `${missing} nonce is missing`)
+    t.equal(
+      await description({ nonce: undefined, scope: 'orders:read' }),
+      `${missing} the scope openid is missing, and nonce is missing`,
+    )
+    t.equal(
+      await description({ client_id: 'no-openid', scope: 'openid orders:read' }),
+      `${missing} the client is not registered for the scope openid`,
+    )
+    t.match(
+      await description({ client_id: 'strict' }),
+      /^code_challenge is missing: the client is registered with --pkce required; with --pkce optional,/,
+    )
+    t.match(await description({ client_id: 'spa' }), /^code_challenge is missing: a public client must/)
   },
 )

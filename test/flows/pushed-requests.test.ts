@@ -158,7 +158,10 @@ t.test(
       'two redirect URIs': ['invalid_request', { redirect_uri: [OWN_REDIRECT, OWN_REDIRECT] }],
       token: ['unsupported_response_type', { response_type: 'token' }],
       'no response_type': ['invalid_request', { response_type: undefined }],
-      'no PKCE': ['invalid_request', { code_challenge: undefined, code_challenge_method: undefined }],
+      'neither PKCE nor a nonce': [
+        'invalid_request',
+        { code_challenge: undefined, code_challenge_method: undefined, nonce: undefined },
+      ],
       plain: ['invalid_request', { code_challenge_method: 'plain' }],
       fragment: ['invalid_request', { response_mode: 'fragment' }],
       'none with login': ['invalid_request', { prompt: 'none login' }],

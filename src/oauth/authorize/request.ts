@@ -2,10 +2,11 @@
  * Parses the parameters of an authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1). Errors are sent to the
  * client. Pure; must not know which user is signed in.
  */
+import type { Client } from '../../store/contracts/clients.ts'
 import type { Seconds } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
-import { isCodeChallenge } from '../pkce.ts'
+import { isCodeChallenge, pkcePolicyOf } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
 import { USER_CLAIM_NAMES } from '../user-claims.ts'
@@ -18,7 +19,7 @@ export interface AuthorizationRequest extends RedirectTarget {
   /** undefined: all scopes that the client may have. */
   readonly scopes: readonly string[] | undefined
   readonly resource: string | undefined
-  /** S256; null only if the client may omit PKCE. */
+  /** S256; null only if the request has a nonce instead (OAuth 2.1 §7.5.1). */
   readonly codeChallenge: string | null
   readonly nonce: string | undefined
   readonly prompts: ReadonlySet<Prompt>
@@ -83,21 +84,37 @@ function challengeOf(
   const method = parameters.get('code_challenge_method')
   if (challenge === undefined) {
     if (method !== undefined) throw invalidRequest('code_challenge_method without code_challenge')
-    // OAuth 2.1 §7.5.1: without PKCE a stolen code can be redeemed, or injected into another session.
-    if (client.pkce === 'required' || client.authMethod === 'none') {
-      throw invalidRequest('code_challenge is required (PKCE)')
-    }
-    // RFC 9700 §2.1.1: without PKCE, only the nonce in an ID token tells the client that the code is from its own request.
-    const hasIdToken = scopes?.includes('openid') === true && client.scopes.includes('openid')
-    if (!hasIdToken || parameters.get('nonce') === undefined) {
-      throw invalidRequest('without code_challenge (PKCE), the scope openid and a nonce are required')
-    }
+    checkWithoutPkce(client, scopes, parameters.get('nonce'))
     return null
   }
   // RFC 7636 §4.3: the default is `plain`, which is not supported.
   if (method !== 'S256') throw invalidRequest('code_challenge_method must be S256')
   if (!isCodeChallenge(challenge)) throw invalidRequest('code_challenge is malformed')
   return challenge
+}
+
+/**
+ * OAuth 2.1 §7.5.1, RFC 9700 §2.1.1: without PKCE, a stolen code can be injected into another session, and only the nonce in an ID
+ * token tells a confidential client that the code is from its own request.
+ */
+function checkWithoutPkce(client: Client, scopes: readonly string[] | undefined, nonce: string | undefined) {
+  if (client.authMethod === 'none') {
+    throw invalidRequest('code_challenge is missing: a public client must use PKCE with S256')
+  }
+  if (pkcePolicyOf(client) === 'required') {
+    throw invalidRequest(
+      'code_challenge is missing: the client is registered with --pkce required; with --pkce optional, the scope openid and a nonce are enough',
+    )
+  }
+  const problems = [
+    ...(scopes?.includes('openid') ? [] : ['the scope openid is missing']),
+    ...(client.scopes.includes('openid') ? [] : ['the client is not registered for the scope openid']),
+    ...(nonce === undefined ? ['nonce is missing'] : []),
+  ]
+  if (problems.length === 0) return
+  throw invalidRequest(
+    `code_challenge (PKCE with S256) is missing; --pkce optional allows the scope openid with a nonce instead, but ${problems.join(', and ')}`,
+  )
 }
 
 function promptsOf(value: string | undefined): ReadonlySet<Prompt> {

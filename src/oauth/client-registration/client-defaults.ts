@@ -22,7 +22,8 @@ export const CLIENT_DEFAULTS = {
   requireSecondFactor: false,
   jwks: null,
   jwksUri: null,
-  pkce: 'required',
+  /** null: `required` for a public client, `optional` for any other. */
+  pkce: null,
   /** null: KEYTURN_ACCESS_TOKEN_TTL. */
   accessTokenTtl: null,
   acceptEndpointAudience: false,

@@ -9,6 +9,7 @@ import { METHOD_NAMES } from '../client-auth/index.ts'
 import { generateSecret, hashGeneratedSecret, prepareSecret } from '../client-auth/secret.ts'
 import { GRANT_NAMES } from '../grants/index.ts'
 import { checkOutboundUri } from '../outbound-uri.ts'
+import { pkcePolicyOf } from '../pkce.ts'
 import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
 import { parseClientJwks } from './client-jwks.ts'
@@ -140,7 +141,7 @@ export function describeClient(client: New<Client>): Record<string, unknown> {
     scope: client.scopes.join(' '),
     ...(client.jwks ? { jwks: client.jwks } : {}),
     ...(client.jwksUri ? { jwks_uri: client.jwksUri } : {}),
-    pkce: client.pkce,
+    pkce: pkcePolicyOf(client),
     require_pushed_authorization_requests: client.requirePushedRequests,
     require_signed_request_object: client.requireSignedRequests,
     first_party: client.firstParty,

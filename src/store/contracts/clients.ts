@@ -1,6 +1,7 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
 import type { New, Update } from './update.ts'
 
+/** `optional`: without PKCE, a request must have the scope `openid` and a `nonce` (OAuth 2.1 §7.5.1). */
 export type PkcePolicy = 'required' | 'optional'
 
 /** A registered client (RFC 6749 §2). The members are those of RFC 7591 §2, in camel case. */
@@ -30,7 +31,8 @@ export interface Client {
   /** Public keys for `private_key_jwt`, given at registration. */
   readonly jwks: { readonly keys: readonly Record<string, unknown>[] } | null
   readonly jwksUri: string | null
-  readonly pkce: PkcePolicy
+  /** null: `required` for a public client, `optional` for any other. */
+  readonly pkce: PkcePolicy | null
   readonly accessTokenTtl: Seconds | null
   /** The audience of a client assertion may be the URL of an endpoint, besides the issuer. */
   readonly acceptEndpointAudience: boolean

@@ -43,7 +43,7 @@ export function codeClient(overrides: Partial<Client> & Pick<Client, 'id'>): Cli
 }
 
 /**
- * In addition to `seed`: `web`, confidential; `lax`, the same without mandatory PKCE; `spa`, public, at an https URI;
+ * In addition to `seed`: `web`, confidential; `lax`, the same, registered with optional PKCE; `spa`, public, at an https URI;
  * `native`, public, on a loopback port or a custom scheme; `own`, first-party; and bob, who has no role.
  */
 export async function seedUsers(store: Store): Promise<{ alice: User; bob: User }> {
