@@ -276,11 +276,13 @@ CREATE INDEX authorization_codes_by_end ON authorization_codes (needed_until);
 
 -- RFC 9126. hash: SHA-256 of the random part of the request URI.
 CREATE TABLE pushed_requests (
-  hash       TEXT PRIMARY KEY,
-  client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-  parameters TEXT NOT NULL,
-  expires_at BIGINT NOT NULL,
-  used_at    BIGINT
+  hash            TEXT PRIMARY KEY,
+  client_id       TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  -- A change of the client ends its pushed requests.
+  client_revision BIGINT NOT NULL,
+  parameters      TEXT NOT NULL,
+  expires_at      BIGINT NOT NULL,
+  used_at         BIGINT
 );
 
 CREATE INDEX pushed_requests_by_end ON pushed_requests (expires_at);

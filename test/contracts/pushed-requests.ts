@@ -5,6 +5,7 @@ import { type Contract, winners } from './contract.ts'
 export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
   return {
     clientId: 'machine',
+    clientRevision: 7,
     parameters: [
       ['response_type', 'code'],
       ['resource', 'https://b.test'],

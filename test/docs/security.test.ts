@@ -17,7 +17,7 @@ const EXPECTED = [
   ...labels('F', 65, 75),
   ...labels('H', 86, 96),
   ...labels('I', 97, 108),
-  ...labels('K', 117, 127),
+  ...labels('K', 117, 128),
   ...labels('M', 136, 144),
   ...labels('N', 145, 151),
   ...labels('P', 1, 41),

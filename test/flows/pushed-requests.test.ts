@@ -3,6 +3,7 @@ import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { WRITE_LIMITS } from '../../src/accounts/write-limiter.ts'
 import { PUBLIC_LIMITS } from '../../src/oauth/par/pushed-requests.ts'
+import type { Client } from '../../src/store/contracts/clients.ts'
 import { openBrowser, type Page } from '../support/browser/browser.ts'
 import { clientGetsError, userGetsError } from '../support/browser/page-assertions.ts'
 import {
@@ -597,3 +598,88 @@ t.test(
     t.equal((await pushAs('own', OWN_REDIRECT)).statusCode, 201)
   },
 )
+
+// A pushed request of a confidential client is a row, and one of a public client is encrypted into its `request_uri`. The same
+// rule holds for both: a change of the client ends it.
+const KINDS = { confidential: {}, public: { authMethod: 'none', secretHash: null } } as const
+
+const CHANGES: Readonly<Record<string, readonly ((client: Client) => Client)[]>> = {
+  'its redirect URI was replaced': [(client) => ({ ...client, redirectUris: ['https://new.test/'] })],
+  'its scopes were taken': [(client) => ({ ...client, scopes: ['openid'] })],
+  'it was disabled and enabled': [
+    (client) => ({ ...client, disabled: true }),
+    (client) => ({ ...client, disabled: false }),
+  ],
+  'its redirect URI was removed and added again': [
+    (client) => ({ ...client, redirectUris: [] }),
+    (client) => ({ ...client, redirectUris: [OWN_REDIRECT] }),
+  ],
+  'its secret was replaced, or it was given one': [
+    (client) => ({ ...client, authMethod: 'client_secret_basic', secretHash: 'sha256:new' }),
+  ],
+  'it must sign its requests': [(client) => ({ ...client, jwks, requireSignedRequests: true })],
+}
+
+for (const [kind, properties] of Object.entries(KINDS)) {
+  const settled = { firstParty: true, redirectUris: [OWN_REDIRECT], ...properties }
+  const begin = async (id: string) => {
+    await store.clients.insert(codeClient({ id, ...settled }))
+    const headers = kind === 'public' ? {} : { authorization: basic(id) }
+    const { json } = await post(server, PAR, formOf({ client_id: id, redirect_uri: OWN_REDIRECT }), headers)
+    return reference(json().request_uri, id)
+  }
+
+  t.test(
+    `a request_uri of a ${kind} client is refused after the client was changed (RFC 9126 §2.2; docs/security.md K128)`,
+    async (t) => {
+      for (const [label, steps] of Object.entries(CHANGES)) {
+        const id = `${kind}-${Object.keys(CHANGES).indexOf(label)}`
+        const url = await begin(id)
+        for (const step of steps) {
+          await store.clients.update(id, step)
+          await server.poll()
+        }
+        userGetsError(t, await signedInBrowser.open(url), label)
+      }
+      const others = await begin(`${kind}-others`)
+      await store.clients.update('lax', (client) => ({ ...client, name: 'Another name' }))
+      await server.poll()
+      codeOf(await signedInBrowser.open(others))
+    },
+  )
+
+  t.test(
+    `a request_uri of a ${kind} client is not one of another client that has its id now (RFC 9126 §2.2; docs/security.md K128)`,
+    async (t) => {
+      const url = await begin(`${kind}-again`)
+      await store.clients.delete(`${kind}-again`)
+      await store.clients.insert(codeClient({ id: `${kind}-again`, ...settled }))
+      await server.poll()
+      userGetsError(t, await signedInBrowser.open(url), 'created again with the same properties')
+    },
+  )
+
+  t.test(
+    `what a ${kind} client pushes just after it was changed is accepted by a node that has not read the change`,
+    async (t) => {
+      const id = `${kind}-late`
+      await store.clients.insert(codeClient({ id, ...settled }))
+      await server.deps.registry.client(id)
+      const { revision } = (await store.clients.find(id)) ?? { revision: 0 }
+      const { client } = server.deps.registry
+      const old = await client(id)
+      await store.clients.update(id, (current) => ({ ...current, name: 'Another name' }))
+      await server.poll()
+      const headers = kind === 'public' ? {} : { authorization: basic(id) }
+      const { json } = await post(server, PAR, formOf({ client_id: id, redirect_uri: OWN_REDIRECT }), headers)
+      let stale = 1
+      Object.assign(server.deps.registry, {
+        client: async (...args: Parameters<typeof client>) =>
+          args[1]?.fresh || stale-- <= 0 ? client(...args) : old,
+      })
+      t.teardown(() => Object.assign(server.deps.registry, { client }))
+      t.equal(old?.revision, revision)
+      codeOf(await signedInBrowser.open(reference(json().request_uri, id)))
+    },
+  )
+}

@@ -620,6 +620,47 @@ t.test('with an issuer path everything stays below it except cookies', async (t)
 })
 
 t.test(
+  'a page that was shown for a client gives nothing to another client that has its id now, and follows what its own client must do (RFC 6749 §10.12; docs/security.md K128)',
+  async (t) => {
+    const { store } = server
+    const shop = codeClient({ id: 'shop', name: 'The shop' })
+    await store.clients.insert(shop)
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    const ask = () => browser.open(authorizeUrl({ client_id: 'shop' }))
+    const allow = (page: Page) => browser.submit(page, { form: '/consent', press: 'allow' })
+
+    const shown = await ask()
+    t.match(shown.body, 'The shop')
+    const stranger = openBrowser(server)
+    const login = await stranger.open(authorizeUrl({ client_id: 'shop' }))
+    await store.clients.delete('shop')
+    await store.clients.insert({ ...shop, name: 'A stranger' })
+    await server.poll()
+    userGetsError(t, await allow(shown), 'consent to the deleted client')
+    const fill = { username: 'alice', password: PASSWORD }
+    userGetsError(t, await stranger.submit(login, { form: '/login', fill }), 'a login for the deleted client')
+
+    const kept = await ask()
+    await store.clients.update('shop', (client) => ({ ...client, name: 'The new shop', disabled: true }))
+    await server.poll()
+    userGetsError(t, await browser.open(kept.url), 'disabled')
+    await store.clients.update('shop', (client) => ({ ...client, disabled: false }))
+    await server.poll()
+    t.ok((await allow(kept)).away?.params.has('code'), 'a user who waits on a page goes on')
+
+    for (const member of ['requirePushedRequests', 'requireSignedRequests'] as const) {
+      const plain = await ask()
+      await store.clients.update('shop', (client) => ({ ...client, [member]: true }))
+      await server.poll()
+      userGetsError(t, await allow(plain), member)
+      await store.clients.update('shop', (client) => ({ ...client, [member]: false }))
+      await server.poll()
+    }
+  },
+)
+
+t.test(
   'all redirects used 303, and all cookies were well formed (RFC 9700 §4.12, RFC 6749 §10.12; docs/security.md C39, C41)',
   async (t) => {
     const redirects = server.seen.filter(({ status }) => status >= 300 && status < 400)

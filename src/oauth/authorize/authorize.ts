@@ -12,6 +12,7 @@ import type { AuthorizationCode, CodeConditions, CodeStore } from '../../store/c
 import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
+import { isSameRow } from '../../store/contracts/update.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Random } from '../../system.ts'
 import { failureFields } from '../audit-failures.ts'
@@ -24,10 +25,10 @@ import { type AssessDeps, covers, createAssess, type RequestSummary } from './as
 import type { Flow } from './flow.ts'
 import { hashCode } from './hash-code.ts'
 import { type NextStep, nextStep } from './next-step.ts'
-import { findClient, findRedirectTarget, type RedirectTarget } from './redirect-target.ts'
+import { findClient, findRedirectTarget, type RedirectTarget, unknownClient } from './redirect-target.ts'
 import { type AuthorizationRequest, readRequest } from './request.ts'
 import type { RequestObjects } from './request-object.ts'
-import { resolveRequest } from './resolve-request.ts'
+import { assertManner, resolveRequest } from './resolve-request.ts'
 import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
 
 /** The request of the browser: the signed-in user, and the decision that the user has just made. */
@@ -86,15 +87,15 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   return {
     async start(pairs, context) {
       const client = await findClient(registry, pairs)
-      const arrivedAt = clock.now()
-      let resolved: Pick<Flow, 'request' | 'pushed'>
+      const began = { arrivedAt: clock.now(), clientRevision: client.revision }
+      let resolved: Pick<Flow, 'request' | 'pushed' | 'signed'>
       try {
         resolved = await resolveRequest(deps, client, pairs)
       } catch (error) {
         if (!(error instanceof OAuthError) || !pairs.some(([name]) => name === 'redirect_uri')) throw error
         return respondWithError(findRedirectTarget(client, pairs), error, context)
       }
-      return resume({ arrivedAt, ...resolved }, context)
+      return resume({ ...began, ...resolved }, context)
     },
     resume,
   }
@@ -113,17 +114,25 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   }
 
   /** Loads the client and the request again at every step, because both may have changed. */
-  async function load({ request, pushed }: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
-    if (pushed?.carriedUntil !== undefined && (await deps.singleUse.has(pushed.hash)))
-      throw invalidRequest('this request has already been answered')
-    if (request) return { client: await findClient(registry, request), pairs: request }
+  async function load(flow: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
+    const { request, pushed, clientRevision, signed = false } = flow
+    const pairs = await parametersOf(flow)
+    const client = await findClient(registry, request ?? [['client_id', pushed?.clientId ?? '']])
+    // The user may have been shown the name of a client that was deleted; another one with its id must not get the answer.
+    if (clientRevision === undefined || !isSameRow(clientRevision, client.revision))
+      throw unknownClient('changed_meanwhile')
+    assertManner(client, { pushed: pushed !== undefined, signed })
+    return { client, pairs }
+  }
+
+  async function parametersOf({ request, pushed }: Flow): Promise<readonly Pair[]> {
+    const isCarried = pushed?.carriedUntil !== undefined
+    if (isCarried && (await deps.singleUse.has(pushed.hash))) throw alreadyAnswered()
+    if (request) return request
     if (!pushed) throw invalidRequest('there is no request to authorize')
     const row = await deps.pushedRequests.find(pushed.hash)
-    if (!row || row.usedAt !== null) throw invalidRequest('this request has already been answered')
-    return {
-      client: await findClient(registry, [['client_id', pushed.clientId]]),
-      pairs: row.parameters,
-    }
+    if (!row || row.usedAt !== null) throw alreadyAnswered()
+    return row.parameters
   }
 
   async function advance(
@@ -259,6 +268,8 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     audit(event, { ...subject, scope, ip, request_id: requestId })
   }
 }
+
+const alreadyAnswered = () => invalidRequest('this request has already been answered')
 
 /** OIDC Core §5.5.1.1: the request fails if an essential `acr` was not reached. */
 function checkEssentialAcr(

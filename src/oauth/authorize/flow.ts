@@ -11,6 +11,13 @@ import type { Pair } from '../parameters.ts'
 
 export interface Flow {
   readonly arrivedAt: EpochSeconds
+  /**
+   * The revision of the client when the authorization request arrived. Not the id alone, because after a client is deleted another
+   * one can have its id.
+   */
+  readonly clientRevision?: number
+  /** The parameters are from a request object whose signature was verified (RFC 9101). */
+  readonly signed?: boolean
   /** The parameters, or a reference to the pushed ones. Without either, the flow leads to `returnTo`. */
   readonly request?: readonly Pair[]
   readonly pushed?: {

@@ -2,6 +2,7 @@
  * Finds the client of an authorization request and the redirect URI of the response. Until both are known, errors are only
  * shown to the user; afterwards they are sent to the client (RFC 6749 §4.1.2.1). Must not know what is requested.
  */
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import { type Diagnosis, invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
@@ -30,6 +31,9 @@ export interface RedirectTarget {
   readonly state: string | undefined
 }
 
+export const unknownClient = (detail: FailureDetail) =>
+  new UntrustedRequest('unknown-client', 'this server does not know this application', { detail })
+
 /** @throws {OAuthError} that may be shown to the user but must not be sent to the client */
 export async function findClient(registry: Registry, pairs: readonly Pair[]): Promise<Client> {
   if (repeatedIn(pairs).has('client_id')) throw invalidRequest('client_id is repeated')
@@ -37,8 +41,7 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   if (id === undefined) throw invalidRequest('client_id is missing')
   const client = /\p{C}/u.test(id) ? null : await registry.client(id)
   if (!client || client.disabled) {
-    const detail = client ? 'client_disabled' : 'unknown_client'
-    throw new UntrustedRequest('unknown-client', 'this server does not know this application', { detail })
+    throw unknownClient(client ? 'client_disabled' : 'unknown_client')
   }
   if (!client.grants.includes('authorization_code')) {
     throw unauthorizedClient('this application is not registered for signing in')

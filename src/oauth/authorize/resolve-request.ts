@@ -9,12 +9,14 @@ import { invalidRequest, OAuthError } from '../errors.ts'
 import { FLOW_TTL } from '../lifetimes.ts'
 import type { CarriedRequests } from '../par/carried-requests.ts'
 import { type Pair, parametersOf, repeatedIn } from '../parameters.ts'
+import type { Registry } from '../registry.ts'
 import type { Flow } from './flow.ts'
 import type { RequestObjects } from './request-object.ts'
 
 export const REQUEST_URI_PREFIX = 'urn:ietf:params:oauth:request_uri:'
 
 export interface ResolveRequestDeps {
+  readonly registry: Pick<Registry, 'client'>
   readonly pushedRequests: Pick<PushedRequestStore, 'find'>
   readonly carriedRequests: Pick<CarriedRequests, 'decrypt'>
   readonly singleUse: Pick<SingleUseStore, 'has'>
@@ -28,10 +30,10 @@ export function hashRequestUri(uri: string): string {
 
 /** @throws {OAuthError} */
 export async function resolveRequest(
-  { pushedRequests, carriedRequests, singleUse, requestObjects, clock }: ResolveRequestDeps,
+  { registry, pushedRequests, carriedRequests, singleUse, requestObjects, clock }: ResolveRequestDeps,
   client: Client,
   pairs: readonly Pair[],
-): Promise<Pick<Flow, 'request' | 'pushed'>> {
+): Promise<Pick<Flow, 'request' | 'pushed' | 'signed'>> {
   const parameters = parametersOf(pairs)
   const repeated = repeatedIn(pairs)
   if (repeated.has('request') || repeated.has('request_uri'))
@@ -52,26 +54,51 @@ export async function resolveRequest(
     const pushed = carried
       ? { ...carried, usedAt: (await singleUse.has(hash)) ? carried.expiresAt : null }
       : await pushedRequests.find(hash)
-    // RFC 9126 §2.2, §4: valid only for the client that pushed it, until it expires, and once.
-    const detail = problemOf(pushed, client, clock.now())
+    // RFC 9126 §2.2, §4: valid only for the client that pushed it, as it was then, until it expires, and once.
+    const isOlder = pushed !== null && pushed.clientRevision !== client.revision
+    // Another node may have accepted the request just after a change that this node has not read yet.
+    const current = isOlder ? await registry.client(client.id, { fresh: true }) : client
+    const detail = problemOf(pushed, current, clock.now())
     if (detail !== null) {
       throw new OAuthError('invalid_request_uri', 'the pushed request is unknown, was used, or has expired', {
         detail,
       })
     }
-    if (!carried) return { pushed: { clientId: client.id, hash } }
+    // The client has not changed since it pushed the request, and then the signature was verified if the client must sign.
+    const signed = client.requireSignedRequests
+    if (!carried) return { pushed: { clientId: client.id, hash }, signed }
     // The pages may take as long as a flow lives.
     const carriedUntil = carried.expiresAt + FLOW_TTL
-    return { request: carried.parameters, pushed: { clientId: client.id, hash, carriedUntil } }
+    return { request: carried.parameters, pushed: { clientId: client.id, hash, carriedUntil }, signed }
   }
-  if (client.requirePushedRequests) throw invalidRequest('this client must push its requests (RFC 9126)')
-  return { request: await verifyRequestObject(requestObjects, client, pairs) }
+  const signed = parameters.get('request') !== undefined
+  assertManner(client, { pushed: false, signed })
+  return { request: await verifyRequestObject(requestObjects, client, pairs), signed }
 }
 
-function problemOf(pushed: PushedRequest | null, client: Client, now: EpochSeconds): FailureDetail | null {
+/**
+ * Refuses a request that was not sent in the way that the client must send it.
+ * @throws {OAuthError}
+ */
+export function assertManner(
+  client: Pick<Client, 'requirePushedRequests' | 'requireSignedRequests'>,
+  { pushed, signed }: { readonly pushed: boolean; readonly signed: boolean },
+): void {
+  if (client.requirePushedRequests && !pushed)
+    throw invalidRequest('this client must push its requests (RFC 9126)')
+  if (client.requireSignedRequests && !signed)
+    throw invalidRequest('this client must sign its requests (RFC 9101)')
+}
+
+function problemOf(
+  pushed: PushedRequest | null,
+  client: Client | null,
+  now: EpochSeconds,
+): FailureDetail | null {
   if (!pushed) return 'unknown_request_uri'
-  if (pushed.clientId !== client.id) return 'other_client'
+  if (pushed.clientId !== client?.id) return 'other_client'
   if (pushed.usedAt !== null) return 'request_uri_used'
+  if (pushed.clientRevision !== client.revision) return 'changed_meanwhile'
   return now >= pushed.expiresAt ? 'request_uri_expired' : null
 }
 
@@ -83,7 +110,7 @@ export async function verifyRequestObject(
 ): Promise<readonly Pair[]> {
   const request = parametersOf(pairs).get('request')
   if (request === undefined) {
-    if (client.requireSignedRequests) throw invalidRequest('this client must sign its requests (RFC 9101)')
+    assertManner(client, { pushed: true, signed: false })
     return pairs
   }
   const signed = await requestObjects.read(client, request)

@@ -4,14 +4,9 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Cipher } from '../../keys/encryption.ts'
-import type { EpochSeconds } from '../../system.ts'
-import type { Pair } from '../parameters.ts'
+import type { PushedRequest } from '../../store/contracts/pushed-requests.ts'
 
-interface CarriedRequest {
-  readonly clientId: string
-  readonly parameters: readonly Pair[]
-  readonly expiresAt: EpochSeconds
-}
+type CarriedRequest = Omit<PushedRequest, 'usedAt'>
 
 export interface CarriedRequests {
   /** The last part of a `request_uri`; null if the request is too long for one. */

@@ -3,9 +3,8 @@ import type { RateLimiter } from '../../accounts/rate-limiter.ts'
 import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
-import type { Client } from '../../store/contracts/clients.ts'
-import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
-import type { Clock, EpochSeconds, Random, Seconds } from '../../system.ts'
+import type { PushedRequest, PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { Clock, Random, Seconds } from '../../system.ts'
 import { auditFailure } from '../audit-failures.ts'
 import { findRedirectTarget } from '../authorize/redirect-target.ts'
 import { readRequest } from '../authorize/request.ts'
@@ -97,29 +96,29 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
         defaultAudienceOf(registry, config),
       )
 
-      const expiresAt = clock.now() + PUSHED_REQUEST_TTL
-      const uri =
-        client.authMethod === 'none' ? carry(client, pairs, expiresAt) : await store(client, pairs, expiresAt)
+      const pushed = {
+        clientId: client.id,
+        clientRevision: client.revision,
+        parameters: pairs,
+        expiresAt: clock.now() + PUSHED_REQUEST_TTL,
+        usedAt: null,
+      }
+      const uri = client.authMethod === 'none' ? carry(pushed) : await store(pushed)
       return { request_uri: uri, expires_in: PUSHED_REQUEST_TTL }
     })
 
-  function carry(client: Client, parameters: readonly Pair[], expiresAt: EpochSeconds): string {
-    const text = carriedRequests.encrypt({ clientId: client.id, parameters, expiresAt })
+  function carry({ usedAt, ...request }: PushedRequest): string {
+    const text = carriedRequests.encrypt(request)
     if (text === null) throw tooLarge()
     return REQUEST_URI_PREFIX + text
   }
 
-  async function store(
-    client: Client,
-    parameters: readonly Pair[],
-    expiresAt: EpochSeconds,
-  ): Promise<string> {
-    const kilobytes = Math.ceil(sizeOf(parameters) / 1024)
-    const wait = writeLimiter.take('pushedKilobyte', client.id, kilobytes)
+  async function store(request: PushedRequest): Promise<string> {
+    const kilobytes = Math.ceil(sizeOf(request.parameters) / 1024)
+    const wait = writeLimiter.take('pushedKilobyte', request.clientId, kilobytes)
     if (wait > 0) throw tooMany(wait)
     const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
-    const row = { clientId: client.id, parameters, expiresAt, usedAt: null }
-    if (!(await pushedRequests.insert(hashRequestUri(uri), row)))
+    if (!(await pushedRequests.insert(hashRequestUri(uri), request)))
       throw invalidRequest('the client was deleted', { detail: 'changed_meanwhile' })
     return uri
   }

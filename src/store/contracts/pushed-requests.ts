@@ -3,6 +3,8 @@ import type { EpochSeconds } from '../../system.ts'
 /** An authorization request that a client has pushed (RFC 9126 §2). */
 export interface PushedRequest {
   readonly clientId: string
+  /** The revision of the client that pushed it: the request was authenticated and validated with what was registered then. */
+  readonly clientRevision: number
   /** Pairs of name and value. Only a parameter that may be repeated occurs more than once. */
   readonly parameters: readonly (readonly [string, string])[]
   readonly expiresAt: EpochSeconds

@@ -4,6 +4,13 @@
  * change. Must not know what a row contains.
  */
 
+/** How far the first revision of a row that is created again is above those of the deleted row. No row is changed this often. */
+export const REVISIONS_PER_ROW = 1_000_000
+
+/** Whether two revisions under one name are of one row, and not of a row that was deleted and another one that was created. */
+export const isSameRow = (one: number, other: number): boolean =>
+  Math.floor(one / REVISIONS_PER_ROW) === Math.floor(other / REVISIONS_PER_ROW)
+
 /** A row that is not stored yet. */
 export type New<Row> = Omit<Row, 'revision'>
 

@@ -5,6 +5,7 @@ import { pruneExpired } from './prune.ts'
 
 interface PushedRequestRow {
   client_id: string
+  client_revision: number
   parameters: string
   expires_at: number
   used_at: number | null
@@ -12,13 +13,13 @@ interface PushedRequestRow {
 
 export function createPushedRequestStore(db: Db): PushedRequestStore {
   return {
-    async insert(hash, { clientId, parameters, expiresAt, usedAt }) {
+    async insert(hash, { clientId, clientRevision, parameters, expiresAt, usedAt }) {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO pushed_requests (hash, client_id, parameters, expires_at, used_at)
-                  VALUES ($1, $2, $3, $4, $5)`,
-            params: [hash, clientId, JSON.stringify(parameters), expiresAt, usedAt],
+            sql: `INSERT INTO pushed_requests (hash, client_id, client_revision, parameters, expires_at, used_at)
+                  VALUES ($1, $2, $3, $4, $5, $6)`,
+            params: [hash, clientId, clientRevision, JSON.stringify(parameters), expiresAt, usedAt],
           },
         ]),
       )
@@ -29,6 +30,7 @@ export function createPushedRequestStore(db: Db): PushedRequestStore {
       if (!row) return null
       return {
         clientId: row.client_id,
+        clientRevision: row.client_revision,
         parameters: JSON.parse(row.parameters),
         expiresAt: row.expires_at,
         usedAt: row.used_at,

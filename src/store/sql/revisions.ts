@@ -1,4 +1,5 @@
 import type { RevisionStore } from '../contracts/revisions.ts'
+import { REVISIONS_PER_ROW } from '../contracts/update.ts'
 import type { Db, Step } from '../db.ts'
 
 export function createRevisionStore(db: Db): RevisionStore {
@@ -28,9 +29,9 @@ export function createRevisionStore(db: Db): RevisionStore {
 /** The first revision of a new row of the registry. It is higher than any revision of a deleted row with the same name. */
 export const FIRST_REVISION_SQL = `(SELECT value + 1 FROM revisions WHERE name = 'deletions')`
 
-/** Must be in every batch that deletes a client, an API or a role. Adds a million, because no row is changed that often. */
+/** Must be in every batch that deletes a client, an API or a role. */
 export const registryRowDeleted: Step = {
-  sql: `UPDATE revisions SET value = value + 1000000 WHERE name = 'deletions'`,
+  sql: `UPDATE revisions SET value = value + ${REVISIONS_PER_ROW} WHERE name = 'deletions'`,
 }
 
 /** Must be in every batch that changes clients, APIs or roles. */
