@@ -28,6 +28,12 @@ t.test(
     for (const password of ['alice in wonderland', 'correct horse battery staple', 'h7kq2mzx'])
       t.equal(await rules.problemOf(password, alice), null, password)
     t.equal(await rules.problemOf('alice-123456', stranger), null, 'of another user')
+    const nameless = { username: 'a.b.c.d.e', name: null, email: null }
+    t.equal(await rules.problemOf('a.b.c.d.e-1234', nameless), 'personal', 'a username of single letters')
+    const max = { username: 'm1', name: 'Max Maximilian J', email: null }
+    t.equal(await rules.problemOf('maximilian-12', max), 'personal', 'a name that starts with another')
+    t.equal(await rules.problemOf('max'.repeat(20), max), 'personal', 'a name that is repeated')
+    t.equal(await rules.problemOf('jarjar-j', max), null, 'an initial may be in any password')
   },
 )
 
@@ -35,5 +41,6 @@ t.test('the minimum length is a setting, and there are no rules about kinds of c
   const strict = createPasswordRules({ minPasswordLength: 15, brandName: 'Keyturn' })
   t.equal(await strict.problemOf('fourteen chars', stranger), 'short')
   t.equal(await strict.problemOf('fifteen letters', stranger), null)
+  t.equal(await strict.problemOf('alice-1234567890', alice), 'personal')
   t.equal(await strict.problemOf('x'.repeat(1025), stranger), 'long')
 })
