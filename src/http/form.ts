@@ -41,7 +41,8 @@ export function readPairs(text: string): Pair[] {
     if (isTooLong([encodedName, ''], MAX_ENCODED)) throw tooLong()
     const name = decode(encodedName)
     const encoded = equals < 0 ? '' : pair.slice(equals + 1)
-    if (isTooLong([name, encoded], MAX_ENCODED)) throw tooLong()
+    // Text without percent signs is as long when it is decoded.
+    if (isTooLong([name, encoded], encoded.includes('%') ? MAX_ENCODED : 1)) throw tooLong()
     const value = decode(encoded)
     if (isTooLong([name, value])) throw tooLong()
     pairs.push([name, value])

@@ -120,6 +120,28 @@ t.test('invalid account input is a usage error', async (t) => {
 })
 
 t.test(
+  'a password that is easy to guess is refused for a new and for an existing user (NIST SP 800-63B §3.1.1.2; docs/security.md R6)',
+  async (t) => {
+    const { cli, server } = await withServer(t)
+    for (const [password, words] of [
+      ['short', 'password must have 8 to 1024 characters'],
+      ['password', 'password is one of the most common passwords'],
+      ['alice-123456', 'password is too similar to the name of the user'],
+    ] as const) {
+      for (const command of [
+        ['create', 'bob', '--name', 'Alice'],
+        ['set-password', 'alice'],
+      ]) {
+        const refused = await cli.run(['users', ...command, '--password-stdin'], { input: password })
+        t.same([refused.code, refused.err.includes(words)], [2, true], `${command[0]}: ${refused.err}`)
+      }
+    }
+    t.equal((await cli.json<unknown[]>(['users', 'list'])).length, 1)
+    t.equal((await login(server)).statusCode, 200, 'the password is unchanged')
+  },
+)
+
+t.test(
   'a name and an email address can be set at creation or later, and are shown (OpenID Connect Core §5.1)',
   async (t) => {
     const cli = await startedCli(t)
