@@ -43,7 +43,10 @@ export interface BrowserSessionOptions {
   readonly store?: SessionStore | 'cookie'
   /** With `Strict`, a link from another site opens the app as if no one were signed in. Default: `Lax`. */
   readonly sameSite?: SameSite
-  /** Default: `session`. On https, cookies also have the prefix `__Host-`. */
+  /**
+   * Default: `session`, with the port if `baseUrl` has one, because cookies ignore ports. On https, cookies also have the
+   * prefix `__Host-`.
+   */
   readonly cookieName?: string
   /** A session ends after this many seconds without a request. Default: a day. */
   readonly idleSeconds?: number
@@ -76,7 +79,7 @@ const PROTOCOL_CLAIMS =
 
 /** Fills in the defaults. @throws {TypeError} if an option is unusable or unsafe */
 export function resolveOptions(options: BrowserSessionOptions) {
-  const { protocol, origin } = assertOrigin(options.baseUrl)
+  const { protocol, origin, port } = assertOrigin(options.baseUrl)
   assertUrl('issuer', options.issuer)
   const resolved = {
     ...options,
@@ -86,7 +89,7 @@ export function resolveOptions(options: BrowserSessionOptions) {
     scope: [...new Set(['openid', ...(options.scopes ?? [])])].join(' '),
     authorizationParameters: options.authorizationParameters ?? {},
     sameSite: options.sameSite ?? ('Lax' as const),
-    cookieName: options.cookieName ?? 'session',
+    cookieName: options.cookieName ?? (port === '' ? 'session' : `session-${port}`),
     lifetimes: {
       idleSeconds: options.idleSeconds ?? 86_400,
       absoluteSeconds: options.absoluteSeconds ?? 604_800,

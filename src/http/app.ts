@@ -21,6 +21,7 @@ import { type Branding, createBranding } from '../views/assets.ts'
 import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
 import { clientAddress } from './client-address.ts'
 import { limitConnections } from './connection-limit.ts'
+import { createPageCookies } from './cookies.ts'
 import { enableCors } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
 import { live, ready } from './endpoints/health.ts'
@@ -220,7 +221,8 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     const { userSessions } = accounts
     const { flows } = oauth
     const sessionTtl = config.refreshTokenTtl
-    const pageDeps = { prefix, branding, userSessions, flows, formMacs, clock, random, sessionTtl }
+    const cookies = createPageCookies(config.issuer)
+    const pageDeps = { prefix, branding, userSessions, flows, cookies, formMacs, clock, random, sessionTtl }
     await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
   for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))

@@ -12,7 +12,7 @@ import type { Branding } from '../views/assets.ts'
 import type { PageContext } from '../views/page.ts'
 import { chooseLocale, textsIn } from '../views/texts/index.ts'
 import { clientAddress } from './client-address.ts'
-import { browserId, clearSessionCookie, sessionSecret, setSessionCookie } from './cookies.ts'
+import type { PageCookies } from './cookies.ts'
 import { csrfToken } from './csrf.ts'
 import { readPairs } from './form.ts'
 import { PageError } from './page-error.ts'
@@ -64,6 +64,7 @@ export interface PageRequestDeps {
   readonly branding: Pick<Branding, 'brand' | 'assets'>
   readonly userSessions: Pick<UserSessions, 'current'>
   readonly flows: FlowCodec
+  readonly cookies: PageCookies
   /** Creates the CSRF tokens. */
   readonly formMacs: Macs
   readonly clock: Clock
@@ -77,9 +78,9 @@ export async function createPageRequest(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<PageRequest> {
-  const { prefix, branding, userSessions, flows, formMacs, clock, random, sessionTtl } = deps
-  const browser = browserId(request, reply, random)
-  const current = await userSessions.current(sessionSecret(request))
+  const { prefix, branding, userSessions, flows, cookies, formMacs, clock, random, sessionTtl } = deps
+  const browser = cookies.browserId(request, reply, random)
+  const current = await userSessions.current(cookies.sessionSecret(request))
   const queryAt = request.url.indexOf('?')
   const queryPairs = queryAt < 0 ? [] : readPairs(request.url.slice(queryAt + 1))
   const bodyPairs = (request.body as Pair[] | undefined) ?? []
@@ -126,8 +127,8 @@ export async function createPageRequest(
     pageContext: (locales = []) => contextFor(locales, current?.userSession.id),
     loginPageContext: (locales = []) => contextFor(locales, undefined),
     setSession(secret) {
-      if (secret === null) clearSessionCookie(reply)
-      else setSessionCookie(reply, secret, sessionTtl)
+      if (secret === null) cookies.clearSession(reply)
+      else cookies.setSession(reply, secret, sessionTtl)
     },
     decryptFlow() {
       const text = (isPost ? form : query).get('flow')

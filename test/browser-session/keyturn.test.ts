@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../packages/browser-session/index.ts'
+import { cookieNames } from '../../src/http/cookies.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import { type JarBrowser, jarBrowser } from '../support/browser/cookie-browser.ts'
 import { codeClient, completePages } from '../support/browser/sign-in.ts'
@@ -133,7 +134,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       const at = browser()
       await signIn(tab, at)
       const { userSessions: signIns } = server.deps.accounts
-      const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
+      const current = await signIns.current(at.cookies().get(cookieNames(issuer).session))
       if (current) await signIns.end(current.userSession, 'signed out elsewhere', 'test')
       server.clock.tick(TOKEN_SECONDS)
       const refused = await tab.request(`${APP}/me`)
@@ -155,7 +156,7 @@ for (const where of ['the app', 'Keyturn'] as const) {
       if (where === 'the app') await tab.request(`${APP}/auth/logout`, write)
       else {
         const { userSessions } = server.deps.accounts
-        const current = await userSessions.current(at.cookies().get('__Host-keyturn-session'))
+        const current = await userSessions.current(at.cookies().get(cookieNames(issuer).session))
         if (current) await userSessions.end(current.userSession, 'signed out elsewhere', 'test')
       }
       server.clock.tick(TOKEN_SECONDS)

@@ -208,6 +208,25 @@ t.test(
   },
 )
 
+t.test('apps on two ports of one host do not share cookies (RFC 6265 §8.5)', async (t) => {
+  const { app } = await openidWorld(t)
+  const names = new Set<string>()
+  for (const [baseUrl, expected] of [
+    ['https://app.example', '__Host-session.'],
+    ['https://app.example:8443', '__Host-session-8443.'],
+    ['http://localhost', 'session.'],
+    ['http://localhost:3000', 'session-3000.'],
+    ['http://localhost:3001', 'session-3001.'],
+  ] as const) {
+    const address = await app({ baseUrl })
+    const answer = await fetch(`${address}/auth/login`, { redirect: 'manual' })
+    const [name = ''] = answer.headers.getSetCookie().map((line) => line.split('=', 1)[0] ?? '')
+    t.ok(name.startsWith(expected), `${name} for ${baseUrl}`)
+    names.add(name.slice(0, expected.length))
+  }
+  t.equal(names.size, 5)
+})
+
 t.test('abandoned sign-ins leave a bounded number of cookies', async (t) => {
   const { app, browser } = await openidWorld(t)
   await app()

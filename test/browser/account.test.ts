@@ -1,10 +1,9 @@
 /** The account page and the ways to sign out. */
 
+import { cookieNames } from '../../src/http/cookies.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import { at, browserWorld, resultAt, shortOfJavaScript, signIn } from '../support/browser/chromium-sign-in.ts'
 import { PASSWORD } from '../support/server/seed.ts'
-
-const SESSION = '__Host-keyturn-session'
 
 for (const { how, ...options } of shortOfJavaScript) {
   browserTest(
@@ -74,7 +73,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await page.getByRole('button', { name: 'Sign out everywhere' }).click()
       await at(t, page, 'You are signed out')
 
-      t.notOk((await here.cookies())[SESSION], 'the cookie is deleted')
+      t.notOk((await here.cookies())[cookieNames(issuer).session], 'the cookie is deleted')
       t.equal((await living()).length, 0)
       for (const tab of [page, other]) {
         await tab.goto(app.start({ prompt: 'none' }))
@@ -99,7 +98,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await resultAt(page, app)
       await page.goto(app.signOut)
       t.match(await resultAt(page, app), { heading: 'Bye', state: 'bye' })
-      t.notOk((await window.cookies())[SESSION])
+      t.notOk((await window.cookies())[cookieNames(issuer).session])
 
       // Without a client that identifies itself, the user must confirm.
       await page.goto(`${issuer}/account`)
@@ -108,12 +107,12 @@ for (const { how, ...options } of shortOfJavaScript) {
       await page.goto(`${issuer}/oauth2/logout`)
       await at(t, page, 'Sign out of Keyturn?')
       await page.getByRole('button', { name: 'Stay signed in' }).click()
-      t.ok((await window.cookies())[SESSION])
+      t.ok((await window.cookies())[cookieNames(issuer).session])
       await page.goto(`${issuer}/oauth2/logout`)
       await at(t, page, 'Sign out of Keyturn?')
       await page.getByRole('button', { name: 'Sign out' }).click()
       await at(t, page, 'You are signed out')
-      t.notOk((await window.cookies())[SESSION])
+      t.notOk((await window.cookies())[cookieNames(issuer).session])
     },
   )
 }

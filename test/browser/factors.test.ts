@@ -2,6 +2,7 @@
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
+import { cookieNames } from '../../src/http/cookies.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import {
   at,
@@ -51,7 +52,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await elsewhere.goto(app.start())
       await signIn(t, elsewhere)
       await at(t, elsewhere, 'Confirm it’s you')
-      t.notOk((await window.cookies())['__Host-keyturn-session'], 'the password alone does not sign in')
+      t.notOk((await window.cookies())[cookieNames(issuer).session], 'the password alone does not sign in')
       window.expect(/status of 400/)
       await elsewhere.getByLabel('Code from your authenticator app').fill('000000')
       await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
@@ -215,6 +216,6 @@ browserTest(
     await page.getByRole('button', { name: 'Sign in with a passkey' }).click()
     await page.getByRole('alert').getByText('The passkey request was cancelled or timed out.').waitFor()
     await at(t, page, 'Sign in')
-    t.notOk((await window.cookies())['__Host-keyturn-session'])
+    t.notOk((await window.cookies())[cookieNames(issuer).session])
   },
 )

@@ -1,5 +1,6 @@
 /** What holds for every page: cookies, frames, keyboard, small screens, languages. */
 
+import { cookieNames } from '../../src/http/cookies.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import {
   allow,
@@ -11,25 +12,24 @@ import {
 } from '../support/browser/chromium-sign-in.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 
-const [BROWSER, SESSION] = ['__Host-keyturn-browser', '__Host-keyturn-session']
-
 browserTest(
-  'the browser stores cookies with the __Host- prefix, hides them from scripts and gets a new one at sign-in',
+  'the browser stores the cookies of an http issuer without Secure and __Host-, hides them from scripts and gets a new one at sign-in',
   async (t, open) => {
-    const { app, register } = await browserWorld(t)
+    const { app, issuer, register } = await browserWorld(t)
+    const { browser, session } = cookieNames(issuer)
     await register({ firstParty: true })
     const window = await open()
     const page = await window.tab()
     await page.goto(app.start({ prompt: 'login' }))
     await at(t, page, 'Sign in')
-    const guarded = { httpOnly: true, secure: true, sameSite: 'Lax', path: '/', domain: 'localhost' }
+    const guarded = { httpOnly: true, secure: false, sameSite: 'Lax', path: '/', domain: 'localhost' }
     const before = await window.cookies()
-    t.same(Object.keys(before), [BROWSER], 'there is no session before a sign-in')
-    t.match(before[BROWSER], { ...guarded, expires: -1 })
+    t.same(Object.keys(before), [browser], 'there is no session before a sign-in')
+    t.match(before[browser], { ...guarded, expires: -1 })
     t.equal(await page.evaluate('document.cookie'), '')
     await typePassword(page)
     await resultAt(page, app)
-    const first = (await window.cookies())[SESSION]
+    const first = (await window.cookies())[session]
     t.match(first, guarded)
 
     await page.goto(app.start({ prompt: 'login' }))
@@ -37,7 +37,7 @@ browserTest(
     t.equal(await page.evaluate('document.cookie'), '')
     await typePassword(page)
     await resultAt(page, app)
-    const second = (await window.cookies())[SESSION]
+    const second = (await window.cookies())[session]
     t.match(second, guarded)
     t.not(first?.value, second?.value, 'each login creates a new session (session fixation)')
   },

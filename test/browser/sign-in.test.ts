@@ -1,5 +1,6 @@
 /** Signing in with a real browser: the expected path, and the detours that users take. */
 
+import { cookieNames } from '../../src/http/cookies.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import {
   allow,
@@ -153,7 +154,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   })
 
   browserTest(`a login page left open for too long says that it has expired, ${how}`, async (t, open) => {
-    const { app, server } = await browserWorld(t)
+    const { app, issuer, server } = await browserWorld(t)
     const window = await open(options)
     const page = await window.tab()
     await page.goto(app.start())
@@ -162,7 +163,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     window.expect(BAD_REQUEST)
     await typePassword(page)
     await at(t, page, 'This page has expired')
-    t.notOk((await window.cookies())['__Host-keyturn-session'])
+    t.notOk((await window.cookies())[cookieNames(issuer).session])
   })
 
   browserTest(

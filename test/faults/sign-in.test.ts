@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { cookieNames } from '../../src/http/cookies.ts'
 import { type Browser, openBrowser, type Page, type Served } from '../support/browser/browser.ts'
 import {
   authorizeParams,
@@ -83,7 +84,7 @@ t.test(
       [accepted.status, new URL(accepted.location ?? '', login.url).pathname],
       [303, '/oauth2/authorize'],
     )
-    const secret = at.cookies().get('__Host-keyturn-session')
+    const secret = at.cookies().get(cookieNames(at.server.config.issuer).session)
     t.ok(secret, 'the login was acknowledged')
     await restart()
 
@@ -103,7 +104,7 @@ t.test(
 
     const silent = await at.open(authorizeUrl({ prompt: 'none' }))
     t.ok(silent.away?.params.get('code'), 'the session and the consent are stored')
-    t.equal(at.cookies().get('__Host-keyturn-session'), secret)
+    t.equal(at.cookies().get(cookieNames(at.server.config.issuer).session), secret)
 
     await restart()
     const replay = await redeem(server, code)

@@ -124,6 +124,41 @@ t.test(
 )
 
 t.test(
+  'at an issuer on this machine a first-party client is never asked for consent, whatever its redirect URI',
+  async (t) => {
+    const redirect_uri = 'http://127.0.0.1:5000/callback'
+    for (const [ISSUER, path] of [
+      ['http://localhost:3000', undefined],
+      ['http://127.0.0.1:3000', undefined],
+      ['https://issuer.test', '/consent'],
+    ] as const) {
+      const local = await testServer({ settings: { ISSUER } })
+      t.teardown(() => local.close())
+      await seedUsers(local.store)
+      for (const [id, firstParty] of [
+        ['ours', true],
+        ['theirs', false],
+      ] as const) {
+        await local.store.clients.insert(
+          codeClient({ id, firstParty, authMethod: 'none', secretHash: null, redirectUris: [redirect_uri] }),
+        )
+      }
+      const browser = openBrowser(local)
+      await signIn(browser, { client_id: 'ours', redirect_uri })
+      const ours = await browser.open(authorizeUrl({ client_id: 'ours', redirect_uri }))
+      t.equal(ours.away ? undefined : ours.path, path, ISSUER)
+      t.equal(
+        (await browser.open(authorizeUrl({ client_id: 'theirs', redirect_uri }))).path,
+        '/consent',
+        ISSUER,
+      )
+      const asked = await browser.open(authorizeUrl({ client_id: 'ours', redirect_uri, prompt: 'consent' }))
+      t.equal(asked.path, '/consent', 'unless it asks for the page')
+    }
+  },
+)
+
+t.test(
   'an app that another program could impersonate asks for consent every time (RFC 8252 §8.6; docs/security.md C44, P26)',
   async (t) => {
     for (const redirect_uri of [

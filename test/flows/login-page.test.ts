@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
 import { clientGetsError, protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
@@ -154,6 +154,52 @@ t.test(
       t.equal((await thief.open(own())).path, '/login', 'and the previous one is invalid')
     }
     t.ok((await browser.open(own())).away)
+  },
+)
+
+/** Signs in at an issuer, and returns its cookies with their attributes. */
+async function cookiesAt(t: Test, ISSUER: string) {
+  const tenant = await testServer({ settings: { ISSUER } })
+  t.teardown(() => tenant.close())
+  await seedUsers(tenant.store)
+  const browser = openBrowser(tenant)
+  const path = new URL(ISSUER).pathname.replace(/\/$/, '')
+  const page = await browser.submit(await browser.open(`${path}/account`), fill())
+  t.same([page.status, page.path], [200, `${path}/account`], ISSUER)
+  return [...browser.jar.values()].map(({ name, attributes }) => ({ name, attributes }))
+}
+
+t.test(
+  'at an http issuer cookies have no Secure and no __Host-, which Safari does not keep there (RFC 6265bis §4.1.3.2)',
+  async (t) => {
+    for (const issuer of ['http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:8080/a']) {
+      const cookies = await cookiesAt(t, issuer)
+      t.equal(cookies.length, 2, issuer)
+      for (const { name, attributes } of cookies) {
+        t.match(name, /^keyturn-(?:browser|session)-[\w-]{8}$/, issuer)
+        t.notOk('secure' in attributes, issuer)
+        t.match(attributes, { path: '/', httponly: '', samesite: 'Lax' }, issuer)
+        t.notOk('domain' in attributes, issuer)
+      }
+    }
+    for (const { name, attributes } of await cookiesAt(t, 'https://localhost:3000')) {
+      t.match(name, /^__Host-keyturn-/, 'on https they have both, on this machine too')
+      t.equal(attributes.secure, '')
+    }
+  },
+)
+
+t.test(
+  'issuers on one host share no cookies, whether ports or paths distinguish them (RFC 6265 §8.5)',
+  async (t) => {
+    const names = new Set<string>()
+    const issuers = [
+      ...['http://localhost:3000', 'http://localhost:3001', 'http://localhost:3000/a'],
+      ...['https://one.test', 'https://one.test:8443', 'https://one.test/a', 'https://one.test/b'],
+    ]
+    for (const issuer of issuers) for (const { name } of await cookiesAt(t, issuer)) names.add(name)
+    t.equal(names.size, 2 * issuers.length)
+    t.ok(names.has(SESSION) && names.has(BROWSER), 'an issuer that is alone on its host needs no suffix')
   },
 )
 

@@ -7,6 +7,7 @@ import type { SecondFactors } from '../../accounts/second-factors.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { Config } from '../../config/load.ts'
 import type { Signer } from '../../keys/signer.ts'
+import { isLoopbackHost } from '../../loopback.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { Clock } from '../../system.ts'
@@ -58,6 +59,9 @@ export type Assess = (
 
 export function createAssess(deps: AssessDeps): Assess {
   const { registry, consents, secondFactors, signer, clock, config } = deps
+  // A redirect URI that any app can claim proves nothing, even of a first-party client (RFC 8252 §8.6). But an issuer on this machine
+  // is for development, where its users are the developers themselves.
+  const isDevelopment = isLoopbackHost(new URL(config.issuer).hostname)
 
   return async (flow, receivedRequest, current) => {
     const { idToken, userinfo } = receivedRequest.requestedClaims
@@ -98,8 +102,8 @@ export function createAssess(deps: AssessDeps): Assess {
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
-        // This also applies to a first-party client: a redirect URI that any app can claim proves nothing (RFC 8252 §8.6).
-        hasStoredConsent: summary.storedConsent !== null || (storable && client.firstParty),
+        hasStoredConsent:
+          summary.storedConsent !== null || (client.firstParty && (storable || isDevelopment)),
         now: clock.now(),
       },
     }
