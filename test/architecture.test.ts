@@ -13,6 +13,7 @@ const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ?
 /** Mechanisms that know nothing of Keyturn. Every layer of the server may use them. */
 const MECHANISMS = [
   'src/errors.ts',
+  'src/command-line.ts',
   'src/printable.ts',
   'src/secret-file.ts',
   'src/single-flight.ts',

@@ -2,6 +2,7 @@
  * Checks whether someone other than Keyturn has changed the audit log, and reports it. Called before a batch unless the previous
  * batch was written by this node. Must not know how rows are written.
  */
+import { commandLine } from '../command-line.ts'
 import type { AuditHead, AuditStore } from '../store/contracts/audit.ts'
 import type { Logger } from '../system.ts'
 import type { Anchor, KeptAnchor } from './anchor.ts'
@@ -113,7 +114,7 @@ export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm
     reported.add(reason)
     logger.error(
       { reason, head: `${seq}:${hash}`, ...(newest ? { known: `${newest.seq}:${newest.hash}` } : {}) },
-      'the audit log was tampered with: run keyturn audit verify',
+      `the audit log was tampered with: run ${commandLine('audit verify')}`,
     )
     alarm('audit.broken', { actor: 'keyturn', reason })
   }

@@ -38,7 +38,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
   if ([source, ...sideFiles(source)].some((file) => sameFile(file, target))) {
     throw new CommandError(`${target} is the database itself`)
   }
-  if (context.io.errIsTerminal) context.io.err('copying …')
+  if (context.io.errIsTerminal) context.io.progress('copying …')
   const summary = await writeAtomically(target, { replace: options.force === true }, async (draft) => {
     copyDatabase(source, draft)
     assertIntegrity(draft, 'the copy')
@@ -48,7 +48,6 @@ async function backup(context: Context, target: string, options: FileOptions): P
       ? new CommandError(`${target} already exists; --force overwrites it`)
       : error
   })
-  context.io.eraseLine()
   const { size } = statSync(target)
   context.print(
     options,

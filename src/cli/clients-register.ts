@@ -1,4 +1,5 @@
 /** `clients create` and `clients update`, which apply the same rules. */
+import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { hashSuppliedSecret } from '../oauth/client-auth/secret.ts'
@@ -61,7 +62,8 @@ export function createClient(context: Context, options: CreateOptions): Promise<
 
 export function updateClient(context: Context, id: string, options: ClientOptions): Promise<void> {
   const { json, ...changes } = options
-  if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see clients update --help')
+  if (Object.keys(changes).length === 0)
+    throw new UsageError(`nothing to change: see ${commandLine('clients update --help')}`)
   return context.withStore(async (base) => {
     const withOptions = readOptions(await registeredApis(base, options), context.io)
     await checkClient(base, withOptions(await findClient(base, id)), options)

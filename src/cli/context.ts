@@ -1,5 +1,7 @@
 /** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
+
 import { Command, InvalidArgumentError } from 'commander'
+import { commandLine } from '../command-line.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
 import { KeyturnError } from '../errors.ts'
@@ -95,7 +97,9 @@ export function createContext(given: Io): Context {
       withStore(async (base) => {
         if ((await base.store.ring.read()) === null) {
           const place = databaseName(base.config.databaseUrl)
-          throw new CommandError(`the database at ${place} has no key ring: keyturn serve creates one`)
+          throw new CommandError(
+            `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
+          )
         }
         return work(base, await openKeys(base))
       }),
@@ -151,5 +155,8 @@ export function durationOption(min: string, max: string): (value: string) => Sec
 
 /** Adds examples below the help of a command. */
 export function examples(command: Command, ...lines: string[]): Command {
-  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ keyturn ${line}`).join('\n')}`)
+  return command.addHelpText(
+    'after',
+    `\nExamples:\n${lines.map((line) => `  $ ${commandLine(line)}`).join('\n')}`,
+  )
 }

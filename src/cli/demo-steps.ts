@@ -1,6 +1,8 @@
 /** The steps of the demo. Each does what an administrator, a client or a verifier would do. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
+import { commandLine } from '../command-line.ts'
 import { systemClock } from '../system.ts'
 
 const API = 'https://orders.example'
@@ -34,8 +36,8 @@ export async function demoSteps({ issuer, command, step }: DemoServer): Promise<
       await command('clients', ...create, 'short-lived', '--access-token-ttl', '2s'),
     )
     return [
-      `$ keyturn apis create ${API} --scope ${SCOPE}`,
-      `$ keyturn clients create --name robot --grant client_credentials --scope ${SCOPE}`,
+      `$ ${commandLine(`apis create ${API} --scope ${SCOPE}`)}`,
+      `$ ${commandLine(`clients create --name robot --grant client_credentials --scope ${SCOPE}`)}`,
     ]
   })
 
@@ -66,7 +68,7 @@ export async function demoSteps({ issuer, command, step }: DemoServer): Promise<
       const jwt = await token(client)
       return decodeProtectedHeader(jwt).kid === active ? jwt : null
     })
-    return ['$ keyturn keys rotate', describeToken(newToken)]
+    return [`$ ${commandLine('keys rotate')}`, describeToken(newToken)]
   })
 
   await step(
@@ -98,7 +100,7 @@ export async function demoSteps({ issuer, command, step }: DemoServer): Promise<
     const reason = await expectRefusal(verify(oldToken, jwksAfter), 'ERR_JWKS_NO_MATCHING_KEY')
     await verify(newToken, jwksAfter)
     await verify(await token(client), jwksBefore)
-    return [`$ keyturn keys revoke ${kid}`, `the old token: ${reason}`]
+    return [`$ ${commandLine(`keys revoke ${kid}`)}`, `the old token: ${reason}`]
   })
 
   await step('an expired token is refused', async () => {

@@ -1,8 +1,10 @@
 /** A demonstration with real commands in a temporary folder and a real server on a free port. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { commandLine } from '../command-line.ts'
 import { apisCommand } from './apis.ts'
 import { clientsCommand } from './clients.ts'
 import {
@@ -53,7 +55,7 @@ async function demo(context: Context, options: Json): Promise<void> {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
   const ok = steps.every((step) => step.ok)
-  printLine(ok ? '\nAll steps succeeded. Next: keyturn serve, or README.md.' : '\nThe demo failed.')
+  printLine(ok ? `\nAll steps succeeded. Next: ${commandLine('serve')}, or README.md.` : '\nThe demo failed.')
   if (options.json) context.print(options, { ok, steps }, '')
   if (!ok) throw new AlreadyReported()
 
@@ -76,7 +78,7 @@ async function demo(context: Context, options: Json): Promise<void> {
     let issuer = ''
     await step('a server starts, with an embedded database and a new key ring', async () => {
       issuer = await server.start()
-      return ['$ keyturn serve', issuer]
+      return [`$ ${commandLine('serve')}`, issuer]
     })
     await demoSteps({ issuer, command: server.command, step })
   }

@@ -1,6 +1,8 @@
 /** `clients create --env <file>`: the credentials of a new client in a file for a shell or for `node --env-file`. */
+
 import { existsSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { commandLine } from '../command-line.ts'
 import { writeAtomically } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
 import { CommandError, type Context } from './context.ts'
@@ -23,7 +25,11 @@ interface Credentials {
 export function newEnvFile({ io }: Context, name: string): EnvFile {
   const path = resolve(io.cwd, name)
   const refuse = (code: unknown) =>
-    new CommandError(code === 'EEXIST' ? `${path} already exists` : `${path} cannot be created (${code})`)
+    new CommandError(
+      code === 'EEXIST'
+        ? `${path} already exists: name another file, or move it away, because its secret cannot be shown again`
+        : `${path} cannot be created (${code})`,
+    )
   if (existsSync(path)) throw refuse('EEXIST')
   return {
     path,
@@ -41,7 +47,7 @@ export function newEnvFile({ io }: Context, name: string): EnvFile {
         const { message } = refuse((error as NodeJS.ErrnoException).code)
         if (!registered) throw new CommandError(message)
         throw new CommandError(
-          `${message}; the client ${credentials.id} was created: run keyturn clients rotate-secret`,
+          `${message}; the client ${credentials.id} was created: run ${commandLine('clients rotate-secret')}`,
         )
       }
     },

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
+import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import type { Keys } from '../keys/index.ts'
 import { createMasterKey, keepOld, masterKeyFile, promoteNext, readMasterKey } from '../keys/master-key.ts'
@@ -213,7 +214,7 @@ async function report(context: Context, options: RotateOptions, outcome: Outcome
       ? []
       : [`nodes       ${serving.length - without.length} of ${serving.length} have the key${missing}`]),
     ...(options.prepare
-      ? ['The database is unchanged. To continue: keyturn master-key rotate']
+      ? [`The database is unchanged. To continue: ${commandLine('master-key rotate')}`]
       : nextSteps(options, reencrypted, oldKeyFile)),
     ...old.map(dataKeySentence),
   ]
@@ -234,7 +235,7 @@ function nextSteps(options: RotateOptions, reencrypted: number, oldKeyFile: stri
     ...lines,
     'All refresh tokens and recovery codes that were issued before are invalid.',
     'Anyone with the old master key and a copy of the database has the signing keys and the secrets of authenticator apps.',
-    'Revoke the next key and then the active key with keyturn keys revoke, and run keyturn users reset-second-factor for important accounts.',
+    `Revoke the next key and then the active key with ${commandLine('keys revoke')}, and run ${commandLine('users reset-second-factor')} for important accounts.`,
   ]
 }
 

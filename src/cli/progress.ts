@@ -3,26 +3,28 @@ import type { Terminal } from './terminal.ts'
 
 const SHOW_AFTER_MS = 1000
 const UPDATE_INTERVAL_MS = 500
+/** A pipe or a file keeps every line, so a line that only counts down is written this often. */
+const PIPED_INTERVAL_MS = 30_000
 
+/** @param message what to show now; it is asked again for every update */
 export async function withProgress<T>(io: Terminal, message: () => string, work: Promise<T>): Promise<T> {
+  const interval = io.errIsTerminal ? UPDATE_INTERVAL_MS : PIPED_INTERVAL_MS
   let shown = ''
   const show = () => {
     const text = message()
-    io.eraseLine()
-    if (io.errIsTerminal) io.err(text)
-    else if (text !== shown && shown === '') io.err(`${text}\n`)
+    if (text !== shown) io.progress(text)
     shown = text
   }
-  let interval: NodeJS.Timeout | undefined
+  let updates: NodeJS.Timeout | undefined
   const delay = setTimeout(() => {
     show()
-    interval = setInterval(show, UPDATE_INTERVAL_MS)
+    updates = setInterval(show, interval)
   }, SHOW_AFTER_MS)
   try {
     return await work
   } finally {
     clearTimeout(delay)
-    clearInterval(interval)
-    if (shown !== '') io.eraseLine()
+    clearInterval(updates)
+    if (shown !== '') io.progress('')
   }
 }

@@ -2,13 +2,14 @@ import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, stat
 import { basename, dirname } from 'node:path'
 import { noAnchorKeeper } from '../audit/anchor.ts'
 import { createAuditTrail } from '../audit/index.ts'
+import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { sameFile, writeAtomically } from '../durable-file.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import { decryptDataKey } from '../keys/data-keys.ts'
-import { DecryptionError } from '../keys/encryption.ts'
-import { masterKeyFile } from '../keys/master-key.ts'
-import { createMasterKeys } from '../keys/master-keys.ts'
+import { DecryptionError, keyIdOf } from '../keys/encryption.ts'
+import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
+import { createMasterKeys, masterKeyId } from '../keys/master-keys.ts'
 import { createStoreRecord, type RecordedStore, type StoreRecord } from '../node/store-record.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
 import {
@@ -41,15 +42,16 @@ async function restore(context: Context, backup: string, options: FileOptions): 
   if (!existsSync(backup)) throw new CommandError(`there is no file ${backup}`)
   if (sameFile(backup, target)) throw new CommandError(`${backup} is the database itself`)
   const exists = existsSync(target)
-  if (exists && !options.force)
-    throw new CommandError(
-      `there is already a database at ${target}; --force renames it and restores the backup`,
-    )
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
 
-  // The lock is held until the restored database has this name, so that no server can start on the old one.
+  // Taken before anything else is refused, because a running server must be stopped in any case. The lock is held until the
+  // restored database has this name, so that no server can start on the old one.
   const lock = exists ? lockDatabase(target) : null
   try {
+    if (exists && !options.force)
+      throw new CommandError(
+        `there is already a database at ${target}; --force renames it and restores the backup`,
+      )
     let aside: string | null = null
     const record = createStoreRecord(config)
     const { recorded, ...summary } = await writeAtomically(target, { replace: exists }, async (draft) => {
@@ -65,7 +67,8 @@ async function restore(context: Context, backup: string, options: FileOptions): 
     const value = { database: target, ...summary, put_aside: aside }
     const lines = [`${target}: ${summaryText(summary)}`]
     if (aside !== null) lines.push(`The previous database is now ${aside}`)
-    if (summary.pending > 0) lines.push('The backup is from an older version: keyturn serve will migrate it.')
+    if (summary.pending > 0)
+      lines.push(`The backup is from an older version: ${commandLine('serve')} will migrate it.`)
     context.print(options, value, lines.join('\n'))
   } finally {
     await lock?.close()
@@ -114,7 +117,10 @@ async function recordRestore(
   backup: string,
   { context, config, record }: Parameters<typeof prepareDraft>[2],
 ): Promise<RecordedStore | null> {
+  const name = await store.identity.read()
+  // The record may be about another store that was here, whose log says nothing about this one.
   const before = readOrNull(record)
+  const isSame = before?.store === name
   const { audit, auditLog } = createAuditTrail({
     store,
     clock: context.io.clock ?? systemClock,
@@ -125,12 +131,11 @@ async function recordRestore(
     maxWaiting: Number.POSITIVE_INFINITY,
     observe: (trail) => trail,
   })
-  const reached = before
-    ? { reason: `the audit log had reached ${before.audit.seq}:${before.audit.hash}` }
-    : {}
+  const reached =
+    before && isSame ? { reason: `the audit log had reached ${before.audit.seq}:${before.audit.hash}` } : {}
   audit('store.restored', { actor: context.actor, target: basename(backup), ...reached })
   await auditLog.flush('all')
-  const [name, { head }] = [await store.identity.read(), await store.auditRows.state()]
+  const { head } = await store.auditRows.state()
   if (name === null || !head) return null
   const { seq, hash, acceptedAt } = head
   return { store: name, audit: { seq, hash, acceptedAt } }
@@ -183,10 +188,18 @@ async function decryptAll({ ring, dataKeys }: Store, config: Config): Promise<st
   } catch (error) {
     if (!(error instanceof DecryptionError)) throw error
     throw new CommandError(
-      `${error.message}; a backup needs the master key that was in use when it was created`,
+      `${error.message}; a backup needs the master key that was in use when it was created${hintAtOldKey(config, privateKeys)}`,
     )
   }
   return keys.find(({ state }) => state === 'active')?.kid ?? null
+}
+
+/** The master key that the last rotation replaced may be the one that the backup needs. */
+function hintAtOldKey(config: Config, privateKeys: readonly { readonly text: string }[]): string {
+  const old = readMasterKey(config.keysDir, 'old')
+  if (old === null || !privateKeys.every(({ text }) => keyIdOf(text) === masterKeyId(old))) return ''
+  const file = masterKeyFile(config.keysDir, 'old')
+  return `, and ${file} is that key: run the command with KEYTURN_MASTER_KEY_NEXT_FILE=${file}, and continue as docs/master-key.md says under "Backups"`
 }
 
 /**

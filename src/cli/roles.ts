@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { isRoleName } from '../accounts/roles.ts'
+import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
@@ -127,7 +128,7 @@ function list(context: Context, options: Json): Promise<void> {
 
 function update(context: Context, name: string, options: UpdateOptions): Promise<void> {
   if (options.scope === undefined && options.requireSecondFactor === undefined) {
-    throw new UsageError('nothing to change: see roles update --help')
+    throw new UsageError(`nothing to change: see ${commandLine('roles update --help')}`)
   }
   if (options.scope !== undefined) checkScopes(options.scope)
   return context.withStore(async (base) => {

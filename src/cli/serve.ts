@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
+import { commandLine } from '../command-line.ts'
 import { type Config, onPort } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { createApp, createMetricsApp } from '../http/app.ts'
@@ -26,6 +27,7 @@ import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { localIssuer } from './local-server.ts'
 import { withProgress } from './progress.ts'
 
 /** How long a stopping server waits for requests in progress. */
@@ -142,28 +144,41 @@ async function listen(server: Server, system: System, metrics: Metrics): Promise
     metrics,
     tracing: system.tracing,
   })
-  return listenOn(app, config.host, config.port)
+  return listenOn(app, config, { port: config.port, setting: 'KEYTURN_PORT' })
 }
 
 function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
   const { host } = config
   const localOnly = isLoopbackHost(host) || isLoopbackAddress(host)
   const app = createMetricsApp({ metrics, localOnly, logger: system.logger as FastifyBaseLogger })
-  return listenOn(app, config.host, config.metricsPort ?? 0)
+  return listenOn(app, config, { port: config.metricsPort ?? 0, setting: 'KEYTURN_METRICS_PORT' })
 }
 
-async function listenOn(app: FastifyInstance, host: string, port: number): Promise<FastifyInstance> {
+interface ListenAt {
+  readonly port: number
+  /** The setting that the port comes from. */
+  readonly setting: string
+}
+
+async function listenOn(
+  app: FastifyInstance,
+  config: Config,
+  { port, setting }: ListenAt,
+): Promise<FastifyInstance> {
+  const { host } = config
   try {
     await app.listen({ host, port })
     return app
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const address = `${host}:${port}`
-    throw new CommandError(
-      code === 'EADDRINUSE'
-        ? `${address} is in use by another program: choose another KEYTURN_PORT`
-        : `${address}: ${message}`,
-    )
+    if (code !== 'EADDRINUSE') throw new CommandError(`${address}: ${message}`)
+    // With a metrics port, that port is taken first, also by the same server.
+    if ((await localIssuer(config)) === config.issuer)
+      throw new CommandError(
+        `Keyturn is already running as ${config.issuer} on ${host}:${config.port}: stop it first, or choose another KEYTURN_PORT`,
+      )
+    throw new CommandError(`${address} is in use by another program: choose another ${setting}`)
   }
 }
 
@@ -238,8 +253,8 @@ async function printStartup(
 /** The first three commands for a new operator. A test runs them. */
 function firstCommands(url: string): string[] {
   return [
-    '  npx keyturn apis create https://orders.example --scope orders:read',
-    '  npx keyturn clients create --name hello --id hello --grant client_credentials --scope orders:read --env hello.env',
+    `  ${commandLine('apis create https://orders.example --scope orders:read')}`,
+    `  ${commandLine('clients create --name hello --id hello --grant client_credentials --scope orders:read --env hello.env')}`,
     `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
   ]
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
+import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import type { FactorSummary } from '../store/contracts/factors.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
@@ -154,7 +155,8 @@ function profileChanges({ name, email, emailVerified }: ProfileOptions): Partial
 
 function update(context: Context, username: string, options: ProfileOptions): Promise<void> {
   const changes = profileChanges(options)
-  if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see users update --help')
+  if (Object.keys(changes).length === 0)
+    throw new UsageError(`nothing to change: see ${commandLine('users update --help')}`)
   return withUsers(context, async (users) => {
     printUser(context, options, await users.setProfile(await find(users, username), changes))
   })

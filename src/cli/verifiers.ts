@@ -1,9 +1,10 @@
 import { Command } from 'commander'
+import { commandLine } from '../command-line.ts'
 import { isVerifierName } from '../keys/known-verifiers.ts'
 import { nextKey } from '../keys/ring.ts'
 import { RETENTION } from '../store/retention.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
-import { table, time } from './output.ts'
+import { span, table, time } from './output.ts'
 
 export const verifiersCommand: CommandFactory = (context) =>
   new Command('verifiers')
@@ -75,6 +76,12 @@ function expect(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async ({ store, audit, clock }) => {
     if (await store.verifiers.expect(name, clock.now())) {
       audit('verifier.expected', { actor: context.actor, target: name })
+    }
+    const seen = await store.verifiers.list(clock.now() - RETENTION.verifiers.seconds)
+    if (!seen.some((verifier) => verifier.name === name)) {
+      context.note(
+        `no verifier named ${name} has fetched the JWKS in the last ${span(RETENTION.verifiers.seconds)}, and rotations wait until one does; if the name is mistyped: ${commandLine(`verifiers forget ${name}`)}`,
+      )
     }
     context.print(options, { expected: name }, `rotations wait for ${name}`)
   })

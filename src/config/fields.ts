@@ -2,7 +2,9 @@
  * The table of settings. The type `Config`, the loader, `keyturn --help` and a check of the README's table follow from it. Must
  * not know what a setting is used for. A new setting is a row here and a row in the README.
  */
+
 import { join } from 'node:path'
+import { commandLine } from '../command-line.ts'
 import { logo } from './logo.ts'
 import {
   boolean,
@@ -127,7 +129,7 @@ export const fields = {
     optional(
       'MASTER_KEY_NEXT',
       masterKey,
-      'second valid master key, for `keyturn master-key rotate` to move to; see docs/master-key.md',
+      `second valid master key, for \`${commandLine('master-key rotate')}\` to move to; see docs/master-key.md`,
     ),
   ),
   /** null: nothing about the store is recorded outside the database. */

@@ -3,6 +3,7 @@
  * administrator confirms it, because the usual cause is a disk that is not mounted, or a wrong folder. Must not know what the store
  * contains besides its name.
  */
+import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { removeDrafts } from '../durable-file.ts'
 import { readMasterKey } from '../keys/master-key.ts'
@@ -12,7 +13,7 @@ import type { MigrationMode } from '../store/migrate.ts'
 import type { Logger } from '../system.ts'
 import { NO_ANCHOR, type StoreRecord } from './store-record.ts'
 
-const NEW_STORE_HINT = 'run keyturn serve --new to create an empty one'
+const NEW_STORE_HINT = `run ${commandLine('serve --new')} to create an empty one`
 
 /** Why a store is believed to exist already, for an error message; null if nothing indicates it. */
 function evidence(config: Config, record: StoreRecord): string | null {
@@ -35,7 +36,7 @@ export function migrationModeFor(config: Config, record: StoreRecord, isNew: boo
 /** Adds the evidence, and what an administrator can do, to the message of a `StoreMissing`. */
 export function explainMissing(error: unknown, config: Config, record: StoreRecord): unknown {
   if (!(error instanceof StoreMissing)) return error
-  const why = readableEvidence(config, record)
+  const why = evidenceOf(config, record)
   if (why === null) return error
   return new StoreMissing(
     databaseName(config.databaseUrl),
@@ -43,8 +44,8 @@ export function explainMissing(error: unknown, config: Config, record: StoreReco
   )
 }
 
-/** A command may be run by a user without permission to read the keys folder. */
-function readableEvidence(config: Config, record: StoreRecord): string | null {
+/** The same, and also null if this user may not read the keys folder, as may be so for a command. */
+export function evidenceOf(config: Config, record: StoreRecord): string | null {
   try {
     return evidence(config, record)
   } catch {
@@ -58,7 +59,7 @@ export function assertRecorded(name: string | null, config: Config, record: Stor
   if (!recorded || recorded.store === name) return
   const which = name === null ? 'an unfinished store' : `store ${name}`
   throw new StoreUnusable(
-    `the database at ${databaseName(config.databaseUrl)} is ${which}, and ${record.file} names store ${recorded.store}: set KEYTURN_DATABASE_URL to that one or restore it; if the database is the right one, run keyturn serve --new to accept it`,
+    `the database at ${databaseName(config.databaseUrl)} is ${which}, and ${record.file} names store ${recorded.store}: set KEYTURN_DATABASE_URL to that one or restore it; if the database is the right one, run ${commandLine('serve --new')} to accept it`,
   )
 }
 

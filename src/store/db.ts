@@ -2,6 +2,7 @@
  * The database as the rest of the code sees it: two verbs, `query` and `batch`. Must not know any table. An engine implements
  * `Db` and nothing else; `store/index.ts` chooses the engine.
  */
+import { commandLine } from '../command-line.ts'
 import { KeyturnError } from '../errors.ts'
 
 export type Param = string | number | null
@@ -145,7 +146,7 @@ export class StoreUnusable extends KeyturnError<'store_unusable'> {
 
 /** There is no store at the configured place. Only `serve` and `demo` create one: absence may be a disk that is not mounted. */
 export class StoreMissing extends KeyturnError<'store_missing'> {
-  constructor(name: string, hint = 'keyturn serve creates one') {
+  constructor(name: string, hint = `${commandLine('serve')} creates one`) {
     super('store_missing', `no database at ${name}`, { hint })
   }
 }

@@ -7,8 +7,10 @@
  * before, `-- contract: 0.3.0` means that version and later ones. The declaration is stored in front of the checksum, so that a
  * program can read the declaration of a migration that it does not have (docs/upgrades.md).
  */
+
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { commandLine } from '../command-line.ts'
 import type { Clock } from '../system.ts'
 import { version } from '../version.ts'
 import { ConstraintViolation, type Db, type Reader, StoreMissing, StoreUnusable } from './db.ts'
@@ -141,7 +143,9 @@ export async function ensureSchema(
   if (missing.length === 0) return []
   if (mode !== 'create' && isEmpty(status)) throw new StoreMissing(name)
   if (mode === 'current') {
-    throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
+    throw new StoreUnusable(
+      `the database needs ${missing.length} migration(s): run ${commandLine('migrate')}`,
+    )
   }
   return migrate(db, clock, migrations)
 }

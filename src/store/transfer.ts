@@ -2,6 +2,7 @@
  * Copies a whole store into an empty one, between any two engines, and then compares both. Until the comparison has succeeded, the
  * target is marked, and no program opens an incomplete store.
  */
+import { commandLine } from '../command-line.ts'
 import { KeyturnError } from '../errors.ts'
 import type { Clock } from '../system.ts'
 import { createChecksum, type Row } from './checksum.ts'
@@ -84,7 +85,7 @@ export async function assertTransferable(source: Reader, name: string): Promise<
     throw new StoreMissing(name, 'it is empty; if it should not be, restore a backup')
   }
   if (pending > 0)
-    throw new TransferRefused(`the database needs ${pending} migration(s): run keyturn migrate`)
+    throw new TransferRefused(`the database needs ${pending} migration(s): run ${commandLine('migrate')}`)
   assertNoneNewer(steps)
 }
 

@@ -194,6 +194,43 @@ t.test('a database that another process has open is not replaced', async (t) => 
   t.same(readdirSync(dirname(cli.database)), ['keyturn.db'])
 })
 
+t.test('a running server is the first thing that restore reports, with and without --force', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  await cli.withStore(async () => {
+    const [plain, forced] = [await cli.run(['restore', file]), await cli.run(['restore', file, '--force'])]
+    t.match(plain, { code: 1, err: /is in use: stop the server/ })
+    t.equal(plain.err, forced.err)
+  })
+})
+
+t.test('an error does not share a line with the progress that it ends', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  const { code, err } = await cli.run(['backup', file], { errIsTerminal: true })
+  t.equal(code, 1)
+  t.equal(err, `copying …\r\u001b[Kkeyturn: ${file} already exists; --force overwrites it\n`)
+})
+
+t.test(
+  'a backup from before a rotation of the master key: the error names the old key, which works',
+  async (t) => {
+    const cli = await seeded(t)
+    const file = join(cli.dir, 'backup.db')
+    await cli.json(['backup', file])
+    await cli.json(['master-key', 'rotate'])
+    const old = join(cli.keysDir, 'master.key.old')
+    const refused = await cli.run(['restore', file, '--force'])
+    t.equal(refused.code, 1)
+    t.match(refused.err, `${old} is that key: run the command with KEYTURN_MASTER_KEY_NEXT_FILE=${old}`)
+    const settings = { MASTER_KEY_NEXT_FILE: old }
+    t.match(await cli.json(['restore', file, '--force'], { settings }), { keys: 2 })
+    t.equal((await cli.json<unknown[]>(['keys', 'list'], { settings })).length, 2)
+  },
+)
+
 t.test('an unusable backup file is refused before anything is changed', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
@@ -259,7 +296,7 @@ t.test('the next release restores a backup of this one with a hint to migrate it
   const folder = folderAt(cli.dir)
   const { code, stdout, stderr } = await keyturn(folder, ['restore', file], next.run)
   t.equal(code, 0, stderr)
-  t.match(stdout, /older version: keyturn serve will migrate it/)
+  t.match(stdout, /older version: npx keyturn serve will migrate it/)
   t.match(await keyturn(folder, ['keys', 'list'], next.run), { code: 1, stderr: /needs 1 migration/ })
 })
 

@@ -240,7 +240,7 @@ t.test(
     const file = join(cli.dir, 'shop.env')
     writeFileSync(file, 'CLIENT_SECRET=the only copy\n')
     const taken = await cli.run([...SHOP, '--env', 'shop.env'])
-    t.match(taken, { code: 1, err: `${file} already exists` })
+    t.match(taken, { code: 1, err: `${file} already exists: name another file, or move it away` })
     t.equal(readFileSync(file, 'utf8'), 'CLIENT_SECRET=the only copy\n')
     const nowhere = await cli.run([...SHOP, '--env', 'none/shop.env'])
     t.match(nowhere, { code: 1, err: /shop\.env cannot be created \(ENOENT\)/ })

@@ -260,7 +260,7 @@ t.test(
     await cli.json(['master-key', 'rotate', '--prepare'])
     t.match(await rotationCheck(), {
       ok: false,
-      message: /not encrypted under it: run keyturn master-key rotate/,
+      message: /not encrypted under it: run npx keyturn master-key rotate/,
     })
     await cli.json(['master-key', 'rotate'])
     t.match(await rotationCheck(), {

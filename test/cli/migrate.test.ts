@@ -10,7 +10,7 @@ t.test('neither migrate nor migrate --status creates a database (docs/security.m
   for (const args of [['migrate'], ['migrate', '--status']]) {
     const { code, err } = await cli.run(args)
     t.equal(code, 1)
-    t.equal(err, `keyturn: no database at ${cli.database}: keyturn serve creates one\n`)
+    t.equal(err, `keyturn: no database at ${cli.database}: npx keyturn serve creates one\n`)
     t.notOk(existsSync(cli.database))
   }
 })

@@ -47,7 +47,7 @@ t.test(
 t.test('migrate, registration, keys, export and doctor work as on SQLite and leave no files', async (t) => {
   const { cli, json, run, start } = await node(t as Test, await postgres.emptyDatabase())
   for (const args of [['migrate'], ['migrate', '--status'], ['keys', 'list']])
-    t.match(await run(args), { code: 1, err: /no database at postgres:\S+: keyturn serve creates one/ })
+    t.match(await run(args), { code: 1, err: /no database at postgres:\S+: npx keyturn serve creates one/ })
   const before = await run(['doctor', '--json'])
   t.match(
     before.json<Finding[]>().find(({ check }) => check === 'migrations'),

@@ -1,6 +1,7 @@
 /** Behaviour that needs a real process: exit codes, streams and the Node.js version. */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { version } from '../../src/version.ts'
@@ -131,6 +132,27 @@ async function serving(t: Test, cli: Cli) {
   }
   return { output, stop }
 }
+
+t.test('a second server on the same port says that Keyturn is already running there', async (t) => {
+  const cli = await startedCli(t)
+  const [port, metrics] = [String(await freePort()), String(await freePort())]
+  const first = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }
+  const { stop } = await serving(t, first)
+  const running = new RegExp(
+    `^keyturn: Keyturn is already running as http://localhost:${port} on .*\\n$`,
+    'm',
+  )
+  t.match(await keyturn(first, ['serve']), { code: 1, out: '', err: running })
+  const withMetrics = { ...first, env: { ...first.env, KEYTURN_METRICS_PORT: metrics } }
+  const other = createServer().listen(Number(metrics), '127.0.0.1')
+  t.teardown(() => other.close())
+  t.match(await keyturn(withMetrics, ['serve']), { code: 1, err: running })
+  t.equal(await stop(), 0)
+  t.match(await keyturn(withMetrics, ['serve']), {
+    code: 1,
+    err: new RegExp(`:${metrics} is in use by another program: choose another KEYTURN_METRICS_PORT\n$`),
+  })
+})
 
 t.test('the commands printed at first start return a token when pasted', async (t) => {
   const cli = await startedCli(t)

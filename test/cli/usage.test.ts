@@ -9,6 +9,7 @@ import { createProgram } from '../../src/cli/run.ts'
 import { fields } from '../../src/config/fields.ts'
 import type { Store } from '../../src/store/index.ts'
 import { version } from '../../src/version.ts'
+import { code, sourceFiles } from '../support/docs/source-imports.ts'
 import { startedCli, testCli } from '../support/processes/cli.ts'
 import { masterKeysOf } from '../support/server/keys.ts'
 
@@ -181,7 +182,7 @@ t.test('without a database every command except serve and demo refuses and creat
     const { code, err, out } = await cli.run(argsOf(path), { input, settings, stopSignal })
     t.equal(code, 1, path)
     const said = path === 'doctor' ? out : err
-    t.match(said, `no database at ${cli.database}: keyturn serve creates one`, path)
+    t.match(said, `no database at ${cli.database}: npx keyturn serve creates one`, path)
     t.same(readdirSync(cli.dir), [], `${path} creates nothing`)
   }
 })
@@ -227,10 +228,27 @@ t.test('every command has help with an example', async (t) => {
     t.equal(code, 0, path)
     t.equal(err, '', path)
     t.match(out, new RegExp(`Usage: keyturn ${path}`))
-    t.match(out, new RegExp(`\\nExamples:\\n  \\$ keyturn ${path}`), path)
+    t.match(out, new RegExp(`\\nExamples:\\n  \\$ npx keyturn ${path}`), path)
     t.match(out, '--json', path)
   }
 })
+
+t.test(
+  'messages name a command as it is typed in a checkout, and only command-line.ts says how',
+  async (t) => {
+    const names = new Set(all.map((path) => path.split(' ')[0]))
+    const spelled = new RegExp(`\\bkeyturn (${[...names].join('|')})\\b`)
+    const sources = sourceFiles.filter((path) => path.startsWith('src/') && path !== 'src/command-line.ts')
+    t.ok(sources.length > 300)
+    t.same(
+      sources.filter((path) => spelled.test(code(path))),
+      [],
+    )
+    const cli = testCli(t)
+    t.match(await cli.run(['apis', 'list']), { err: /: npx keyturn serve creates one\n$/ })
+    t.match(await cli.run(['roles', 'update', 'x']), { err: /: see npx keyturn roles update --help\n$/ })
+  },
+)
 
 t.test('the top-level help lists every command and every setting', async (t) => {
   const cli = testCli(t)

@@ -168,7 +168,7 @@ t.test('commands on PostgreSQL need the tables, which only serve creates', async
     const { code, stderr } = await keyturn(folder, args)
     t.match(
       [code, stderr],
-      [1, /^keyturn: no database at postgres:\/\/\S+: keyturn serve creates one\n$/],
+      [1, /^keyturn: no database at postgres:\/\/\S+: npx keyturn serve creates one\n$/],
       args.join(' '),
     )
   }

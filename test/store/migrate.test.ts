@@ -214,7 +214,7 @@ t.test(
     t.same(await ensureSchema(db, clock, 'current', 'test.db', [FIRST]), [])
     await t.rejects(ensureSchema(db, clock, 'current', 'test.db', BOTH), {
       name: 'StoreUnusable',
-      message: 'the database needs 1 migration(s): run keyturn migrate',
+      message: 'the database needs 1 migration(s): run npx keyturn migrate',
     })
     t.same(await tables(db), ['a', 'schema_migrations'])
     t.same(await ensureSchema(db, clock, 'apply', 'test.db', BOTH), ['0002_second'])

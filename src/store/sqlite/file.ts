@@ -2,6 +2,7 @@
  * The embedded database as a file: creates it, opens it, and notices when it is replaced. Must not know any table, or how
  * statements are grouped.
  */
+
 import {
   accessSync,
   closeSync,
@@ -17,6 +18,7 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import Database from 'better-sqlite3'
+import { commandLine } from '../../command-line.ts'
 import { RESTORE_HINT, StoreMissing, StoreUnavailable, StoreUnusable } from '../db.ts'
 import { checkIntegrity, LARGE_BYTES } from './integrity-check.ts'
 
@@ -128,7 +130,7 @@ function prepareFile(file: string, mayCreate: boolean): void {
   if (size === null) throw new StoreMissing(resolve(file))
   if (size >= HEADER_BYTES) return
   throw new StoreUnusable(
-    `the database ${file} is empty or cut off: restore a backup, or delete it and start with keyturn serve --new`,
+    `the database ${file} is empty or cut off: restore a backup, or delete it and start with ${commandLine('serve --new')}`,
   )
 }
 
