@@ -188,7 +188,9 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       ? { baseSeq: head.baseSeq, baseHash: head.baseHash }
       : { baseSeq: firstSeq - 1, baseHash: '' }
     const [lastRow] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
-    const last = lastRow ?? { seq: base.baseSeq, hash: base.baseHash }
+    const found = lastRow ?? { seq: base.baseSeq, hash: base.baseHash }
+    // A signed head knows rows that were cut off at the end. Their numbers are not used again, so that they stay missing.
+    const last = entry && isSigned && head.seq > found.seq ? head : found
     const row = entry && createRow(last, entry)
     const { seq, hash } = row ?? last
     const earlier = Math.max(isSigned ? head.acceptedAt : 0, newest?.acceptedAt ?? 0)

@@ -100,7 +100,9 @@ async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Pr
     if (!anchor || anchored.get(anchor.seq) === anchor.hash) return
     if (anchor.seq < base.seq) report(`row ${anchor.seq} was pruned: the anchor is too old to be compared`)
     else if (anchor.seq > end) report(`the log ends at row ${end}, before the anchor: its end was cut off`)
-    else report(`row ${anchor.seq} is not the row of the anchor: the log was rewritten`)
+    // A row that is missing was reported, and there is no other row in its place.
+    else if (anchored.has(anchor.seq))
+      report(`row ${anchor.seq} is not the row of the anchor: the log was rewritten`)
   }
 
   function checkKept(head: AuditHead, { anchor: { seq, hash, acceptedAt }, file }: Kept): void {
@@ -108,12 +110,12 @@ async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Pr
     if (head.acceptedAt > acceptedAt) return
     if (head.acceptedAt < acceptedAt) {
       report(`the log is from before the acceptance that ${file} records: an older copy was put back`)
-    } else if (seq >= base.seq && anchored.get(seq) !== hash) {
+    } else if (seq > end) {
       report(
-        seq > end
-          ? `the log ends at row ${end}, before row ${seq} in ${file}: its end was cut off, or an older copy was put back`
-          : `row ${seq} is not the row in ${file}: an older copy was put back, or the log was rewritten`,
+        `the log ends at row ${end}, before row ${seq} in ${file}: its end was cut off, or an older copy was put back`,
       )
+    } else if (anchored.has(seq) && anchored.get(seq) !== hash) {
+      report(`row ${seq} is not the row in ${file}: an older copy was put back, or the log was rewritten`)
     }
   }
 

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 
@@ -147,6 +148,42 @@ t.test('verify reports success, or every problem it finds with exit code 1', asy
     code: 1,
     out: `${problems.join('\n')}\nnot intact: 3 rows, the last is ${intact.head}\n`,
   })
+})
+
+t.test(
+  'a row that was cut off is reported once, and an accepted log does not use its number again',
+  async (t) => {
+    const cli = await withEvents(t as Test)
+    const { head } = await cli.json<{ head: string }>(['audit', 'verify'])
+    await cli.withStore(({ db }) => db.batch([{ sql: 'DELETE FROM audit WHERE seq = 4' }]))
+    const missing = 'row 4 is missing: the end of the log was cut off'
+    t.match((await cli.run(['audit', 'verify', '--json'])).json(), { findings: [missing] })
+    const anchored = await cli.run(['audit', 'verify', '--anchor', head, '--json'])
+    t.same(anchored.json<{ findings: unknown }>().findings, [missing])
+
+    const accepted = await cli.json(['audit', 'accept', '--reason', 'a clumsy DELETE'])
+    t.match(accepted, { accepted: [missing], left: ['row 4 is missing'], head: /^5:/ })
+    await cli.json(['users', 'enable', 'alice'])
+    const later = await cli.run(['audit', 'verify', '--anchor', head, '--json'])
+    t.match(later.json(), { signed: true, head: /^6:/ })
+    t.same(later.json<{ findings: unknown }>().findings, ['row 4 is missing'], 'until it is pruned')
+  },
+)
+
+t.test('a restore says what the log had reached only if it was the log of the restored store', async (t) => {
+  const cli = await withEvents(t as Test)
+  await cli.json(['backup', `${cli.dir}/copy.db`])
+  rmSync(`${cli.dir}/data`, { recursive: true })
+  const serving = { settings: { PORT: '0' }, stopSignal: async () => 'SIGTERM' }
+  await cli.json(['serve', '--new'], serving)
+  await cli.json(['restore', `${cli.dir}/copy.db`, '--force'])
+  const events = await cli.json<{ event: string; fields: object }[]>(['audit'])
+  const restored = events.filter(({ event }) => event === 'store.restored')
+  t.same(
+    restored.map(({ fields }) => fields),
+    [{ target: 'copy.db' }],
+    'and not what the log of the store had reached that was created in between',
+  )
 })
 
 t.test(
