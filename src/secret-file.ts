@@ -1,5 +1,5 @@
 /** Files that contain secrets. Must not know what the secrets are for. */
-import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs'
 
 interface SecretFile {
   readonly text: string
@@ -15,6 +15,12 @@ export function readSecretFile(file: string): SecretFile {
   } finally {
     closeSync(fd)
   }
+}
+
+/** For a file that is not read: whether other users can. False if there is no such file. */
+export function isExposedFile(file: string): boolean {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat?.isFile() === true && isExposed(stat)
 }
 
 /** As in ssh, a secret that others can read is refused with the command that fixes it, because it is not secret. */

@@ -238,7 +238,7 @@ const FROM_THE_MACHINE: readonly {
     pattern: /\bprocess\s*[.[]|\bfrom 'node:process'/,
     home: ['src/main.ts'],
     except: {
-      'src/cli/doctor-checks.ts': 'the owner of the master key file',
+      'src/cli/doctor-disk.ts': 'the owner of the master key file',
       'src/secret-file.ts': 'the user whose secret it is',
       'src/store/sqlite/integrity-check.ts': 'the path of Node.js',
       'src/store/sqlite/integrity-check-process.ts': 'it runs as a separate process',

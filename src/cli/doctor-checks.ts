@@ -2,23 +2,27 @@
  * The doctor's checks in the order of their dependencies. A check is run even if earlier ones failed, unless it needs their
  * results. No check changes or creates anything. A new check is a line in `runChecks`.
  */
-import { existsSync, statSync } from 'node:fs'
+
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { commandLine } from '../command-line.ts'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
 import { activeKey, automaticRotationAt, isPublished, leavesAt, nextKey, SKEW } from '../keys/ring.ts'
-import { assertRecorded, explainMissing } from '../node/expected-store.ts'
+import { assertRecorded, evidenceOf, explainMissing } from '../node/expected-store.ts'
+import { isServing } from '../node/heartbeat.ts'
 import { createStoreRecord, type StoreRecord } from '../node/store-record.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import { type Db, StoreMissing } from '../store/db.ts'
 import { createStore, databaseFile, databaseName } from '../store/index.ts'
 import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { type EpochSeconds, systemClock } from '../system.ts'
+import { checkDatabaseFile, checkFolder, checkFreeSpace } from './doctor-disk.ts'
 import { checkKeys, checkMasterKey, checkMasterKeyRotation } from './doctor-keys.ts'
 import { checkServer } from './doctor-server.ts'
 import { checkDurability, checkIntegrity, openExisting } from './doctor-store.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
-import { span, time } from './output.ts'
+import { count, span, time } from './output.ts'
 
 export interface Finding {
   readonly check: string
@@ -56,13 +60,25 @@ export async function runChecks(io: Io): Promise<Finding[]> {
   if (!config) return findings
 
   const file = databaseFile(config.databaseUrl)
-  const masterKey = await check('master key', () => checkMasterKey(config))
-  if (!config.masterKey) await check('keys folder', () => checkFolder(config.keysDir))
-  if (file !== null) {
-    await check('data folder', () => checkFolder(dirname(file)))
-    await check('database file', () => checkDatabaseFile(file))
-  }
   const record = createStoreRecord(config)
+  /** Why there should be a database; null if the first start is still to come, or the files cannot be read. */
+  const why = evidenceOf(config, record)
+  const masterKey = await check('master key', () => checkMasterKey(config))
+  const firstStart = (folder: string) => () => `${folder} will be created at the first start`
+  if (!config.masterKey)
+    await check('keys folder', () => checkFolder(config.keysDir, firstStart(config.keysDir)))
+  if (file !== null) {
+    await check('data folder', () =>
+      checkFolder(
+        dirname(file),
+        why === null ? firstStart(dirname(file)) : () => missingFolder(dirname(file), why),
+      ),
+    )
+    // A database that is missing is reported by the next check.
+    if (existsSync(file)) await check('database file', () => checkDatabaseFile(file))
+  }
+  const written = [file, record.file].filter((name) => name !== null)
+  if (written.length > 0) await check('free space', () => checkFreeSpace(written))
   const db = await check('store', () =>
     openExisting(config).catch((error) => {
       throw explainMissing(error, config, record)
@@ -70,6 +86,7 @@ export async function runChecks(io: Io): Promise<Finding[]> {
   )
   /** undefined if unknown, null if there is no ring. */
   let ring: Ring | null | undefined = db === null ? null : undefined
+  let nodes: readonly string[] = []
   try {
     /** Seconds by which this machine is ahead of the cluster clock (src/node/cluster-clock.ts). */
     const aheadBy = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
@@ -82,6 +99,7 @@ export async function runChecks(io: Io): Promise<Finding[]> {
       if (ready) {
         await check('store record', () => checkRecord(db, config, record))
         ring = await check('ring', () => checkRing(db, sharedClock.now()))
+        nodes = (await check('nodes', () => checkNodes(db, sharedClock.now()))) ?? []
       }
     }
     if (ring) {
@@ -95,14 +113,18 @@ export async function runChecks(io: Io): Promise<Finding[]> {
         await check('master key rotation', () =>
           checkMasterKeyRotation(db, knownRing, config, masterKeys, sharedClock),
         )
-      await check('schedule', () => checkSchedule(knownRing, sharedClock.now(), config))
+      await check('schedule', () => checkSchedule(knownRing, sharedClock.now(), config, nodes))
     }
   } finally {
     await db?.close()
   }
   const kids = ring?.keys.filter(isPublished).map((key) => key.kid)
-  await check('server', () => checkServer(config, kids ?? (ring === null ? [] : null)))
+  await check('server', () => checkServer(config, kids ?? (ring === null ? [] : null), nodes))
   return findings
+}
+
+function missingFolder(folder: string, why: string): never {
+  throw new Error(`${folder} is missing, although ${why}: mount or restore it`)
 }
 
 function readConfig(io: Io): readonly [string, Config] {
@@ -137,31 +159,14 @@ function checkStoreClock(aheadBy: number): readonly [string] {
   )
 }
 
-function checkFolder(folder: string): readonly [string] {
-  if (!existsSync(folder)) return [`${folder} will be created at the first start`]
-  const stat = statSync(folder)
-  if (!stat.isDirectory()) throw new Error(`${folder} is not a folder: move or delete it`)
-  const isOwnGroup = stat.gid === process.getegid?.()
-  if (stat.mode & 0o002 || (stat.mode & 0o020 && !isOwnGroup)) {
-    throw new Error(`others can write to ${folder} and replace its files: chmod 700 ${folder}`)
-  }
-  return [folder]
-}
-
-function checkDatabaseFile(file: string): readonly [string] {
-  if (!existsSync(file)) return [`${file} will be created at the first start`]
-  if (statSync(file).mode & 0o077) {
-    throw new Error(`${file} can be read by others and contains password hashes: chmod 600 ${file}`)
-  }
-  return [`${file}, readable by its owner only`]
-}
-
 async function checkMigrations(db: Db, config: Config): Promise<readonly [string, true]> {
   const steps = await migrationStatus(db)
   if (isEmpty(steps)) throw new StoreMissing(databaseName(config.databaseUrl))
   const missing = steps.filter(({ applied_at }) => applied_at === null)
   if (missing.length > 0) {
-    throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: run keyturn migrate`)
+    throw new Error(
+      `${missing.map(({ name }) => name).join(', ')} not applied: run ${commandLine('migrate')}`,
+    )
   }
   const newer = steps.filter((step) => step.newer)
   if (newer.length > 0) {
@@ -172,7 +177,7 @@ async function checkMigrations(db: Db, config: Config): Promise<readonly [string
 
 async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, Ring | null]> {
   const ring = await createStore(db).ring.read()
-  if (!ring) return ['none yet: keyturn serve creates it', null]
+  if (!ring) return [`none yet: ${commandLine('serve')} creates it`, null]
   const future = ring.keys.find((key) =>
     [key.createdAt, key.publishedAt, key.signsFrom, key.stoppedAt, key.leftAt].some(
       (at) => at !== null && at > now + SKEW,
@@ -186,20 +191,39 @@ async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, R
   return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
 }
 
+/** The nodes that serve by their heartbeats. A node that was killed counts until it is listed as gone. */
+async function checkNodes(db: Db, now: EpochSeconds): Promise<readonly [string, readonly string[]]> {
+  const serving = (await createStore(db).nodes.list()).filter((node) => isServing(node, now))
+  const names = serving.map(({ hostname, pid }) => `${hostname}:${pid}`)
+  return [
+    names.length === 0 ? 'no node serves' : `${count(names.length, 'node')}: ${names.join(', ')}`,
+    names,
+  ]
+}
+
 /** Seconds. A running server performs what is due within one second. */
 const OVERDUE_AFTER = 60
 
-function checkSchedule(ring: Ring, now: EpochSeconds, config: Config): readonly [string] {
+function checkSchedule(
+  ring: Ring,
+  now: EpochSeconds,
+  config: Config,
+  nodes: readonly string[],
+): readonly [string] {
+  const remedy =
+    nodes.length === 0 ? `start ${commandLine('serve')}` : `the log of ${nodes.join(', ')} says why`
   for (const key of ring.keys) {
     const leaves = key.state === 'retiring' ? leavesAt(key) : null
     if (leaves !== null && now > leaves + OVERDUE_AFTER) {
-      throw new Error(`key ${key.kid} should have left the JWKS at ${time(leaves)}: start keyturn serve`)
+      throw new Error(
+        `key ${key.kid} should have left the JWKS at ${time(leaves)}: start ${commandLine('serve')}`,
+      )
     }
   }
   const rotation = automaticRotationAt(ring, config)
   if (rotation === null) return ['automatic rotation is off']
   if (now > rotation + OVERDUE_AFTER) {
-    throw new Error(`a rotation has been due since ${time(rotation)}: start keyturn serve`)
+    throw new Error(`a rotation has been due since ${time(rotation)}: ${remedy}`)
   }
   return [`the next rotation is due in ${span(rotation - now)}`]
 }

@@ -1,24 +1,34 @@
 /** Checks that the master key exists and decrypts everything, and that no rotation of it is unfinished. */
+
+import { statSync } from 'node:fs'
+import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { decryptDataKey } from '../keys/data-keys.ts'
-import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
+import { MASTER_KEY_FILES, masterKeyFile, readMasterKey } from '../keys/master-key.ts'
 import { createMasterKeys, type MasterKeys } from '../keys/master-keys.ts'
 import { activeKey, nextKey } from '../keys/ring.ts'
 import { oldDataKeys } from '../keys/rotate-master-key.ts'
 import { decryptAndTest } from '../keys/self-test.ts'
+import { exposedMessage, isExposedFile } from '../secret-file.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore } from '../store/index.ts'
 import { type Clock, systemRandom } from '../system.ts'
 import { count } from './output.ts'
 
+/** All files of master keys are looked at, also those that these settings do not use: each decrypts some copy of the database. */
 export function checkMasterKey(config: Config): readonly [string, MasterKeys | null] {
+  for (const which of MASTER_KEY_FILES) {
+    const file = masterKeyFile(config.keysDir, which)
+    if (isExposedFile(file)) throw new Error(exposedMessage(file))
+  }
   const masterKeys = createMasterKeys(config, systemRandom)
   if (config.masterKey) return ['set in the settings', masterKeys]
   const file = masterKeyFile(config.keysDir)
-  return masterKeys.list().length > 0
-    ? [`${file}, readable by its owner only`, masterKeys]
-    : [`${file} does not exist yet`, null]
+  if (masterKeys.list().length === 0) return [`${file} does not exist yet`, null]
+  // src/secret-file.ts says which group may read it.
+  const readers = statSync(file).mode & 0o040 ? 'its owner and its group' : 'its owner'
+  return [`${file}, readable by ${readers} only`, masterKeys]
 }
 
 export async function checkKeys(
@@ -55,12 +65,12 @@ export async function checkMasterKeyRotation(
   if (next) {
     const done = masterKeys.inUse(ring).id === next.id
     const finish = files
-      ? 'run keyturn master-key rotate, which replaces the file'
+      ? `run ${commandLine('master-key rotate')}, which replaces the file`
       : 'set KEYTURN_MASTER_KEY to it, and remove KEYTURN_MASTER_KEY_NEXT'
     throw new Error(
       done
         ? `the store is encrypted under the next master key: ${finish}`
-        : 'there is a next master key, and the store is not encrypted under it: run keyturn master-key rotate',
+        : `there is a next master key, and the store is not encrypted under it: run ${commandLine('master-key rotate')}`,
     )
   }
   if (files && readMasterKey(config.keysDir, 'old')) {
@@ -69,6 +79,8 @@ export async function checkMasterKeyRotation(
   }
   const old = await oldDataKeys({ store, clock })
   const oldKeysNote =
-    old.length === 0 ? '' : `; ${count(old.length, 'old data key')} in use, see keyturn master-key status`
+    old.length === 0
+      ? ''
+      : `; ${count(old.length, 'old data key')} in use, see ${commandLine('master-key status')}`
   return [`no rotation is in progress, the master key is ${current?.id}${oldKeysNote}`]
 }

@@ -1,9 +1,10 @@
-/** Checks that the server at the issuer URL, if one is running, publishes the keys of this store. */
+/** Checks that the server, if one is running, is ready and publishes the keys of this store. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/load.ts'
 import { JWKS_PATH } from '../http/routes.ts'
-import { issuerBase } from '../issuer-path.ts'
+import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
+import { localIssuer, localUrl } from './local-server.ts'
 
 const TIMEOUT_MS = 3000
 /** Long enough for a running server to have polled the store. */
@@ -15,26 +16,53 @@ const RETRY_INTERVAL_MS = 150
  */
 const UNREACHABLE = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']
 
-/** @param published the kids of this store; null if unknown */
+/**
+ * @param published the kids of this store; null if unknown
+ * @param nodes the nodes that serve by their heartbeats in this store, in words
+ */
 export async function checkServer(
   config: Config,
   published: readonly string[] | null,
+  nodes: readonly string[],
 ): Promise<readonly [string]> {
-  const url = issuerBase(config.issuer) + JWKS_PATH
+  const base = issuerBase(config.issuer)
+  const isHere = config.port !== 0 && (await localIssuer(config)) === config.issuer
+  if (isHere) await assertReady(localUrl(config))
+  const isPublic = (await fetchKids(base + JWKS_PATH)) !== null
+  // The name of the issuer may lead to a proxy that only others can reach.
+  const reachable = isPublic ? base : isHere ? localUrl(config) + issuerPath(config.issuer) : null
+  if (reachable === null) return [notReached(config, nodes)]
+  const where = isPublic
+    ? `running at ${config.issuer}`
+    : `running at ${localUrl(config)}, and ${config.issuer} is not reachable from here`
+  if (published === null) return [`${where}; its keys cannot be compared with this store`]
+  const url = reachable + JWKS_PATH
   let served = await fetchKids(url)
-  if (served === null) return [`not running at ${config.issuer}, or not reachable from here`]
-  if (published === null) return [`running at ${config.issuer}; its keys cannot be compared with this store`]
   const deadline = performance.now() + UPDATE_TIMEOUT_MS
-  while (!sameKids(served, published) && performance.now() < deadline) {
+  while (!sameKids(served ?? [], published) && performance.now() < deadline) {
     await sleep(RETRY_INTERVAL_MS)
-    served = (await fetchKids(url)) ?? []
+    served = await fetchKids(url)
   }
-  if (!sameKids(served, published)) {
+  if (!sameKids(served ?? [], published)) {
     throw new Error(
       `${url} has other keys than this store: it is another server, or it no longer reads the store`,
     )
   }
-  return [`running at ${config.issuer}; it publishes the keys of this store`]
+  return [`${where}; it publishes the keys of this store`]
+}
+
+function notReached({ issuer }: Config, nodes: readonly string[]): string {
+  return nodes.length === 0
+    ? `not running at ${issuer}, or not reachable from here`
+    : `running by its heartbeat (${nodes.join(', ')}), and not reachable from here at ${issuer}`
+}
+
+/** A server that cannot use its store answers all the same. */
+async function assertReady(url: string): Promise<void> {
+  const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+  await response.body?.cancel()
+  if (response.ok) return
+  throw new Error(`the server at ${url} runs, but is not ready (${response.status}): its log says why`)
 }
 
 async function fetchKids(url: string): Promise<string[] | null> {

@@ -26,6 +26,8 @@ const NAMES: Readonly<Record<WhichKey, string>> = {
   old: 'master.key.old',
 }
 
+export const MASTER_KEY_FILES: readonly WhichKey[] = ['current', 'next', 'old']
+
 export function masterKeyFile(keysDir: string, which: WhichKey = 'current'): string {
   return join(keysDir, NAMES[which])
 }

@@ -44,7 +44,7 @@ export function explainMissing(error: unknown, config: Config, record: StoreReco
   )
 }
 
-/** The same, and also null if this user may not read the keys folder, as may be so for a command. */
+/** As `evidence`, but null if the user who runs a command has no permission to read the keys folder. */
 export function evidenceOf(config: Config, record: StoreRecord): string | null {
   try {
     return evidence(config, record)

@@ -1,19 +1,25 @@
 import {
   chmodSync,
+  copyFileSync,
   cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Step } from '../../src/store/db.ts'
 import { type Cli, type RunOptions, startedCli, testCli } from '../support/processes/cli.ts'
+import { emptyFolder } from '../support/processes/data-folder.ts'
+import { smallDisk, withoutTmpfs } from '../support/processes/fault-injection.ts'
 import { freePort } from '../support/server/free-port.ts'
 
 interface Finding {
@@ -56,7 +62,7 @@ t.test('without a database the doctor says so and creates nothing (docs/security
   const { code, findings, bad } = await examine(cli, { settings })
   t.equal(code, 1)
   t.same(bad, [
-    { check: 'store', ok: false, message: `no database at ${cli.database}: keyturn serve creates one` },
+    { check: 'store', ok: false, message: `no database at ${cli.database}: npx keyturn serve creates one` },
   ])
   t.match(
     findings.find(({ check }) => check === 'server'),
@@ -73,13 +79,15 @@ t.test('on a healthy installation every check passes with one line of output eac
   t.same(
     findings.map(({ check }) => check),
     [
-      ...['configuration', 'clock', 'master key', 'keys folder', 'data folder', 'database file', 'store'],
+      ...['configuration', 'clock', 'master key', 'keys folder', 'data folder', 'database file'],
+      ...['free space', 'store'],
       ...[
         'durability',
         'integrity',
         'migrations',
         'store record',
         'ring',
+        'nodes',
         'signing keys',
         'master key rotation',
         'schedule',
@@ -88,7 +96,7 @@ t.test('on a healthy installation every check passes with one line of output eac
     ],
   )
   const { out } = await cli.run(['doctor'], { settings })
-  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){16}$/)
+  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){18}$/)
   t.ok(before.equals(readFileSync(cli.database)), 'the database is unchanged')
 })
 
@@ -98,7 +106,7 @@ t.test('a database without a schema is a fault; the rest is still checked', asyn
   const { code, bad } = await examine(cli, { settings })
   t.equal(code, 1)
   t.match(bad, [
-    { check: 'migrations', message: `no database at ${cli.database}: keyturn serve creates one` },
+    { check: 'migrations', message: `no database at ${cli.database}: npx keyturn serve creates one` },
   ])
 })
 
@@ -134,6 +142,36 @@ const faults: {
     title: 'a master key readable by other users',
     break: (cli) => chmodSync(join(cli.keysDir, 'master.key'), 0o644),
     bad: [{ check: 'master key', message: /can be read by others: chmod 600/ }],
+  },
+  {
+    title: 'an old master key readable by other users',
+    break: (cli) => {
+      const old = join(cli.keysDir, 'master.key.old')
+      copyFileSync(join(cli.keysDir, 'master.key'), old)
+      chmodSync(old, 0o640)
+    },
+    options: (cli) => ({
+      settings: { MASTER_KEY: readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim() },
+    }),
+    bad: [{ check: 'master key', message: /master\.key\.old can be read by others: chmod 600/ }],
+  },
+  {
+    title: 'a database that is gone',
+    break: (cli) => rmSync(cli.database),
+    bad: [
+      {
+        check: 'store',
+        message: /^no database at .*store\.json names the store that should be there; mount or restore it/,
+      },
+    ],
+  },
+  {
+    title: 'a disk that is not mounted',
+    break: (cli) => rmSync(join(cli.dir, 'data'), { recursive: true }),
+    bad: [
+      { check: 'data folder', message: /data is missing, although .*store\.json names the store/ },
+      { check: 'store', message: /^no database at .*serve --new to create an empty one/ },
+    ],
   },
   {
     title: 'a damaged master key',
@@ -258,7 +296,7 @@ const faults: {
   {
     title: 'a key that should have been removed',
     break: (cli) => cli.clock.tick(2 * DAY),
-    bad: [{ check: 'schedule', message: /should have left the JWKS at .*start keyturn serve/ }],
+    bad: [{ check: 'schedule', message: /should have left the JWKS at .*start npx keyturn serve/ }],
   },
   {
     title: 'an overdue rotation',
@@ -266,7 +304,7 @@ const faults: {
       await sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'retiring'` })
       cli.clock.tick(31 * DAY)
     },
-    bad: [{ check: 'schedule', message: /a rotation has been due since .*start keyturn serve/ }],
+    bad: [{ check: 'schedule', message: /a rotation has been due since .*start npx keyturn serve/ }],
   },
 ]
 
@@ -318,6 +356,57 @@ t.test('a running server must publish the keys of this store', async (t) => {
   })
   stop('SIGTERM')
   t.equal((await serving).code, 0)
+})
+
+t.test('a server that only this machine reaches is seen, and one that is not ready', async (t) => {
+  const { cli, settings: port } = await installation(t)
+  const settings = { ...port, ISSUER: 'https://login.invalid' }
+  let stop = (_: string) => {}
+  const stopSignal = () => new Promise<string>((resolve) => (stop = resolve))
+  let announced = (_: string) => {}
+  const ready = new Promise<string>((resolve) => (announced = resolve))
+  const serving = cli.run(['serve', '--json'], { settings, stopSignal, out: announced, pid: 17 })
+  await ready
+  const nodes = () => cli.json<unknown[]>(['nodes'], { settings })
+  while ((await nodes()).length === 0) await nextTurn()
+  const seen = await examine(cli, { settings })
+  t.equal(seen.code, 0)
+  t.match(
+    seen.findings.at(-1)?.message,
+    /^running at http:\/\/127\.0\.0\.1:\d+, and https:\/\/login\.invalid is not reachable/,
+  )
+  t.match(
+    seen.findings.find(({ check }) => check === 'nodes'),
+    { ok: true, message: /^1 node: .*:17$/ },
+  )
+  // Elsewhere, only its heartbeat tells that it runs.
+  const elsewhere = await examine(cli, { settings: { ...settings, PORT: String(await freePort()) } })
+  t.match(elsewhere.findings.at(-1), { ok: true, message: /^running by its heartbeat \(.*:17\)/ })
+
+  const [database, away] = [cli.database, `${cli.database}.away`]
+  renameSync(database, away)
+  const isReady = async () => (await fetch(`http://127.0.0.1:${port.PORT}/health/ready`)).ok
+  while (await isReady()) await nextTurn()
+  const broken = await examine(cli, { settings })
+  renameSync(away, database)
+  t.match(broken.bad.at(-1), { check: 'server', message: /runs, but is not ready \(503\): its log says why/ })
+  stop('SIGTERM')
+  t.equal((await serving).code, 0)
+})
+
+t.test('a disk that is almost full', { skip: withoutTmpfs }, async (t) => {
+  const { cli, settings: port } = await installation(t)
+  const disk = smallDisk(t, join(emptyFolder(t).path, 'data'), 80_000_000)
+  cpSync(cli.database, join(disk.path, 'keyturn.db'))
+  chmodSync(join(disk.path, 'keyturn.db'), 0o600)
+  const settings = { ...port, DATABASE_URL: `sqlite:${disk.path}/keyturn.db` }
+  t.equal((await examine(cli, { settings })).code, 0)
+  disk.fill()
+  const { bad } = await examine(cli, { settings })
+  t.match(
+    bad.find(({ check }) => check === 'free space'),
+    { message: /the disk of .*data has room for only 0 MiB: make room/ },
+  )
 })
 
 t.test('another program at the issuer’s address is recognised as not being the server', async (t) => {
