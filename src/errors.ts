@@ -28,6 +28,7 @@ export const ERROR_CODES = [
   'invalid_redirect_uri',
   'invalid_client_metadata',
   'invalid_client_jwt',
+  'logout_token_refused',
   'rate_limited',
   'overloaded',
   'page_error',

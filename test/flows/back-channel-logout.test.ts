@@ -110,40 +110,56 @@ t.test('a logout token is accepted nowhere else (RFC 8725 §3.12)', async (t) =>
   t.equal((await server.inject({ method: 'GET', url: '/oauth2/userinfo', headers })).statusCode, 401)
 })
 
-t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/security.md N151)', async (t) => {
-  const server = await start(t)
-  await seed(server.store)
-  const endless = await relyingParty(t, (response) => {
-    response.writeHead(200)
-    const timer = setInterval(() => response.write('x'.repeat(65_536)), 1)
-    response.on('close', () => clearInterval(timer))
-  })
-  const done = { 200: answers(200), 204: answers(204) }
-  const failures = {
-    201: answers(201),
-    202: answers(202),
-    400: answers(400),
-    500: answers(500),
-    'no HTTP': (response: ServerResponse) => response.socket?.end('HELO\r\n'),
-    'hung up': (response: ServerResponse) => response.socket?.destroy(),
-  }
-  const sids: string[] = []
-  for (const [name, behave] of Object.entries(done)) {
-    await register(server, name, (await relyingParty(t, behave)).uri)
-    sids.push(await signOut(server, name))
-  }
-  await register(server, 'endless', endless.uri)
-  sids.push(await signOut(server, 'endless'))
-  for (const [name, behave] of Object.entries(failures)) {
-    await register(server, name, (await relyingParty(t, behave)).uri)
-    await signOut(server, name)
-  }
-  await server.poll()
-  await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
-  t.same(notified(server).sort(), sids.sort())
-  t.equal(await waiting(server), 6, 'the others are retried')
-  await until('the rest of the response is not read', () => endless.open() === 0)
-})
+t.test(
+  'only 200 and 204 count as delivered, and only 429, 5xx and network errors are tried again (Back-Channel Logout §2.8; docs/security.md N151)',
+  async (t) => {
+    const server = await start(t)
+    await seed(server.store)
+    const endless = await relyingParty(t, (response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write('x'.repeat(65_536)), 1)
+      response.on('close', () => clearInterval(timer))
+    })
+    const done = { 200: answers(200), 204: answers(204) }
+    const failures = {
+      429: answers(429),
+      500: answers(500),
+      502: answers(502),
+      503: answers(503),
+      'no HTTP': (response: ServerResponse) => response.socket?.end('HELO\r\n'),
+      'hung up': (response: ServerResponse) => response.socket?.destroy(),
+    }
+    const sids: string[] = []
+    for (const [name, behave] of Object.entries(done)) {
+      await register(server, name, (await relyingParty(t, behave)).uri)
+      sids.push(await signOut(server, name))
+    }
+    const refusals = [201, 202, 301, 307, 400, 401, 403, 404, 413]
+    for (const status of refusals) {
+      await register(server, `refuses with ${status}`, (await relyingParty(t, answers(status))).uri)
+      await signOut(server, `refuses with ${status}`)
+    }
+    await register(server, 'endless', endless.uri)
+    sids.push(await signOut(server, 'endless'))
+    for (const [name, behave] of Object.entries(failures)) {
+      await register(server, name, (await relyingParty(t, behave)).uri)
+      await signOut(server, name)
+    }
+    await server.poll()
+    await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
+    t.same(notified(server).sort(), sids.sort())
+    t.equal(await waiting(server), 6, 'the others are retried')
+    t.same(
+      server.logger
+        .audits('logout_token.failed')
+        .map(({ client_id, reason }) => `${client_id}: ${reason}`)
+        .sort(),
+      refusals.map((status) => `refuses with ${status}: the client returned ${status}`).sort(),
+      'a refusal is final',
+    )
+    await until('the rest of the response is not read', () => endless.open() === 0)
+  },
+)
 
 t.test(
   'a redirect is never followed (Back-Channel Logout §2.5, RFC 8725 §3.10; docs/security.md N151, P39)',
@@ -157,7 +173,7 @@ t.test(
       await signOut(server, `by ${status}`)
     }
     await server.poll()
-    await until('all tried', () => tried(server) === 5)
+    await until('all refused', () => failed(server).length === 5)
     t.same(inner.received, [])
   },
 )

@@ -108,14 +108,17 @@ t.test(
 )
 
 t.test(
-  'the metadata lists the authentication methods of the PAR endpoint and announces iss (RFC 8414 §2, RFC 9207 §3; docs/security.md K119)',
+  'the metadata has no unregistered authentication methods, and announces iss (RFC 8414 §2, RFC 9207 §3; docs/security.md K119)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OAUTH })).json()
     t.equal(metadata.authorization_response_iss_parameter_supported, true, 'RFC 9207 §3')
+    // RFC 9126 §2: clients authenticate at the PAR endpoint as at the token endpoint.
     t.same(
-      metadata.pushed_authorization_request_endpoint_auth_methods_supported,
-      metadata.token_endpoint_auth_methods_supported,
-      'RFC 9126 §5',
+      Object.keys(metadata).filter((name) => name.includes('endpoint_auth_')),
+      ['token', 'revocation', 'introspection'].flatMap((name) => [
+        `${name}_endpoint_auth_methods_supported`,
+        `${name}_endpoint_auth_signing_alg_values_supported`,
+      ]),
     )
     t.notOk(metadata.require_pushed_authorization_requests, 'only single clients may require it')
     t.notOk('userinfo_endpoint_auth_methods_supported' in metadata, 'no client authenticates there')

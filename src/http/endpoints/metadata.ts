@@ -21,6 +21,16 @@ import {
   STATUS_AGGREGATION_PATH,
 } from '../routes.ts'
 
+/**
+ * RFC 8414 §2 registers the lists of authentication methods and algorithms for these endpoints only. At others, clients
+ * authenticate as at the token endpoint (RFC 9126 §2).
+ */
+const ENDPOINTS_WITH_AUTH_METHODS: readonly string[] = [
+  'token_endpoint',
+  'revocation_endpoint',
+  'introspection_endpoint',
+]
+
 /** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself uses. */
 export function serverMetadata(
   config: Config,
@@ -57,10 +67,9 @@ export function serverMetadata(
     // draft-ietf-oauth-status-list §9.1
     status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }
-  for (const { path, metadata: name, bearer } of endpoints) {
+  for (const { path, metadata: name } of endpoints) {
     metadata[name] = base + path
-    if (bearer) continue
-    // RFC 8414 §2: these two members for each endpoint at which clients authenticate.
+    if (!ENDPOINTS_WITH_AUTH_METHODS.includes(name)) continue
     metadata[`${name}_auth_methods_supported`] = METHOD_NAMES.filter(
       (method) => method !== 'none' || name !== 'introspection_endpoint',
     )

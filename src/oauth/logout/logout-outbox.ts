@@ -12,7 +12,7 @@ import type { Clock, Logger, Random, Seconds } from '../../system.ts'
 import { LOGOUT_TOKEN_TYPE, logoutTokenClaims } from '../../tokens/logout-token.ts'
 import { LOGOUT_TOKEN_TTL } from '../lifetimes.ts'
 import type { Registry } from '../registry.ts'
-import type { SendLogoutToken } from './send-logout-token.ts'
+import { LogoutTokenRefused, type SendLogoutToken } from './send-logout-token.ts'
 
 export interface LogoutOutbox {
   /** Starts the deliveries that are due, within the limits. Resolves when they have started and does not wait for clients. */
@@ -103,11 +103,15 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     }
     const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: clientSessionId }
     const failure = await attempt(entry, client.backchannelLogoutUri)
-    if (failure === null) failing.delete(clientId)
+    const refused = failure instanceof LogoutTokenRefused
+    if (failure === null || refused) failing.delete(clientId)
     else if (!stopping.signal.aborted) failing.add(clientId)
     if (failure === null) {
       await logoutOutbox.delete(clientSessionId)
       audit('logout_token.delivered', fields)
+    } else if (refused) {
+      await logoutOutbox.delete(clientSessionId)
+      audit('logout_token.failed', { ...fields, reason: failure.message })
     } else if (stopping.signal.aborted) {
       return
     } else if (entry.attempts + 1 >= MAX_ATTEMPTS) {
