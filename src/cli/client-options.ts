@@ -23,6 +23,8 @@ export interface ClientOptions extends Json {
   readonly secretStdin?: boolean
   readonly pkce?: PkcePolicy
   readonly accessTokenTtl?: AccessTokenTtl
+  readonly claimsInIdToken?: boolean
+  readonly rolesClaim?: string
   readonly acceptEndpointAudience?: boolean
   readonly introspects?: string[]
   /** false restores the default. */
@@ -66,6 +68,10 @@ export function clientOptions(command: Command): Command {
       ).choices(['required', 'optional']),
     )
     .addOption(accessTokenTtlOption())
+    .option(
+      '--roles-claim <name>',
+      `name of the claim for the scope roles (default: ${CLIENT_DEFAULTS.rolesClaim})`,
+    )
     .option('--accept-endpoint-audience', 'also accept the endpoint URL as the audience of client assertions')
     .option('--introspects <api>', 'API whose tokens the client may introspect; repeatable', collectWords)
     .option(
@@ -80,9 +86,22 @@ export function clientOptions(command: Command): Command {
     .option('--require-second-factor', 'require users of this client to sign in with a second factor')
 }
 
+/** For `create`. `update` declares the option after its opposite: alone, it would be set to true by default. */
+export function noClaimsInIdToken(command: Command): Command {
+  return command.option(
+    '--no-claims-in-id-token',
+    'give the claims of profile, email and roles only at userinfo',
+  )
+}
+
 /** Options of `update` that restore a default. */
 export function resetOptions(command: Command): Command {
-  return command
+  return noClaimsInIdToken(
+    command.option(
+      '--claims-in-id-token',
+      'give the claims of profile, email and roles in ID tokens too (default)',
+    ),
+  )
     .option('--no-accept-endpoint-audience', 'accept only the issuer as the audience of client assertions')
     .option('--no-post-logout-redirect-uri', 'remove all redirect URIs after logout')
     .option('--no-backchannel-logout-uri', 'no longer send logout tokens to the client')
@@ -131,6 +150,8 @@ function applyOptions(
     authMethod: options.auth ?? (addsFirstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
     pkce: options.pkce,
     accessTokenTtl: resolveTtl(options.accessTokenTtl, client.accessTokenTtl),
+    claimsInIdToken: options.claimsInIdToken,
+    rolesClaim: options.rolesClaim,
     acceptEndpointAudience: options.acceptEndpointAudience,
     introspects: options.introspects,
     postLogoutRedirectUris: orDefault(options.postLogoutRedirectUri, CLIENT_DEFAULTS.postLogoutRedirectUris),

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { describeClient, issueSecret } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import { type ClientOptions, clientOptions, resetOptions } from './client-options.ts'
+import { type ClientOptions, clientOptions, noClaimsInIdToken, resetOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -13,10 +13,12 @@ export const clientsCommand: CommandFactory = (context) =>
     .description('manage the applications that may request tokens')
     .addCommand(
       examples(
-        clientOptions(
-          action('create', 'register a client; its secret is shown once')
-            .requiredOption('--name <name>', 'display name')
-            .option('--id <id>', 'client_id (default: random)'),
+        noClaimsInIdToken(
+          clientOptions(
+            action('create', 'register a client; its secret is shown once')
+              .requiredOption('--name <name>', 'display name')
+              .option('--id <id>', 'client_id (default: random)'),
+          ),
         )
           .option('--env <file>', 'write CLIENT_ID and CLIENT_SECRET to a new file that only you can read')
           .action((options: CreateOptions) => createClient(context, options)),

@@ -4,6 +4,14 @@ import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
+/** What only the ID token contains (OIDC Core §2). It is issued if `openid` was granted. */
+export interface IdTokenRequest {
+  /** The nonce of the authorization request; null for a refresh (OIDC Core §12.2). */
+  readonly nonce: string | null
+  /** Claims about the user (`idTokenClaimsOf`). */
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
 /** The user that a token is issued for, and the client session of that user. */
 export interface SignedInUser {
   readonly userId: string
@@ -15,13 +23,7 @@ export interface SignedInUser {
   readonly clientSessionId: string
   /** The session's index in a status list. All access tokens of the session carry it. */
   readonly status: StatusIndex
-}
-
-export interface IdTokenRequest {
-  /** The nonce of the authorization request; null for a refresh (OIDC Core §12.2). */
-  readonly nonce: string | null
-  /** Claims about the user that the client requested by name (OIDC Core §5.5). */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly idToken: IdTokenRequest
 }
 
 /**
@@ -38,8 +40,6 @@ export interface Authorization {
   readonly accessTokenTtl: Seconds
   /** The end of the session. No token is valid longer. */
   readonly notAfter?: EpochSeconds
-  /** What only the ID token contains (OIDC Core §2). It is issued if `openid` was granted. */
-  readonly idToken?: IdTokenRequest
   /**
    * Stores the decision: creates the session, or advances it to the next generation. The token issuer calls it last, after
    * signing, so that a failure to sign consumes no code and no refresh token. Resolves with the refresh token to issue, or null.

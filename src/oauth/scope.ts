@@ -6,7 +6,7 @@ import { invalidScope, invalidTarget } from './errors.ts'
 import type { Registry } from './registry.ts'
 
 /** Scopes that concern the user or the session and not an API. They need no role. */
-export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email', 'offline_access']
+export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email', 'roles', 'offline_access']
 
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { acrOf } from '../accounts/amr.ts'
 import { type AlgorithmName, algorithms } from '../keys/algorithms.ts'
-import type { IdTokenRequest, SignedInUser } from '../oauth/authorization.ts'
+import type { SignedInUser } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 
 /** Different from the `typ` of access tokens, so that neither is accepted as the other (RFC 8725 §3.12). */
@@ -51,11 +51,8 @@ const claimReaders = {
 /** The names of the claims in the table; part of `claims_supported` of the metadata. */
 export const ID_TOKEN_CLAIMS = Object.keys(claimReaders)
 
-export function idTokenClaims(
-  user: SignedInUser,
-  { nonce, claims: userClaims }: IdTokenRequest,
-  context: TokenContext,
-): IdTokenClaims {
+export function idTokenClaims(user: SignedInUser, context: TokenContext): IdTokenClaims {
+  const { nonce, claims: userClaims } = user.idToken
   const source = { ...context, user, nonce }
   const claims: Record<string, unknown> = { ...userClaims }
   for (const [name, read] of Object.entries(claimReaders)) {

@@ -39,9 +39,6 @@ export interface TokenIssuerDeps {
   readonly statusUri: (list: number) => string
 }
 
-/** Used for grants without an `idToken` of their own. */
-const DEFAULT_ID_TOKEN_REQUEST = { nonce: null, claims: {} }
-
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
   const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri } = deps
   return async (authorization) => {
@@ -57,7 +54,7 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
       authorization.user && authorization.scopes.includes('openid')
         ? await signer.sign(
             ID_TOKEN_TYPE,
-            idTokenClaims(authorization.user, authorization.idToken ?? DEFAULT_ID_TOKEN_REQUEST, {
+            idTokenClaims(authorization.user, {
               issuer,
               clientId: authorization.client.id,
               now,

@@ -41,6 +41,8 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
     first_party: false,
     require_second_factor: false,
     access_token_ttl: null,
+    claims_in_id_token: true,
+    roles_claim: 'roles',
     accept_endpoint_audience: false,
     introspects: [],
     disabled: false,
@@ -96,6 +98,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
     ...['--post-logout-redirect-uri', 'https://shop.example/bye'],
     ...['--backchannel-logout-uri', 'https://shop.example/ended'],
     ...['--first-party', '--require-pushed-requests', '--require-signed-requests', '--require-second-factor'],
+    ...['--no-claims-in-id-token', '--roles-claim', 'groups'],
   ])
   t.match(created, {
     token_endpoint_auth_method: 'client_secret_basic',
@@ -110,6 +113,8 @@ t.test('every option for interactive clients is stored, and can be reset', async
     require_pushed_authorization_requests: true,
     require_signed_request_object: true,
     require_second_factor: true,
+    claims_in_id_token: false,
+    roles_claim: 'groups',
   })
   const before = await stored(cli, 'shop')
   await cli.json(['clients', 'update', 'shop', '--name', 'Shop'])
@@ -118,6 +123,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
   const { code, err } = await cli.run([
     ...['clients', 'update', 'shop', '--no-first-party', '--no-require-pushed-requests'],
     ...['--no-require-signed-requests', '--no-require-second-factor'],
+    ...['--claims-in-id-token', '--roles-claim', 'roles'],
     ...['--no-backchannel-logout-uri', '--no-post-logout-redirect-uri'],
   ])
   t.equal(code, 0)
@@ -127,6 +133,8 @@ t.test('every option for interactive clients is stored, and can be reset', async
   )
   t.same(await stored(cli, 'shop'), {
     ...before,
+    claimsInIdToken: true,
+    rolesClaim: 'roles',
     firstParty: false,
     requirePushedRequests: false,
     requireSignedRequests: false,
@@ -172,6 +180,8 @@ t.test(
     const cli = await startedCli(t)
     for (const options of [
       ['--auth', 'none', '--pkce', 'optional'],
+      ['--roles-claim', 'email'],
+      ['--roles-claim', ''],
       ['--require-signed-requests'],
       ['--backchannel-logout-uri', 'http://shop.example/ended'],
       ['--backchannel-logout-uri', ''],

@@ -23,6 +23,8 @@ const full: Client = {
   jwksUri: 'https://app.test/jwks',
   pkce: 'optional',
   accessTokenTtl: 120,
+  claimsInIdToken: false,
+  rolesClaim: 'groups',
   acceptEndpointAudience: true,
   introspects: ['https://orders.test'],
   disabled: true,

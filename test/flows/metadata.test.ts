@@ -100,7 +100,7 @@ t.test(
     })
     t.ok(metadata.id_token_signing_alg_values_supported.includes('RS256'))
     for (const scope of metadata.scopes_supported) t.match(scope, /^[\x21\x23-\x5B\x5D-\x7E]+$/)
-    for (const scope of ['openid', 'profile', 'email', 'offline_access']) {
+    for (const scope of ['openid', 'profile', 'email', 'roles', 'offline_access']) {
       t.ok(metadata.scopes_supported.includes(scope), scope)
     }
     for (const locale of metadata.ui_locales_supported) t.equal(Intl.getCanonicalLocales(locale)[0], locale)
@@ -139,7 +139,7 @@ t.test(
       emailVerified: true,
       updatedAt: 1,
     }))
-    const code = await freshCode(server, { scope: 'openid profile email' })
+    const code = await freshCode(server, { scope: 'openid profile email roles' })
     const tokens = tokensOf(await redeem(server, code))
     const headers = { authorization: `Bearer ${tokens.access_token}` }
     const info = (await server.inject({ url: '/oauth2/userinfo', headers })).json()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { USER_CLAIM_NAMES, userClaimsOf } from '../../src/oauth/user-claims.ts'
+import { isRolesClaimName, USER_CLAIM_NAMES, userClaimsOf } from '../../src/oauth/user-claims.ts'
 import { user } from '../support/server/seed.ts'
 
 const alice = await user({
@@ -18,6 +18,7 @@ t.test('a scope releases its claims and no others (OpenID Connect Core §5.4)', 
     [['openid'], {}],
     [['openid', 'profile'], profile],
     [['email', 'openid'], email],
+    [['roles', 'openid'], { roles: ['clerk'] }],
     [['openid', 'profile', 'email', 'offline_access', 'orders:read'], { ...profile, ...email }],
     [['Profile', 'address', 'phone', 'constructor', '__proto__', 'toString', ''], {}],
   ] as const) {
@@ -34,7 +35,7 @@ t.test(
       ...email,
       updated_at: 1234,
     })
-    const foreign = ['passwordHash', 'roles', 'id', 'constructor', '__proto__', 'picture', '']
+    const foreign = ['passwordHash', 'groups', 'id', 'constructor', '__proto__', 'picture', '']
     t.same(userClaimsOf(alice, [], foreign), { sub: 'u_1' })
     t.same(
       Object.keys(userClaimsOf(alice, [], USER_CLAIM_NAMES)).sort(),
@@ -51,9 +52,24 @@ t.test('unknown values are omitted, neither null nor empty (OpenID Connect Core 
     sub: 'u_2',
     preferred_username: 'alice',
     updated_at: 1,
+    roles: ['clerk'],
   })
   const blank = await user({ id: 'u_3', name: '', email: '', updatedAt: 5 })
   t.same(userClaimsOf(blank, scopes), { sub: 'u_3', preferred_username: 'alice', updated_at: 5 })
   const unsure = await user({ id: 'u_4', email: 'a@b.test' })
   t.match(userClaimsOf(unsure, scopes), { email: 'a@b.test', email_verified: false })
+})
+
+t.test('the claim for roles may have any name without another meaning (RFC 7519 §4.1)', async (t) => {
+  for (const name of ['roles', 'groups', 'https://app.test/roles', 'cognito:groups', 'x'.repeat(200)]) {
+    t.ok(isRolesClaimName(name), name)
+  }
+  for (const name of [
+    ...['', ' ', 'my roles', 'röles', 'a"b', 'a\\b', 'a\nb', 'x'.repeat(201)],
+    ...['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'azp', 'nonce', 'acr', 'amr', 'auth_time', 'sid'],
+    ...['at_hash', 'c_hash', 'name', 'email', 'email_verified', 'given_name', 'address', 'updated_at'],
+    ...['client_id', 'scope', 'cnf', 'status', 'events', '_claim_names', '__proto__'],
+  ]) {
+    t.notOk(isRolesClaimName(name), name)
+  }
 })

@@ -9,7 +9,7 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import { isCodeChallenge, pkcePolicyOf } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
-import { USER_CLAIM_NAMES } from '../user-claims.ts'
+import { knownClaims } from '../user-claims.ts'
 import { RESPONSE_MODES, type RedirectTarget } from './redirect-target.ts'
 
 export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const
@@ -60,7 +60,7 @@ export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): Aut
     idTokenHint: parameters.get('id_token_hint'),
     uiLocales: words(parameters.get('ui_locales')),
     acrValues: words(parameters.get('acr_values')),
-    ...readClaims(parameters.get('claims')),
+    ...readClaims(parameters.get('claims'), target.client),
   }
 }
 
@@ -138,6 +138,7 @@ function maxAgeOf(value: string | undefined): Seconds | undefined {
 /** OIDC Core §5.5: unknown claims are ignored; a malformed object is refused. */
 function readClaims(
   text: string | undefined,
+  client: Client,
 ): Pick<AuthorizationRequest, 'requestedClaims' | 'essentialAcr' | 'subject'> {
   if (text === undefined)
     return { requestedClaims: { idToken: [], userinfo: [] }, essentialAcr: [], subject: undefined }
@@ -146,7 +147,7 @@ function readClaims(
   const userinfo = objectOf(requested.userinfo ?? {})
   const acr = objectOf(idToken.acr ?? {})
   const subject = objectOf(idToken.sub ?? userinfo.sub ?? {}).value
-  const known = (names: object) => Object.keys(names).filter((name) => USER_CLAIM_NAMES.includes(name))
+  const known = (claims: object) => knownClaims(Object.keys(claims), client)
   return {
     requestedClaims: { idToken: known(idToken), userinfo: known(userinfo) },
     essentialAcr:

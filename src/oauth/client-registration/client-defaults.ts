@@ -26,6 +26,8 @@ export const CLIENT_DEFAULTS = {
   pkce: null,
   /** null: KEYTURN_ACCESS_TOKEN_TTL. */
   accessTokenTtl: null,
+  claimsInIdToken: true,
+  rolesClaim: 'roles',
   acceptEndpointAudience: false,
   introspects: [],
   disabled: false,

@@ -12,6 +12,7 @@ import { checkOutboundUri } from '../outbound-uri.ts'
 import { pkcePolicyOf } from '../pkce.ts'
 import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
+import { isRolesClaimName } from '../user-claims.ts'
 import { parseClientJwks } from './client-jwks.ts'
 import { RegistrationError } from './registration-error.ts'
 
@@ -73,6 +74,10 @@ const rules: readonly [(client: Registration) => boolean, string][] = [
   [
     ({ authMethod, pkce }) => authMethod === 'none' && pkce === 'optional',
     'PKCE can be optional only for clients that authenticate (OAuth 2.1 §7.5.1)',
+  ],
+  [
+    ({ rolesClaim }) => !isRolesClaimName(rolesClaim),
+    'the claim for roles must be 1 to 200 printable ASCII characters without spaces, quotes or backslashes, and no claim with another meaning',
   ],
   [
     ({ requireSignedRequests, jwks, jwksUri }) => requireSignedRequests && jwks === null && jwksUri === null,
@@ -147,6 +152,8 @@ export function describeClient(client: New<Client>): Record<string, unknown> {
     first_party: client.firstParty,
     require_second_factor: client.requireSecondFactor,
     access_token_ttl: client.accessTokenTtl,
+    claims_in_id_token: client.claimsInIdToken,
+    roles_claim: client.rolesClaim,
     accept_endpoint_audience: client.acceptEndpointAudience,
     introspects: client.introspects,
     disabled: client.disabled,

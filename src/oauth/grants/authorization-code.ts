@@ -10,7 +10,7 @@ import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import { parseResource } from '../resource.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
-import { permittedClaims, userClaimsOf } from '../user-claims.ts'
+import { idTokenClaimsOf } from '../user-claims.ts'
 import { commitUnchanged } from './commit-unchanged.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
@@ -92,15 +92,15 @@ export function authorizationCode(deps: Deps): Grant {
           amr: code.amr,
           clientSessionId: session.id,
           status: session.status,
+          idToken: {
+            nonce: code.nonce,
+            claims: idTokenClaimsOf(user, client, granted.scopes, code.requestedClaims.idToken),
+          },
         },
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
-        idToken: {
-          nonce: code.nonce,
-          claims: userClaimsOf(user, [], permittedClaims(code.requestedClaims.idToken, client)),
-        },
         async commit() {
           const redeemed = await commitUnchanged(deps, { ...code, client, user, granted }, (owners) =>
             codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS, owners),

@@ -5,6 +5,7 @@ import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
+import { idTokenClaimsOf } from '../user-claims.ts'
 import { commitUnchanged } from './commit-unchanged.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
@@ -70,6 +71,7 @@ export function password(deps: Deps): Grant {
           amr: session.amr,
           clientSessionId: session.id,
           status: session.status,
+          idToken: { nonce: null, claims: idTokenClaimsOf(user, client, granted.scopes) },
         },
         audience: granted.audience,
         scopes: granted.scopes,

@@ -8,6 +8,7 @@ import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../er
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
+import { idTokenClaimsOf } from '../user-claims.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
@@ -58,6 +59,7 @@ export function refreshToken(deps: Deps): Grant {
           amr: session.amr,
           clientSessionId: session.id,
           status: session.status,
+          idToken: { nonce: null, claims: idTokenClaimsOf(user, request.client, granted.scopes) },
         },
         audience: granted.audience,
         scopes: granted.scopes,

@@ -8,7 +8,7 @@ import type { ActiveTokens } from '../active-token.ts'
 import { auditFailure } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { permittedClaims, type UserClaims, userClaimsOf } from '../user-claims.ts'
+import { type UserClaims, userInfoClaimsOf } from '../user-claims.ts'
 
 export interface UserInfoDeps {
   readonly signer: Pick<Signer, 'verify'>
@@ -50,8 +50,7 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
           detail,
         })
       }
-      const named = permittedClaims(endUser.session.userinfoClaims, client)
-      return userClaimsOf(endUser.user, rights.scopes, named)
+      return userInfoClaimsOf(endUser.user, client, rights.scopes, endUser.session.userinfoClaims)
     })
 }
 

@@ -34,6 +34,10 @@ export interface Client {
   /** null: `required` for a public client, `optional` for any other. */
   readonly pkce: PkcePolicy | null
   readonly accessTokenTtl: Seconds | null
+  /** ID tokens contain what the granted scopes stand for, as userinfo does (OpenID Connect Core §5.4). */
+  readonly claimsInIdToken: boolean
+  /** The name of the claim for the scope `roles`, in ID tokens and at userinfo. */
+  readonly rolesClaim: string
   /** The audience of a client assertion may be the URL of an endpoint, besides the issuer. */
   readonly acceptEndpointAudience: boolean
   /** Identifiers of the APIs for which this client is the resource server: it may introspect their tokens (RFC 7662 §4). */

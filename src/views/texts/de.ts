@@ -68,6 +68,7 @@ export const de: Texts = {
       openid: 'erkennen, wer Sie sind',
       profile: 'Ihren Namen und Benutzernamen sehen',
       email: 'Ihre E-Mail-Adresse sehen',
+      roles: 'Ihre Rollen sehen',
       offline_access: 'den Zugriff behalten, auch wenn Sie sie gerade nicht benutzen',
     },
     atApi: (api: Content): Html => html`${api} mit diesen Berechtigungen benutzen:`,

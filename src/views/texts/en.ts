@@ -66,6 +66,7 @@ export const en = {
       openid: 'know who you are',
       profile: 'see your name and username',
       email: 'see your email address',
+      roles: 'see your roles',
       offline_access: 'keep its access when you are not using it',
     },
     atApi: (api: Content): Html => html`use ${api} with these permissions:`,

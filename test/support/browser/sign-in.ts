@@ -21,7 +21,7 @@ export const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 export const CHALLENGE = challengeOf(VERIFIER)
 
-const PROTOCOL = ['openid', 'profile', 'email', 'offline_access']
+const PROTOCOL = ['openid', 'profile', 'email', 'roles', 'offline_access']
 
 /** Where the responses of each client go. */
 export const REDIRECTS: Readonly<Record<string, string>> = {
