@@ -10,6 +10,7 @@ export const ERROR_CODES = [
   'command_failed',
   'already_reported',
   'invalid_configuration',
+  'invalid_text',
   'invalid_master_key',
   'decryption_failed',
   'key_mismatch',

@@ -1,5 +1,6 @@
 /** Files that contain secrets. Must not know what the secrets are for. */
-import { closeSync, fstatSync, openSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, type Stats, statSync } from 'node:fs'
+import { readText } from './text.ts'
 
 interface SecretFile {
   readonly text: string
@@ -11,7 +12,7 @@ interface SecretFile {
 export function readSecretFile(file: string): SecretFile {
   const fd = openSync(file, 'r')
   try {
-    return { text: readFileSync(fd, 'utf8'), exposed: isExposed(fstatSync(fd)) }
+    return { text: readText(fd), exposed: isExposed(fstatSync(fd)) }
   } finally {
     closeSync(fd)
   }

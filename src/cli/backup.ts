@@ -7,12 +7,19 @@ import {
   copyDatabase,
   databaseFile,
   databaseName,
-  isPostgres,
   openCopy,
   sideFiles,
 } from '../store/index.ts'
 import { type Summary, summarize } from '../store/summary.ts'
-import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import {
+  action,
+  CommandError,
+  type CommandFactory,
+  type Context,
+  examples,
+  fileName,
+  type Json,
+} from './context.ts'
 import { count } from './output.ts'
 
 export interface FileOptions extends Json {
@@ -22,7 +29,7 @@ export interface FileOptions extends Json {
 export const backupCommand: CommandFactory = (context) =>
   examples(
     action('backup', 'copy the database to a file, while the server is running; keys stay encrypted')
-      .argument('<file>', 'backup file, which only its owner will be able to read')
+      .argument('<file>', 'backup file, which only its owner will be able to read', fileName)
       .option('--force', 'overwrite an existing file')
       .action((file: string, options: FileOptions) => backup(context, file, options)),
     'backup /backups/keyturn-monday.db',
@@ -58,14 +65,13 @@ async function backup(context: Context, target: string, options: FileOptions): P
 
 /**
  * Returns the file of the embedded database.
- * @throws {CommandError} for PostgreSQL, which has its own tools, and databases in memory
+ * @throws {CommandError} for PostgreSQL, which has its own tools
  */
 export function embeddedFile(context: Context, tool: string): string {
   const { databaseUrl } = context.config()
   const file = databaseFile(databaseUrl)
   if (file !== null) return file
-  const reason = isPostgres(databaseUrl) ? `with PostgreSQL, use ${tool}` : 'the database is in memory'
-  throw new CommandError(`this command works only with a SQLite file; ${reason}`)
+  throw new CommandError(`this command works only with a SQLite file; with PostgreSQL, use ${tool}`)
 }
 
 export const summaryText = ({ schema, clients, users, sessions, keys }: Summary): string =>

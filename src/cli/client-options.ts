@@ -1,5 +1,4 @@
 /** The options of `clients create` and `clients update`, and how they are applied to a client. */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { METHOD_NAMES } from '../oauth/client-auth/index.ts'
@@ -8,8 +7,9 @@ import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
+import { readText, whyUnreadable } from '../text.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
-import { collect, collectWords, type Json, UsageError } from './context.ts'
+import { collect, collectWords, fileName, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
 export interface ClientOptions extends Json {
@@ -57,7 +57,9 @@ export function clientOptions(command: Command): Command {
       new Option(
         '--jwks-file <file>',
         'JWK Set with the public keys of the client, for private_key_jwt and signed requests',
-      ).conflicts('jwksUri'),
+      )
+        .conflicts('jwksUri')
+        .argParser(fileName),
     )
     .option('--jwks-uri <url>', 'URL of the JWK Set, instead of a file')
     .option('--secret-stdin', 'read the secret from standard input instead of generating one')
@@ -170,9 +172,9 @@ const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === fal
 function readJwks(file: string) {
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readText(file)
   } catch (error) {
-    throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new UsageError(`${file} ${whyUnreadable(error)}`)
   }
   try {
     return parseClientJwks(JSON.parse(text))

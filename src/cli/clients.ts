@@ -5,7 +5,15 @@ import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, clientOptions, noClaimsInIdToken, resetOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
-import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import {
+  action,
+  CommandError,
+  type CommandFactory,
+  type Context,
+  examples,
+  fileName,
+  type Json,
+} from './context.ts'
 import { count, table } from './output.ts'
 
 export const clientsCommand: CommandFactory = (context) =>
@@ -20,7 +28,11 @@ export const clientsCommand: CommandFactory = (context) =>
               .option('--id <id>', 'client_id (default: random)'),
           ),
         )
-          .option('--env <file>', 'write CLIENT_ID and CLIENT_SECRET to a new file that only you can read')
+          .option(
+            '--env <file>',
+            'write CLIENT_ID and CLIENT_SECRET to a new file that only you can read',
+            fileName,
+          )
           .action((options: CreateOptions) => createClient(context, options)),
         'clients create --name "Order robot" --grant client_credentials --scope "orders:read orders:write"',
         'clients create --name Shop --id shop --grant "authorization_code refresh_token" --scope "openid orders:read" --redirect-uri https://shop.example/callback',

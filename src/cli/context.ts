@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { commandLine } from '../command-line.ts'
 import { type Config, loadConfig } from '../config/load.ts'
-import { duration } from '../config/parsers.ts'
+import { duration, path } from '../config/parsers.ts'
 import { KeyturnError } from '../errors.ts'
 import { type Keys, openKeys } from '../keys/index.ts'
 import { createLogger } from '../log/logger.ts'
@@ -139,6 +139,15 @@ export function collect(value: string, before: string[] = []): string[] {
 /** Parser of repeatable options whose values have no spaces: `--scope a --scope b` or `--scope "a b"`. Removes duplicates. */
 export function collectWords(value: string, before: string[] = []): string[] {
   return [...new Set([...before, ...value.split(' ').filter(Boolean)])]
+}
+
+/** Parser of names of files and folders, with the rules of settings. */
+export function fileName(value: string): string {
+  try {
+    return path(value)
+  } catch (error) {
+    throw new InvalidArgumentError(`It ${(error as Error).message}.`)
+  }
 }
 
 /** Parser of durations such as `5m`. */

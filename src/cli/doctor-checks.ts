@@ -85,7 +85,7 @@ export async function runChecks(io: Io): Promise<Finding[]> {
     }),
   )
   /** undefined if unknown, null if there is no ring. */
-  let ring: Ring | null | undefined = db === null ? null : undefined
+  let ring: Ring | null | undefined
   let nodes: readonly string[] = []
   try {
     /** Seconds by which this machine is ahead of the cluster clock (src/node/cluster-clock.ts). */

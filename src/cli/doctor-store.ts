@@ -2,14 +2,10 @@
 import type { Config } from '../config/load.ts'
 import { databaseOptions } from '../node/base.ts'
 import type { Db } from '../store/db.ts'
-import { databaseFile, isPostgres, openDb } from '../store/index.ts'
+import { isPostgres, openDb } from '../store/index.ts'
 
-export async function openExisting(config: Config): Promise<readonly [string, Db | null]> {
+export async function openExisting(config: Config): Promise<readonly [string, Db]> {
   const remote = isPostgres(config.databaseUrl)
-  const file = databaseFile(config.databaseUrl)
-  if (!remote) {
-    if (file === null) return ['in memory: all data is lost when the server stops', null]
-  }
   const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
     if (!remote) {

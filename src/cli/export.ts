@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { writeAtomically } from '../durable-file.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
 import { openServer, type Server } from '../node/server.ts'
-import { action, type CommandFactory, type Context, examples } from './context.ts'
+import { action, type CommandFactory, type Context, examples, fileName } from './context.ts'
 
 interface ExportOptions {
   readonly json?: boolean
@@ -16,7 +16,7 @@ const WATCH_INTERVAL_MS = 1000
 export const exportCommand: CommandFactory = (context) =>
   examples(
     action('export', 'write the JWKS, metadata and status lists as static files, for a bucket or a CDN')
-      .argument('<folder>', 'target folder, created if it does not exist')
+      .argument('<folder>', 'target folder, created if it does not exist', fileName)
       .option('--watch', 'keep running and write changes')
       .action((folder: string, options: ExportOptions) => exportTo(context, folder, options)),
     'export public',

@@ -24,12 +24,12 @@ import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { systemClock, systemRandom } from '../system.ts'
 import { embeddedFile, type FileOptions, summaryText } from './backup.ts'
-import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, fileName } from './context.ts'
 
 export const restoreCommand: CommandFactory = (context) =>
   examples(
     action('restore', 'replace the database with a backup; the server must be stopped')
-      .argument('<file>', 'file written by backup')
+      .argument('<file>', 'file written by backup', fileName)
       .option('--force', 'replace an existing database, which is renamed and not deleted')
       .action((file: string, options: FileOptions) => restore(context, file, options)),
     'restore /backups/keyturn-monday.db',

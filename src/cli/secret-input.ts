@@ -1,4 +1,5 @@
 /** Passwords and secrets come from standard input or a prompt, never from arguments, which other users can see. */
+import { decodeText, InvalidText, withoutFinalNewline } from '../text.ts'
 import { UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
@@ -14,7 +15,7 @@ export async function readSecret(io: Io): Promise<string> {
     if (size > MAX_BYTES) throw new UsageError('standard input is too long')
     chunks.push(bytes)
   }
-  const secret = decode(Buffer.concat(chunks)).replace(/\r?\n$/, '')
+  const secret = withoutFinalNewline(decode(Buffer.concat(chunks)))
   if (secret === '') throw new UsageError('standard input is empty')
   if (/[\r\n]/.test(secret)) throw new UsageError('standard input has more than one line')
   return secret
@@ -22,9 +23,10 @@ export async function readSecret(io: Io): Promise<string> {
 
 function decode(bytes: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new UsageError('standard input is not UTF-8')
+    return decodeText(bytes)
+  } catch (error) {
+    if (error instanceof InvalidText) throw new UsageError(`standard input ${error.message}`)
+    throw error
   }
 }
 

@@ -81,6 +81,11 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     try {
       app = await listen(server, system, metrics)
       poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
+      if (config.ignoredVariables.length > 0)
+        system.logger.info(
+          { variables: config.ignoredVariables },
+          'ignored variables that Kubernetes sets for a service',
+        )
       system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
       await printStartup(context, options, server, metricsApp)
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { databaseUrl as parseUrl } from '../config/parsers.ts'
+import { assertVisible, IN_MEMORY, databaseUrl as parseUrl } from '../config/parsers.ts'
 import { sameFile } from '../durable-file.ts'
 import { databaseOptions } from '../node/base.ts'
 import { StoreMissing } from '../store/db.ts'
@@ -62,8 +62,9 @@ async function runTransfer(context: Context, options: TransferOptions): Promise<
 
 function parseTarget(text: string): string {
   try {
+    assertVisible(text)
     const url = parseUrl(text)
-    if (!isPostgres(url) && databaseFile(url) === null) throw new Error('must be a file')
+    if (url === IN_MEMORY) throw new Error('must be a file')
     return url
   } catch (error) {
     throw new UsageError(`--to ${(error as Error).message}`)

@@ -13,12 +13,13 @@ import {
   count,
   databaseUrl,
   duration,
+  host,
   identifier,
   issuer,
   logLevel,
   masterKey,
+  path,
   port,
-  text,
   trustProxy,
 } from './parsers.ts'
 
@@ -87,7 +88,7 @@ export const fields = {
     (basis) => `http://localhost:${basis.port}`,
     'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`',
   ),
-  host: field('HOST', text, '127.0.0.1', 'address to listen on'),
+  host: field('HOST', host, '127.0.0.1', 'address to listen on'),
   port: field('PORT', port, '3000', 'port to listen on; `0` picks a free one and prints it'),
   /** null: metrics are served on the main port, only to clients on this machine. */
   metricsPort: optional(
@@ -115,7 +116,7 @@ export const fields = {
     '5s',
     'PostgreSQL: time limit for connecting, for waiting for a free connection, and for each statement',
   ),
-  keysDir: field('KEYS_DIR', text, 'keys', 'folder that holds `master.key`'),
+  keysDir: field('KEYS_DIR', path, 'keys', 'folder that holds `master.key`'),
   /** null: read from `keysDir`. */
   masterKey: secret(
     optional(
@@ -135,7 +136,7 @@ export const fields = {
   /** null: nothing about the store is recorded outside the database. */
   storeRecordFile: derived<string | null>(
     'STORE_RECORD_FILE',
-    (value) => (value === 'off' ? null : text(value)),
+    (value) => (value === 'off' ? null : path(value)),
     ({ keysDir }) => join(keysDir, 'store.json'),
     'file outside the database that names the store and the end of its audit log; default `store.json` in `KEYTURN_KEYS_DIR`; `off`: none',
   ),

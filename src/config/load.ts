@@ -4,12 +4,14 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
 import { KeyturnError } from '../errors.ts'
 import { exposedMessage, readSecretFile } from '../secret-file.ts'
+import { whyUnreadable, withoutFinalNewline } from '../text.ts'
+import { parseEnvFile } from './env-file.ts'
 import { type Field, fields, PREFIX, variablesOf } from './fields.ts'
-import { hasPassword, isPostgresUrl } from './parsers.ts'
+import { serviceVariables } from './kubernetes.ts'
+import { assertVisible, hasPassword, IN_MEMORY, isPostgresUrl } from './parsers.ts'
 import { CREDENTIAL_VARIABLES, readTracing, type TracingConfig } from './tracing.ts'
 
 type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields)[K]['unset']> }
@@ -17,6 +19,13 @@ type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields
 export interface Config extends Settings {
   /** Set by the variables of OpenTelemetry. null: tracing is off. */
   readonly tracing: TracingConfig | null
+  /** Variables in the environment that are not settings, although they have the prefix: those of a Kubernetes service. */
+  readonly ignoredVariables: readonly string[]
+}
+
+export interface LoadOptions {
+  /** Whether the database may be in memory. Only tests set this: everything in it is lost when the process ends. */
+  readonly inMemory?: boolean
 }
 
 /** All problems of the settings, one line each; the program exits with 2. */
@@ -31,9 +40,15 @@ export class ConfigError extends KeyturnError<'invalid_configuration'> {
 const rows = Object.entries(fields) as [keyof Settings, Field<unknown>][]
 
 /** @throws {ConfigError} with all problems */
-export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
+export function loadConfig(
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+  { inMemory = false }: LoadOptions = {},
+): Config {
   const problems: string[] = []
-  const variables = { ...readDotEnv(cwd, problems), ...env }
+  const ignoredVariables = serviceVariables(env)
+  const given = Object.entries(env).filter(([name]) => !ignoredVariables.includes(name))
+  const variables: NodeJS.Dict<string> = { ...readDotEnv(cwd, problems), ...Object.fromEntries(given) }
   refuseUnknown(variables, problems)
 
   const values: Partial<Record<keyof Settings, unknown>> = {}
@@ -41,19 +56,22 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
     const text = readValue(row, variables, problems) || row.default
     if (text === undefined) continue
     try {
+      assertVisible(text)
       values[key] = row.parse(text)
     } catch (error) {
       problems.push(`${PREFIX}${row.name} ${(error as Error).message}`)
     }
   }
   refuseContradictions(values, variables, problems)
+  if (values.databaseUrl === IN_MEMORY && !inMemory)
+    problems.push('KEYTURN_DATABASE_URL must name a file: a database in memory is lost when the process ends')
   const tracing = readTracing(variables, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   // The order is that of the table, because a setting may be derived from one above it.
   for (const [key, row] of rows) {
     if (!(key in values)) values[key] = row.unset(values as Settings)
   }
-  return Object.freeze({ ...(values as Settings), tracing })
+  return Object.freeze({ ...(values as Settings), tracing, ignoredVariables })
 }
 
 function refuseContradictions(
@@ -90,11 +108,12 @@ function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
   if (!existsSync(file)) return {}
   try {
     const { text, exposed } = readSecretFile(file)
-    const variables = parseEnv(text)
+    const { variables, problems: unreadable } = parseEnvFile(text)
+    for (const problem of unreadable) problems.push(`${file} ${problem}`)
     if (exposed && hasSecret(variables)) problems.push(exposedMessage(file))
     return variables
   } catch (error) {
-    problems.push(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    problems.push(`${file} ${whyUnreadable(error)}`)
     return {}
   }
 }
@@ -133,12 +152,12 @@ function readValue(
       problems.push(`${fileName}: ${exposedMessage(file)}`)
       return undefined
     }
-    const text = content.trim()
+    const text = withoutFinalNewline(content)
     // An empty file is not treated as unset: a default, such as a new master key, would not be what the operator wants.
     if (text === '') problems.push(`${fileName} is empty`)
     return text
   } catch (error) {
-    problems.push(`${fileName} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    problems.push(`${fileName} ${whyUnreadable(error)}`)
     return undefined
   }
 }

@@ -1,5 +1,6 @@
 /** The operator's logo, read and checked at startup, so that a broken file is noticed before users see the login page. */
 import { readFileSync, statSync } from 'node:fs'
+import { path } from './parsers.ts'
 
 export interface Logo {
   readonly contentType: string
@@ -19,20 +20,19 @@ const FORMATS: readonly (readonly [contentType: string, is: (body: Buffer) => bo
   ['image/svg+xml', isSvg],
 ]
 
-/** @param path of the file */
-export function logo(path: string): Logo {
-  const body = readLogo(path)
+export function logo(file: string): Logo {
+  const body = readLogo(path(file))
   const format = FORMATS.find(([, is]) => is(body))
   if (!format) throw new Error('must be an SVG, PNG, JPEG or WebP file')
   return { contentType: format[0], body }
 }
 
-function readLogo(path: string): Buffer {
+function readLogo(file: string): Buffer {
   let size: number
   let body: Buffer
   try {
-    size = statSync(path).size
-    body = size > MAX_BYTES ? Buffer.alloc(0) : readFileSync(path)
+    size = statSync(file).size
+    body = size > MAX_BYTES ? Buffer.alloc(0) : readFileSync(file)
   } catch (error) {
     throw new Error(`must be a readable file (${(error as NodeJS.ErrnoException).code})`)
   }

@@ -1,5 +1,5 @@
 /** The parsers of the settings: text → value. Must not know the names of settings, or where their texts come from. */
-import { isIP } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
@@ -28,7 +28,31 @@ export function duration(min: string, max: string, off?: 'off') {
   }
 }
 
-export const text = (value: string): string => value
+/**
+ * Refuses text that people cannot see and programs read in different ways, such as the carriage return that a file with Windows line
+ * endings leaves at the end of a value. Every setting is checked before it is parsed.
+ */
+export function assertVisible(value: string): void {
+  if (value !== value.trim()) throw problem('must not begin or end with white space')
+  if (/\p{Cc}/u.test(value)) throw problem('must be text without control characters')
+}
+
+/** The name of a file or folder, used as it is. A shell expands `~`, so in a setting or in quotes it would be the name of a folder. */
+export function path(value: string): string {
+  assertVisible(value)
+  if (value === '') throw problem('must not be empty')
+  if (/^~(?:\/|$)/.test(value)) throw problem('must not begin with ~: write the whole path')
+  return value
+}
+
+/** A host name or an IP address; an IPv6 address may be in brackets, as in a URL. */
+export function host(value: string): string {
+  const [, bracketed] = /^\[(.*)\]$/.exec(value) ?? []
+  if (bracketed === undefined ? isIP(value) !== 0 : isIPv6(bracketed)) return bracketed ?? value
+  if (!/^[a-z0-9]([\w.-]*[a-z0-9])?$/i.test(value) || /^[\d.]+$/.test(value))
+    throw problem('must be a host name or an IP address, such as 127.0.0.1 or ::1')
+  return value
+}
 
 export function port(value: string): number {
   const parsed = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
@@ -82,10 +106,44 @@ export function hasPassword(value: string): boolean {
   return password !== '' || searchParams.has('password')
 }
 
+/** The embedded engine without a file. */
+export const IN_MEMORY = 'sqlite::memory:'
+
+/** No message repeats a part of the value, because it may contain a password. */
 export function databaseUrl(value: string): string {
-  if (/^sqlite:.+/.test(value) || isPostgresUrl(value)) return value
-  // The value is not repeated, because it may contain a password.
-  throw problem('must be sqlite:<file> or postgres://<user>:<password>@<host>/<database>')
+  if (/^sqlite:/.test(value)) return sqliteUrl(value)
+  if (!isPostgresUrl(value))
+    throw problem('must be sqlite:<file> or postgres://<user>:<password>@<host>/<database>')
+  // With a raw `/`, `?` or `#` in the password, the host would end there, and messages would name the rest of it as the database.
+  if (!POSTGRES_URL.test(value) || !isPercentEncoded(value)) {
+    throw problem(
+      'must be postgres://<user>:<password>@<host>/<database>, with % and two digits for special characters in the password (@ is %40, / is %2F)',
+    )
+  }
+  return value
+}
+
+const POSTGRES_URL = /^\w+:\/\/(?:[^@/?#]*@)?[^@/?#]*(?:\/[^@/?#:]*)?(?:\?[^@?#]*)?$/
+
+function isPercentEncoded(value: string): boolean {
+  try {
+    decodeURIComponent(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The name of an SQLite file is used as it is. Text that looks like a URI or an unexpanded name would create a file of that name. */
+function sqliteUrl(value: string): string {
+  const file = value.slice('sqlite:'.length)
+  if (value === IN_MEMORY) return value
+  if (file === '' || /^(?:~|:|file:|\/\/(?!\/))|[?#%]/i.test(file)) {
+    throw problem(
+      'must be sqlite:<file>, such as sqlite:data/keyturn.db or sqlite:/var/lib/keyturn.db, without ~, file:, parameters or percent-encoding',
+    )
+  }
+  return value
 }
 
 export function masterKey(value: string): Buffer {

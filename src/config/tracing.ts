@@ -3,7 +3,7 @@
  * apply here. Must not know the OpenTelemetry SDK, which is configured only with this module's result. Problems are reported
  * only if tracing is on.
  */
-import { count } from './parsers.ts'
+import { assertVisible, count } from './parsers.ts'
 
 export const SAMPLERS = [
   'always_on',
@@ -73,7 +73,9 @@ export function readTracing(env: NodeJS.Dict<string>, problems: string[]): Traci
     const name = names.find((item) => env[item])
     if (name === undefined) return fallback
     try {
-      return parse(env[name] ?? '')
+      const text = env[name] ?? ''
+      assertVisible(text)
+      return parse(text)
     } catch (error) {
       problems.push(`${name} ${(error as Error).message}`)
       return fallback

@@ -9,6 +9,7 @@ import { createAtomically, syncToDisk } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
 import { exposedMessage, readSecretFile } from '../secret-file.ts'
 import type { Random } from '../system.ts'
+import { InvalidText, whyUnreadable, withoutFinalNewline } from '../text.ts'
 
 /** The master key is missing, damaged, unreadable or readable by others. The message says what to do. */
 export class InvalidMasterKey extends KeyturnError<'invalid_master_key'> {
@@ -44,18 +45,22 @@ export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buf
     text = secret.text
   } catch (error) {
     if (error instanceof InvalidMasterKey) throw error
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return null
-    throw new InvalidMasterKey(`${file} cannot be read (${code})`, error)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    if (error instanceof InvalidText) throw damaged(file, `; it ${error.message}`, error)
+    throw new InvalidMasterKey(`${file} ${whyUnreadable(error)}`, error)
   }
   try {
-    return parse(text.trim())
+    return parse(withoutFinalNewline(text))
   } catch {
-    throw new InvalidMasterKey(
-      `${file} is damaged: it must contain 32 bytes in base64url; restore it from a backup`,
-    )
+    throw damaged(file)
   }
 }
+
+const damaged = (file: string, why = '', cause?: unknown): InvalidMasterKey =>
+  new InvalidMasterKey(
+    `${file} is damaged: it must contain 32 bytes in base64url; restore it from a backup${why}`,
+    cause,
+  )
 
 /**
  * Creates a new master key with mode 0600. The file is complete before it gets its name, so neither a kill nor a second process

@@ -3,13 +3,14 @@
  * ends. With this record, a starting server notices that the database is missing, is a different one, or is an older copy. Must not
  * know what an audit event means.
  */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type AnchorKeeper, isLater, type KeptAnchor } from '../audit/anchor.ts'
 import type { Config } from '../config/load.ts'
 import { replaceAtomically } from '../durable-file.ts'
 import { StoreUnusable } from '../store/db.ts'
 import { databaseFile, isPostgres } from '../store/index.ts'
+import { readText, whyUnreadable } from '../text.ts'
 
 export interface RecordedStore {
   /** The name of the store, as its database has it. */
@@ -75,11 +76,10 @@ export const isForbidden = (error: unknown): boolean =>
 function readRecord(file: string): RecordedStore | null {
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readText(file)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return null
-    throw new StoreUnusable(`the store record ${file} cannot be read (${code})`, error)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new StoreUnusable(`the store record ${file} ${whyUnreadable(error)}`, error)
   }
   const parsed = parse(text)
   if (parsed) return parsed

@@ -320,10 +320,15 @@ t.test('providing keys makes a private_key_jwt client, and only public keys are 
   t.match(withPrivateKey.err, 'private or symmetric')
   t.notMatch(withPrivateKey.err, String(secret.d))
 
+  const windows = readFileSync(join(cli.dir, file), 'utf8').replaceAll(',', ',\r\n')
+  writeFileSync(join(cli.dir, 'windows.json'), `\uFEFF${windows}\r\n`)
+  await cli.json([...MACHINE, '--id', 'windows', '--jwks-file', 'windows.json'])
   writeFileSync(join(cli.dir, 'broken.json'), '{')
+  writeFileSync(join(cli.dir, 'wide.json'), Buffer.from(windows, 'utf16le'))
   for (const options of [
     ['--jwks-file', 'missing.json'],
     ['--jwks-file', 'broken.json'],
+    ['--jwks-file', 'wide.json'],
     ['--jwks-file', file, '--jwks-uri', 'https://a.example/k'],
     ['--jwks-uri', 'http://a.example/k'],
     ['--auth', 'private_key_jwt'],

@@ -221,6 +221,41 @@ t.test('invalid configuration exits 2 and reports all problems at once', async (
   t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'nothing was created')
 })
 
+t.test(
+  'every argument and option that names a file is refused if programs could read the name in two ways',
+  async (t) => {
+    const cli = testCli(t)
+    const refused = ['x\r', ' x', 'x\u00a0', 'x\ny', '~/x']
+    let tried = 0
+    for (const path of all) {
+      const command = path
+        .split(' ')
+        .reduce<Command | undefined>(
+          (parent, name) => parent?.commands.find((child) => child.name() === name) as Command | undefined,
+          createProgram(createContext(noIo)),
+        )
+      const isFile = (what: string) => /^(file|folder)$|<(file|folder)>/.test(what)
+      const given = [
+        ...(command?.registeredArguments ?? [])
+          .filter((one) => isFile(one.name()))
+          .map(() => (name: string) => [name]),
+        ...(command?.options ?? [])
+          .filter(({ flags }) => isFile(flags))
+          .map(({ long }) => (name: string) => [`${long}=${name}`]),
+      ]
+      for (const name of refused)
+        for (const args of given) {
+          tried += 1
+          const outcome = await cli.run([...path.split(' '), ...args(name)])
+          t.equal(outcome.code, 2, `${path} ${JSON.stringify(name)}`)
+          t.match(outcome.err, / It must (not|be text) /, path)
+        }
+    }
+    t.equal(tried, 6 * refused.length, 'backup, restore, export, --jwks-file twice, --env')
+    t.same(readdirSync(cli.dir), [], 'nothing was created')
+  },
+)
+
 t.test('every command has help with an example', async (t) => {
   const cli = testCli(t)
   for (const path of all) {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import argon2 from 'argon2'
 import t, { type Test } from 'tap'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
@@ -117,6 +118,27 @@ t.test('invalid account input is a usage error', async (t) => {
     t.equal(code, 2, JSON.stringify([args, password.slice(0, 10)]))
   }
   t.same(await cli.json(['users', 'list']), [])
+})
+
+t.test('a password on standard input may be written by any editor, and is one line', async (t) => {
+  const cli = await startedCli(t)
+  const hashOf = async (name: string) =>
+    (await cli.withStore((store) => store.users.findByUsername(name)))?.passwordHash ?? ''
+  const files = [`${PASSWORD}\n`, `${PASSWORD}\r\n`, `\uFEFF${PASSWORD}`, `\uFEFF${PASSWORD}\r\n`]
+  for (const [i, input] of files.entries()) {
+    await cli.json(['users', 'create', `user${i}`, '--password-stdin'], { input })
+    t.ok(await argon2.verify(await hashOf(`user${i}`), PASSWORD), JSON.stringify(input))
+  }
+  for (const input of [
+    `${PASSWORD}\n\n`,
+    `${PASSWORD}\r${PASSWORD}`,
+    Buffer.from(PASSWORD, 'utf16le'),
+    Buffer.from(`${PASSWORD}é`, 'latin1'),
+  ]) {
+    const { code, err } = await cli.run(['users', 'create', 'bob', '--password-stdin'], { input })
+    t.equal(code, 2)
+    t.match(err, /^keyturn: standard input /)
+  }
 })
 
 t.test(

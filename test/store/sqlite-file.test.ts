@@ -15,7 +15,7 @@ import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { openBase } from '../../src/node/base.ts'
 import { StoreUnusable } from '../../src/store/db.ts'
-import { createStore, openDb } from '../../src/store/index.ts'
+import { createStore, openCopy, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { monitorDb } from '../../src/store/monitored-db.ts'
 import { script, source } from '../support/processes/script.ts'
@@ -179,6 +179,35 @@ t.test('processes that start at the same moment share one database (docs/securit
     readdirSync(dirname(file)).filter((name) => name.includes('new')),
     [],
   )
+})
+
+t.test('the driver opens the file whose name was checked, whatever the name looks like', async (t) => {
+  const before = process.umask(0)
+  t.teardown(() => process.umask(before))
+  for (const name of [' x.db', 'file:x.db', '~x.db', 'x.db?mode=ro', 'x%20y.db']) {
+    const folder = t.testdir()
+    await openDb(`sqlite:${join(folder, name)}`, { create: true }).close()
+    t.same(readdirSync(folder), [name])
+    t.equal(statSync(join(folder, name)).mode & 0o777, 0o600)
+  }
+  const folder = t.testdir()
+  for (const end of [' ', '\r', '\n', '\u00a0', '\ufeff']) {
+    const name = join(folder, `keyturn.db${end}`)
+    t.throws(() => openDb(`sqlite:${name}`, { create: true }), StoreUnusable, JSON.stringify(end))
+    t.throws(() => openCopy(name), StoreUnusable)
+  }
+  t.same(readdirSync(folder), [], 'and nothing is created under a name that the driver would change')
+})
+
+t.test('a relative name that looks like a URI is the name of a file', async (t) => {
+  const folder = t.testdir()
+  const cwd = process.cwd()
+  process.chdir(folder)
+  t.teardown(() => process.chdir(cwd))
+  const db = openDb('sqlite:file:x.db?mode=ro', { create: true })
+  t.teardown(() => db.close())
+  await migrate(db, testClock())
+  t.ok(readdirSync(folder).includes('file:x.db?mode=ro'))
 })
 
 t.test('a store in memory works like a file', async (t) => {

@@ -1,7 +1,8 @@
 /** Copies an embedded database, checks its integrity, and opens it exclusively. Must not know any table. */
 import { existsSync } from 'node:fs'
-import Database from 'better-sqlite3'
+import type Database from 'better-sqlite3'
 import { type Param, RESTORE_HINT, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'
+import { connect } from './connect.ts'
 import { isBusy, isDamage, openFile } from './file.ts'
 import { bind } from './sqlite.ts'
 
@@ -30,7 +31,7 @@ export function assertIntegrity(file: string, name: string): void {
   let db: Database.Database | undefined
   let found: unknown
   try {
-    db = new Database(file, { fileMustExist: true })
+    db = connect(file, { fileMustExist: true })
     found = db.pragma('integrity_check(1)', { simple: true })
     if (found === 'ok' && (db.pragma('foreign_key_check') as unknown[]).length > 0)
       found = 'broken references'
@@ -56,7 +57,7 @@ function createReader(db: Database.Database): Reader {
 
 /** Does not change the file, not even its journal mode. */
 export const openCopy = (file: string): Reader =>
-  createReader(new Database(file, { readonly: true, fileMustExist: true }))
+  createReader(connect(file, { readonly: true, fileMustExist: true }))
 
 /**
  * Opens the database for reading and keeps all other processes out until it is closed. SQLite refuses to leave the write-ahead
@@ -65,7 +66,7 @@ export const openCopy = (file: string): Reader =>
  * @throws {StoreUnusable} if the database is so damaged that SQLite cannot open it
  */
 export function openFileExclusive(file: string): Reader {
-  const db = new Database(file, { timeout: LOCK_TIMEOUT_MS, fileMustExist: true })
+  const db = connect(file, { timeout: LOCK_TIMEOUT_MS, fileMustExist: true })
   try {
     db.pragma('locking_mode = EXCLUSIVE')
     db.pragma('journal_mode = MEMORY')

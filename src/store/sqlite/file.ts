@@ -17,9 +17,10 @@ import {
   statSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import Database from 'better-sqlite3'
+import type Database from 'better-sqlite3'
 import { commandLine } from '../../command-line.ts'
 import { RESTORE_HINT, StoreMissing, StoreUnavailable, StoreUnusable } from '../db.ts'
+import { connect, openedFile, wholePath } from './connect.ts'
 import { checkIntegrity, LARGE_BYTES } from './integrity-check.ts'
 
 /** How long a call may block the event loop while another process writes. */
@@ -42,9 +43,10 @@ export interface SqliteOptions {
  * @throws {StoreUnusable} if the file is not a database, is damaged, or cannot be created
  */
 export function openFile(
-  file: string,
+  name: string,
   { create = false, integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
 ): Database.Database {
+  const file = name === ':memory:' ? name : wholePath(name)
   if (file !== ':memory:') prepareFile(file, create)
   let db: Database.Database | undefined
   try {
@@ -52,7 +54,7 @@ export function openFile(
     if (file !== ':memory:') accessSync(file, constants.R_OK | constants.W_OK)
     const identity = identityOf([file])
     // A long timeout: no request waits yet, and another process may be closing or recovering the database.
-    db = new Database(file, { timeout: OPEN_TIMEOUT_MS, fileMustExist: true })
+    db = connect(file, { timeout: OPEN_TIMEOUT_MS, fileMustExist: true })
     db.pragma('journal_mode = WAL')
     // better-sqlite3 defaults to NORMAL in WAL mode, where a power failure may undo a commit that was answered: a revoked
     // token would be valid again.
@@ -63,8 +65,9 @@ export function openFile(
     db.pragma('trusted_schema = OFF')
     // A copy may have had another journal mode. The first read creates the log, whose identity is checked from now on.
     db.pragma('schema_version')
-    // While this process waited for the lock, a restore may have replaced the file.
-    if (file !== ':memory:' && identityOf([file]) !== identity) throw replaced(file)
+    // While this process waited for the lock, a restore may have replaced the file. The name is the one that SQLite reports, so that
+    // the file that was checked is the one that is open.
+    if (file !== ':memory:' && identityOf([openedFile(db)]) !== identity) throw replaced(file)
     if (integrityCheck && !isLarge(file, largeFromBytes)) checkIntegrity(db)
     db.pragma(`busy_timeout = ${BLOCKING_TIMEOUT_MS}`)
     return db
@@ -148,7 +151,7 @@ function createFile(file: string): void {
   try {
     const draft = join(folder, 'draft')
     closeSync(openSync(draft, 'wx', 0o600))
-    const db = new Database(draft)
+    const db = connect(draft)
     db.pragma('journal_mode = WAL')
     db.close()
     linkSync(draft, file)

@@ -56,6 +56,7 @@ export function testConfig(settings: Record<string, string> = {}): Config {
       ...env,
     },
     '/nonexistent',
+    { inMemory: true },
   )
 }
 
