@@ -8,6 +8,13 @@ import { fileURLToPath } from 'node:url'
 
 const FLUSH_MS = 5000
 
+// A signal without a handler ends a process, except process 1 of a container, where it is lost. So the program listens before it
+// loads anything, and main.ts decides what a signal does.
+const signals = { early: [], handle: undefined }
+for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+  process.on(name, () => (signals.handle ? signals.handle(name) : signals.early.push(name)))
+}
+
 const [major, minor] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(
@@ -25,7 +32,7 @@ if (major < 22 || (major === 22 && minor < 18)) {
   // In a checkout the sources are what runs, so no build can be stale; the published package has only dist/.
   const source = new URL('./main.ts', import.meta.url)
   const entry = existsSync(source) ? source : new URL('../dist/main.js', import.meta.url)
-  import(entry.href).then((main) => main.start())
+  import(entry.href).then((main) => main.start({}, signals))
 }
 
 // Stripping the types from the sources and compiling them is most of the cost of starting, in time and in memory, so the result

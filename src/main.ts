@@ -1,13 +1,16 @@
 /**
  * Runs one command with the arguments of the process. The only file that uses the process: arguments, environment, streams, exit.
  */
-import { userInfo } from 'node:os'
+import { constants, userInfo } from 'node:os'
 import type { Io } from './cli/io.ts'
 import { run } from './cli/run.ts'
 
 /** @param more replaces parts of `Io`, in crash tests */
-export async function start(more: Partial<Io> = {}): Promise<void> {
+export async function start(more: Partial<Io> = {}, signals: Signals = listen()): Promise<void> {
   const { stdin, stdout, stderr } = process
+  const outputLost = watchOutput(stdout)
+  // There is no place left where this could be reported.
+  stderr.on('error', () => {})
   const io: Io = {
     env: process.env,
     cwd: process.cwd(),
@@ -20,11 +23,14 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
     columns: stdout.columns ?? 100,
     pid: process.pid,
     operator: operatorName(),
-    stopSignal,
+    outputLost,
+    stopSignal: stopOn(signals),
     forceExit: (code) => process.exit(code),
     ...more,
   }
-  process.exitCode = await run(process.argv.slice(2), io)
+  const ended = run(process.argv.slice(2), io)
+  for (const name of signals.early) signals.handle?.(name)
+  process.exitCode = await ended
 }
 
 /** Prompts on standard error, so that standard output contains only the result of the command. */
@@ -36,19 +42,64 @@ async function askSecret(question: string): Promise<string> {
   )
 }
 
-/** The first signal stops the server gracefully. A second one, of either kind, ends the process at once. */
-function stopSignal(): Promise<string> {
+/**
+ * What `src/keyturn.js` has heard since the process started, and where it sends what it hears from now on.
+ */
+interface Signals {
+  readonly early: readonly NodeJS.Signals[]
+  handle?: ((name: NodeJS.Signals) => void) | undefined
+}
+
+/** For another entry than `src/keyturn.js`, which does not listen itself. */
+function listen(): Signals {
+  const signals: Signals = { early: [] }
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => signals.handle?.(name))
+  return signals
+}
+
+/**
+ * The first signal stops a command that waits for it, such as `serve`, in an orderly way; a second one, of any kind, ends the
+ * process at once. Every other command is ended by the first one.
+ */
+function stopOn(signals: Signals): () => Promise<string> {
+  const waiting: ((name: string) => void)[] = []
   let stopping = false
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (stopping) process.exit(1)
-        stopping = true
-        resolve(signal)
-      })
-    }
-    if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => resolve('SIGTERM'))
+  signals.handle = (name) => {
+    if (waiting.length === 0) return endBy(name)
+    if (stopping) process.exit(1)
+    stopping = true
+    for (const stop of waiting) stop(name)
+  }
+  return () =>
+    new Promise((resolve) => {
+      waiting.push(resolve)
+      if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => resolve('SIGTERM'))
+    })
+}
+
+/** Ends the process as the signal does without a handler, so that a shell sees that it was interrupted. */
+function endBy(name: NodeJS.Signals): void {
+  process.removeAllListeners(name)
+  process.kill(process.pid, name)
+  // Reached by process 1 of a container, which no signal ends. Shells report a signal in the same way.
+  setImmediate(() => process.exit(128 + constants.signals[name]))
+}
+
+/**
+ * Standard output may be a pipe whose reader has gone (`| head`), or a file on a full disk. A command still does all of its work: its
+ * output is dropped.
+ * @returns resolves with the reason why output was lost; null if all of it was written, or its reader has seen enough
+ */
+function watchOutput(stdout: NodeJS.WriteStream): () => Promise<string | null> {
+  let lost: string | null = null
+  stdout.on('error', ({ code = 'unknown' }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE') lost ??= code
   })
+  return async () => {
+    // The callback comes after those of all earlier writes, also if they failed.
+    await new Promise<void>((resolve) => stdout.write('', () => resolve()))
+    return lost
+  }
 }
 
 const ORPHANED_MS = 250

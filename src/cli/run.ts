@@ -65,10 +65,18 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
   const context = createContext(io)
   try {
     await createProgram(context).parseAsync(moveKidsToEnd(args), { from: 'user' })
-    return 0
+    return await reportLostOutput(args, context.io)
   } catch (error) {
     return report(error, context.io, args.includes('--json'))
   }
+}
+
+/** The output of `serve` only announces the server. The result of any other command is missing without its output. */
+async function reportLostOutput([name]: readonly string[], io: Io): Promise<number> {
+  const reason = name === 'serve' ? null : ((await io.outputLost?.()) ?? null)
+  if (reason === null) return 0
+  io.err(`keyturn: the command is done, but its output could not be written (${reason})\n`)
+  return 1
 }
 
 /** One kid in 64 begins with a dash and would be parsed as an option. No option has 43 characters, so such kids go after `--`. */

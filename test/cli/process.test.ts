@@ -1,8 +1,9 @@
 /** Behaviour that needs a real process: exit codes, streams and the Node.js version. */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { version } from '../../src/version.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
@@ -126,12 +127,98 @@ async function serving(t: Test, cli: Cli) {
     })
     child.once('close', () => reject(new Error(`the server ended: ${out}`)))
   })
-  const stop = () => {
-    child.kill('SIGTERM')
+  const stop = (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal)
     return outcome
   }
   return { output, stop }
 }
+
+/** Runs a command whose standard output fails: a file descriptor, or a pipe whose reader has gone. */
+function withoutOutput(cli: Cli, args: readonly string[], stdout: number | 'closed') {
+  const child = spawn(process.execPath, [ENTRY, ...args], {
+    cwd: cli.dir,
+    env: environment(cli),
+    stdio: ['ignore', stdout === 'closed' ? 'pipe' : stdout, 'pipe'],
+  })
+  child.stdout?.destroy()
+  let err = ''
+  child.stderr?.on('data', (text) => {
+    err += text
+  })
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, err }))
+  return { child, ended }
+}
+
+t.test('a command whose reader has gone does its work and ends quietly', async (t) => {
+  const cli = await startedCli(t)
+  t.same(await withoutOutput(cli, ['apis', 'list'], 'closed').ended, { code: 0, signal: null, err: '' })
+  const create = ['apis', 'create', 'https://orders.example', '--scope', 'read', '--json']
+  t.match(await withoutOutput(cli, create, 'closed').ended, { code: 0 })
+  t.equal((await cli.json<unknown[]>(['apis', 'list'])).length, 1)
+})
+
+t.test('a command whose output does not fit on the disk says so in one line', async (t) => {
+  const cli = await startedCli(t)
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  t.same(await withoutOutput(cli, ['keys', 'list'], full).ended, {
+    code: 1,
+    signal: null,
+    err: 'keyturn: the command is done, but its output could not be written (ENOSPC)\n',
+  })
+})
+
+t.test('a server serves and stops without standard output', async (t) => {
+  const cli = await startedCli(t)
+  const port = String(await freePort())
+  const onPort = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  for (const stdout of [full, 'closed'] as const) {
+    const { child, ended } = withoutOutput(onPort, ['serve'], stdout)
+    t.teardown(() => child.kill('SIGKILL'))
+    while (!(await isReady(port))) if (child.exitCode !== null) throw new Error((await ended).err)
+    child.kill('SIGTERM')
+    t.match(await ended, { code: 0, signal: null })
+  }
+})
+
+const isReady = (port: string) =>
+  fetch(`http://127.0.0.1:${port}/health/ready`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+  t.test(`${signal} stops a server in an orderly way, also while the program is still loading`, async (t) => {
+    const cli = await startedCli(t)
+    const running = await serving(t, { ...cli, env: { ...cli.env, KEYTURN_PORT: '0' } })
+    t.equal(await running.stop(signal as NodeJS.Signals), 0)
+    // `import` resolves when src/keyturn.js has run, which is long before the rest of the program is loaded.
+    const early = `await import(${JSON.stringify(pathToFileURL(ENTRY))}); process.emit('${signal}', '${signal}')`
+    const args = ['--input-type=module', '-e', early, '--', ENTRY, 'serve']
+    const port0 = { ...cli, env: { ...cli.env, KEYTURN_PORT: '0' } }
+    t.match(await command(port0, process.execPath, args), {
+      code: 0,
+      err: new RegExp(`"signal":"${signal}"`),
+    })
+  })
+}
+
+t.test('a signal ends any other command as it ends a program that does not listen', async (t) => {
+  const cli = await startedCli(t)
+  // Emitted, because the command may be done before Node.js looks for signals again.
+  const early = `await import(${JSON.stringify(pathToFileURL(ENTRY))}); process.emit('SIGTERM', 'SIGTERM')`
+  const run = async (code: string) => {
+    const args = ['--input-type=module', '-e', code, '--', ENTRY, 'keys', 'list']
+    const child = spawn(process.execPath, args, { cwd: cli.dir, env: environment(cli), stdio: 'ignore' })
+    return (await once(child, 'exit')) as [number | null, string | null]
+  }
+  t.same(await run(early), [null, 'SIGTERM'])
+  // As if it was process 1 of a container, which the kernel does not end.
+  t.same(await run(`process.kill = () => true; ${early}`), [143, null])
+})
 
 t.test('a second server on the same port says that Keyturn is already running there', async (t) => {
   const cli = await startedCli(t)
