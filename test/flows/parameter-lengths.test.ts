@@ -37,15 +37,18 @@ const WORST: Readonly<Record<string, string>> = {
 }
 
 /** Every name that the sources read from a form, a query or a request object. */
-const NAMES = [
-  ...new Set(
-    repositoryFiles()
-      .filter((path) => /^src\/(?:http|oauth)\/.*\.ts$/.test(path))
-      .flatMap((path) => [...readFileSync(path, 'utf8').matchAll(/\.(?:get|all)\(\s*'([a-z_]+)'/g)])
-      .map(([, name = '']) => name)
-      .concat('an_unknown_name'),
-  ),
-].sort()
+const NAMES = namesIn(/^src\/(?:http|oauth)\/.*\.ts$/, /\.(?:get|all)\(\s*'([a-z_]+)'/g)
+  .concat('an_unknown_name')
+  .sort()
+
+/** The names of all fields in which users type. */
+const TYPED = namesIn(/^src\/views\/.*\.ts$/, /field\(\{\s*name: '([a-z_]+)'/g)
+
+function namesIn(files: RegExp, pattern: RegExp): string[] {
+  const sources = repositoryFiles().filter((path) => files.test(path))
+  const names = sources.flatMap((path) => [...readFileSync(path, 'utf8').matchAll(pattern)])
+  return [...new Set(names.map(([, name = '']) => name))]
+}
 
 const ROUTES: readonly { readonly method: 'GET' | 'POST'; readonly path: string }[] = [
   ...pageRoutes(server.deps),
@@ -110,6 +113,28 @@ t.test(
     })
   },
 )
+
+t.test('a text that a user types has at most 2,048 characters (docs/security.md A16)', async (t) => {
+  t.same([...TYPED].sort(), [
+    'code',
+    'current_password',
+    'name',
+    'new_password',
+    'new_password_repeat',
+    'password',
+    'recovery_code',
+    'username',
+  ])
+  for (const name of TYPED) {
+    const send = async (length: number) => {
+      const payload = `${name}=${'x'.repeat(length)}`
+      return server.inject({ method: 'POST', url: '/login', headers: { 'content-type': FORM }, payload })
+    }
+    t.equal((await send(2049)).statusCode, 413, name)
+    // Longer than any password may be, so that the user gets the message about the length.
+    t.not((await send(1024)).statusCode, 413, `${name}: 1,024 characters`)
+  }
+})
 
 t.test('a parameter with a long name is refused too', async (t) => {
   for (const unit of Object.values(WORST)) {
