@@ -84,6 +84,16 @@ export function issuer(value: string): string {
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
   }
+  // The path becomes a part of routes, of file names and of settings of proxies, which read other characters in different ways.
+  if (!/^(?:\/[\w.~-]+)*\/?$/.test(url.pathname)) {
+    throw problem(
+      'must have a path of letters, digits, hyphens, dots, underscores, tildes and single slashes',
+    )
+  }
+  if (/^\/(?:health|metrics|\.well-known)(?:\/|$)/.test(url.pathname))
+    throw problem(
+      'must have a path outside /health, /metrics and /.well-known, which this server uses itself',
+    )
   // Some verifiers compare `iss` as it is and others after URL parsing, so parsing must not change it.
   const plain = value.endsWith('/') ? url.href : url.href.replace(/\/$/, '')
   if (value !== plain) throw problem(`must be written as ${plain}`)

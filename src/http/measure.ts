@@ -27,6 +27,7 @@ export function measure(app: FastifyInstance, metrics: Pick<Metrics, 'answered'>
 /** The label of a route, without the path of the issuer. All assets share one label, because their names change. */
 export function routeLabel(url: string, prefix: string): string {
   if (url === OAUTH_METADATA + prefix) return OAUTH_METADATA
+  if (url === prefix) return '/'
   const path = url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url
   return path.startsWith('/assets/') ? '/assets' : path
 }

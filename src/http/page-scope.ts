@@ -43,9 +43,13 @@ export async function pageScope(
   })
   app.setErrorHandler((error, request, reply) => sendErrorPage(deps, error, request, reply))
   for (const { method, path, csrf = 'user-session', handler } of routes) {
+    for (const url of urlsOf(deps.prefix, path)) route(method, url, csrf, handler)
+  }
+
+  function route(method: PageRoute['method'], url: string, csrf: CsrfBinding, handler: PageRoute['handler']) {
     app.route({
       method,
-      url: deps.prefix + path,
+      url,
       bodyLimit: MAX_BODY_BYTES,
       handler: async (request, reply) => {
         const pageRequest = await createPageRequest(deps, request, reply)
@@ -59,3 +63,7 @@ export async function pageScope(
     })
   }
 }
+
+/** The issuer itself is written with and without the slash at its end. */
+const urlsOf = (prefix: string, path: string): string[] =>
+  path === '/' && prefix !== '' ? [prefix, `${prefix}/`] : [prefix + path]

@@ -65,7 +65,6 @@ t.test('paths outside the issuer’s path are not served', async (t) => {
   const tenant = await testServer({ settings: { ISSUER: 'https://issuer.test/tenant' } })
   t.teardown(() => tenant.close())
   for (const [url, html] of [
-    ['/tenant', true],
     ['/tenant/nowhere?x', true],
     ['/tenantx', false],
     ['/login', false],
@@ -117,4 +116,23 @@ t.test(
 t.test('the root URL redirects to the account page', async (t) => {
   const answer = await server.inject({ url: '/', headers: BROWSER_HEADERS })
   t.same([answer.statusCode, answer.headers.location], [303, '/account'])
+})
+
+t.test('the issuer’s own URL is its root page, with and without the slash at its end', async (t) => {
+  for (const issuer of [
+    'https://issuer.test/auth',
+    'https://issuer.test/auth/',
+    'https://issuer.test/a/~b-c_d.e',
+  ]) {
+    const server = await testServer({ settings: { ISSUER: issuer } })
+    t.teardown(() => server.close())
+    const path = new URL(issuer).pathname.replace(/\/$/, '')
+    for (const url of [path, `${path}/`]) {
+      const { statusCode, headers } = await server.inject({ url, headers: BROWSER_HEADERS })
+      t.same([statusCode, headers.location], [303, `${path}/account`], url)
+    }
+    t.equal((await server.inject({ method: 'POST', url: path })).statusCode, 405)
+    t.equal((await server.inject({ url: `${path}/.well-known/jwks.json` })).statusCode, 200)
+    t.equal((await server.inject({ url: `${path}x/.well-known/jwks.json` })).statusCode, 404)
+  }
 })
