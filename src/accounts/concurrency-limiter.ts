@@ -25,7 +25,7 @@ interface ConcurrencyState {
 }
 
 /** Each kind of work has its own queue, and the queues are served in turn. */
-type WorkKind = 'password' | 'client_secret'
+export type WorkKind = 'password' | 'client_secret'
 
 /** Where a task comes from. Determines the order in which tasks run. */
 export interface TaskOrigin {
@@ -72,9 +72,9 @@ interface KindQueue {
   next(): WaitingTask | undefined
 }
 
-function createKindQueue(capacity: number): KindQueue {
+function createKindQueue(capacity: number, failuresFrom: (prefix: string) => number): KindQueue {
   const known = createFairQueue<WaitingTask>(capacity)
-  const unknown = createFairQueue<WaitingTask>(capacity)
+  const unknown = createFairQueue<WaitingTask>(capacity, failuresFrom)
   let turn = 0
   return {
     known,
@@ -87,16 +87,20 @@ function createKindQueue(capacity: number): KindQueue {
   }
 }
 
-export function createConcurrencyLimiter({
-  running: maxRunning,
-  waiting: maxWaiting,
-}: ConcurrencyLimits): ConcurrencyLimiter {
+/**
+ * @param failuresFrom how many attempts from an IP prefix have failed lately. Prefixes with fewer go first, so that a client or a
+ *   user at a new location gets a place while guesses come from any number of prefixes that have guessed before.
+ */
+export function createConcurrencyLimiter(
+  { running: maxRunning, waiting: maxWaiting }: ConcurrencyLimits,
+  failuresFrom: (kind: WorkKind, prefix: string) => number = () => 0,
+): ConcurrencyLimiter {
   let running = 0
   let refused = 0
   const queues = new Map<WorkKind, KindQueue>()
 
   function queueOf(kind: WorkKind): KindQueue {
-    const queue = queues.get(kind) ?? createKindQueue(maxWaiting)
+    const queue = queues.get(kind) ?? createKindQueue(maxWaiting, (prefix) => failuresFrom(kind, prefix))
     queues.set(kind, queue)
     return queue
   }

@@ -15,6 +15,7 @@ import {
   type ConcurrencyLimiter,
   type ConcurrencyLimits,
   createConcurrencyLimiter,
+  type WorkKind,
 } from './concurrency-limiter.ts'
 import { createLogin, type Login } from './login.ts'
 import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
@@ -75,13 +76,15 @@ const LIMITER_SIZE: ConcurrencyLimits = {
 export function createAccounts(deps: AccountsDeps): Accounts {
   const { config, clock, random, audit, dataKeys, store, limiterSize = LIMITER_SIZE } = deps
   const { users, clientSessions, consents, factors, singleUse } = store
-  const hashingLimiter = deps.traceLimiter(createConcurrencyLimiter(limiterSize))
   const rateLimiter = createRateLimiter({
     rateLimits: store.rateLimits,
     knownLocations: store.knownLocations,
     clock,
     dataKeys,
   })
+  const failuresFrom = (kind: WorkKind, prefix: string) =>
+    rateLimiter.failuresFrom(kind === 'password' ? 'user' : 'client', prefix)
+  const hashingLimiter = deps.traceLimiter(createConcurrencyLimiter(limiterSize, failuresFrom))
   const writeLimiter = createWriteLimiter(clock, deps.writeLimits)
   const login = createLogin({ users, hashingLimiter, rateLimiter, writeLimiter, audit })
   const userSessions = createUserSessions({

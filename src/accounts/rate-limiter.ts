@@ -12,6 +12,7 @@ import type { DataKey, DataKeys } from '../keys/data-keys.ts'
 import type { Bucket, KnownLocationStore, RateLimitStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import { createConcurrencyLimiter } from './concurrency-limiter.ts'
+import { createFailedAttempts } from './failed-attempts.ts'
 import { ipPrefix } from './ip-prefix.ts'
 import { KNOWN_LOCATION_TTL } from './lifetimes.ts'
 
@@ -26,11 +27,13 @@ export class RateLimited extends KeyturnError<'rate_limited'> {
 
 type Limit = Pick<Bucket, 'burst' | 'interval'>
 
+type Scope = 'user' | 'client'
+
 interface Limits {
   /** One account from one IP prefix. */
   readonly pair: Limit
   /** One IP prefix. Limits with the same `scope` share this bucket. */
-  readonly address: Limit & { readonly scope: 'user' | 'client' }
+  readonly address: Limit & { readonly scope: Scope }
   /** One account from all locations that are not known. If null, there is no such bucket, so strangers cannot empty it. */
   readonly account: Limit | null
 }
@@ -81,6 +84,8 @@ export interface RateLimiter {
    * @throws {Overloaded} if too many locations are being looked up
    */
   prepare(account: string, ip: string, limits: Limits): Promise<Guess | { readonly retryAfter: Seconds }>
+  /** How many guesses from an IP prefix have failed lately, as far as this node knows. */
+  failuresFrom(scope: Scope, prefix: string): number
   /** Counts an action that needs no secret, per IP prefix. Returns the seconds to wait; 0 if the action is allowed. */
   take(action: string, ip: string, limit: Limit): Promise<Seconds>
 }
@@ -112,6 +117,7 @@ export function createRateLimiter({
 }: RateLimiterDeps): RateLimiter {
   const refusals = createRefusals(clock)
   const lookups = createConcurrencyLimiter(LOOKUPS)
+  const failed = { user: createFailedAttempts(clock), client: createFailedAttempts(clock) }
 
   // Counters start again with a new data key. Known locations are looked up with every valid data key, because the key of a row
   // depends on the data key that it was made with.
@@ -133,6 +139,8 @@ export function createRateLimiter({
   }
 
   return {
+    failuresFrom: (scope, prefix) => failed[scope].count(prefix),
+
     take: (action, ip, limit) => take([{ key: digest('action', action, ipPrefix(ip)), ...limit }]),
 
     async prepare(account, ip, limits) {
@@ -150,8 +158,13 @@ export function createRateLimiter({
       if (retryAfter > 0) return { retryAfter }
       return {
         knownLocation,
-        count: () => take([pair, ...shared]),
+        async count() {
+          const wait = await take([pair, ...shared])
+          if (wait === 0) failed[scope].add(prefix)
+          return wait
+        },
         async succeeded() {
+          failed[scope].remove(prefix)
           refusals.forget([pair, ...shared])
           // Concurrent, so that the store can commit all three with one flush to disk.
           await Promise.all([

@@ -119,8 +119,8 @@ t.test('a thousand concurrent tasks never exceed the limit, and each one is answ
 })
 
 /** Starts a task that occupies the only running place; the others wait. */
-async function occupied(waiting: number) {
-  const limiter = createConcurrencyLimiter({ running: 1, waiting })
+async function occupied(waiting: number, failuresFrom?: (kind: string, prefix: string) => number) {
+  const limiter = createConcurrencyLimiter({ running: 1, waiting }, failuresFrom)
   const order: string[] = []
   let release = () => {}
   const first = limiter.run(
@@ -214,3 +214,33 @@ t.test(
     t.equal(order.join(''), 'spspsps')
   },
 )
+
+t.test(
+  'an IP prefix goes before those with more failed attempts, and takes one of their places (docs/security.md Q14)',
+  async (t) => {
+    const failures = (_: string, prefix: string) =>
+      prefix.startsWith('10.') ? 5 : prefix.startsWith('11.') ? 1 : 0
+    const { add, order, finish } = await occupied(16, failures)
+    const guesses = Array.from({ length: 100 }, (_, i) => add('guess', { ip: `10.0.0.${i}` }))
+    const mistyped = add('mistyped', { ip: '11.0.0.1' })
+    const fresh = [add('new', { ip: '192.0.2.1' }), add('new again', { ip: '192.0.2.1' })]
+    const late = add('guess', { ip: '10.0.1.1' })
+    await finish()
+    t.equal(refusals(await Promise.all([mistyped, fresh[0]])), 0)
+    t.same(order.slice(0, 2), ['new', 'mistyped'])
+    t.equal(refusals([await fresh[1]]), 1, 'one place, or a single prefix could take them all')
+    t.equal(refusals([await late]), 1)
+    t.equal(refusals(await Promise.all(guesses)), 86)
+  },
+)
+
+t.test('every fourth turn does not look at failed attempts', async (t) => {
+  const { add, order, finish } = await occupied(10, (_, prefix) => (prefix.startsWith('10.') ? 1 : 0))
+  const all = [
+    ...Array.from({ length: 2 }, (_, i) => add('failed', { ip: `10.0.0.${i}` })),
+    ...Array.from({ length: 7 }, (_, i) => add('new', { ip: `192.0.2.${i}` })),
+  ]
+  await finish()
+  await Promise.all(all)
+  t.same(order.map((name) => name[0]).join(''), 'nnnfnnnfn')
+})
