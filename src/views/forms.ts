@@ -1,5 +1,5 @@
 /** Forms and their parts: fields, buttons and messages. */
-import { type Content, type Html, html } from './html.ts'
+import { type Content, type Html, html, name } from './html.ts'
 import type { PageContext } from './page.ts'
 
 /** Hidden inputs of a form. null and undefined are left out. */
@@ -79,7 +79,8 @@ ${options.hint && html`<p class="hint" id="${id}-hint">${options.hint}</p>`}
 </div>`
 }
 
-export type ButtonKind = 'primary' | 'secondary' | 'danger'
+/** `quiet`: it looks like a link. */
+export type ButtonKind = 'primary' | 'secondary' | 'danger' | 'quiet'
 
 export interface Button {
   readonly label: Content
@@ -100,6 +101,19 @@ export const button = ({ label, kind = 'primary', name, value, subject }: Button
 
 export const buttonLink = (href: string, label: Content, kind: ButtonKind = 'secondary'): Html =>
   html`<a class="button ${kind}" href="${href}"><span>${label}</span></a>`
+
+/**
+ * Leads back to the application without signing in: posts `flow`, `csrf` to `/login/cancel`. Nothing if no application sent the
+ * user here.
+ */
+export const cancelForm = (page: PageContext, flow: string | null, clientName: string | null): Content =>
+  flow !== null &&
+  clientName !== null &&
+  form(page, {
+    path: '/login/cancel',
+    fields: { flow },
+    content: button({ label: page.texts.common.cancelAndReturn(name(clientName)), kind: 'quiet' }),
+  })
 
 /** An error message. @param focus true if no field is invalid; otherwise the invalid field gets the focus */
 export const alert = (text: Content, focus: boolean): Content =>

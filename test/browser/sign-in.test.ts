@@ -153,6 +153,15 @@ for (const { how, ...options } of shortOfJavaScript) {
     t.match(await resultAt(page, app), { heading: 'Signed in' })
   })
 
+  browserTest(`cancelling a sign-in leads back to the app, ${how}`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const page = await (await open(options)).tab()
+    await page.goto(app.start())
+    await at(t, page, 'Sign in')
+    await page.getByRole('button', { name: 'Cancel and return to The Shop' }).click()
+    t.match(await resultAt(page, app), { heading: 'Error', error: 'access_denied' })
+  })
+
   browserTest(`a login page left open for too long says that it has expired, ${how}`, async (t, open) => {
     const { app, issuer, server } = await browserWorld(t)
     const window = await open(options)

@@ -480,6 +480,63 @@ t.test(
   },
 )
 
+t.test(
+  'the user can cancel a sign-in at each of its pages, and the client gets access_denied (RFC 6749 §4.1.2.1)',
+  async (t) => {
+    const cancelled = async (browser: Browser, page: Page) => {
+      t.match(page.form('/login/cancel').buttons, [{ name: undefined }])
+      const back = await browser.submit(page, { form: '/login/cancel' })
+      clientGetsError(t, back, { error: 'access_denied', to: OWN_REDIRECT })
+      t.notOk(browser.cookies().has(SESSION), 'nobody is signed in')
+    }
+    const browser = openBrowser(server)
+    await cancelled(browser, await browser.open(own()))
+    await cancelled(browser, await browser.submit(await browser.open(own()), fill('alice', 'wrong')))
+    const posted = await browser.send(await browser.open(own({ response_mode: 'form_post' })), {
+      form: '/login/cancel',
+    })
+    clientGetsError(t, await browser.send(posted), { error: 'access_denied', to: OWN_REDIRECT }, 'form_post')
+    const german = await browser.open(own({ ui_locales: 'de' }))
+    t.match(german.body, 'Abbrechen und zurück zu')
+
+    const strong = await browser.open(own({ client_id: 'strong', redirect_uri: OWN_REDIRECT }))
+    const enrol = await browser.submit(strong, fill())
+    t.equal(enrol.path, '/account/second-factor')
+    const back = await browser.submit(enrol, { form: '/login/cancel' })
+    clientGetsError(t, back, { error: 'access_denied', to: OWN_REDIRECT })
+    t.ok(browser.cookies().has(SESSION), 'whoever is signed in stays so')
+    const again = await browser.open(own({ prompt: 'login' }))
+    const denied = await browser.submit(again, { form: '/login/cancel' })
+    clientGetsError(t, denied, { error: 'access_denied', to: OWN_REDIRECT })
+  },
+)
+
+t.test('another site, another browser or a login without a client cannot cancel anything', async (t) => {
+  const browser = openBrowser(server)
+  await store.clients.insert(codeClient({ id: 'moving' }))
+  const page = await browser.open(authorizeUrl({ client_id: 'moving' }))
+  const { fields } = page.form('/login/cancel')
+  const body = String(new URLSearchParams([...fields]))
+  const post = (by: Browser, how: { body: string; from?: 'same-origin' | 'cross-site' }) =>
+    by.request('/login/cancel', { method: 'POST', from: 'same-origin', ...how })
+  t.equal((await post(browser, { body, from: 'cross-site' })).status, 403)
+  t.equal((await post(openBrowser(server), { body })).status, 403)
+  const csrf = fields.get('csrf') ?? ''
+  t.equal((await post(browser, { body: String(new URLSearchParams({ csrf })) })).status, 400)
+  t.equal((await post(browser, { body: String(new URLSearchParams({ csrf, flow: 'x' })) })).status, 400)
+  t.equal((await browser.request('/login/cancel')).status, 405)
+  const account = await browser.open('/account')
+  t.notOk(
+    account.forms.some(({ action }) => action.endsWith('/cancel')),
+    'no application waits',
+  )
+
+  await store.clients.update('moving', (one) => ({ ...one, redirectUris: ['https://moved.test/'] }))
+  await server.poll()
+  const refused = await browser.submit(page, { form: '/login/cancel' })
+  t.same([refused.status, refused.away], [400, null], 'the redirect URI is checked again')
+})
+
 t.test('the login page without an authorization request leads only to the account page', async (t) => {
   const browser = openBrowser(server)
   const page = await browser.open(

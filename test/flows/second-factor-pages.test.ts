@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { createAuthenticator } from '../support/browser/authenticator.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { clientGetsError } from '../support/browser/page-assertions.ts'
 import { byPasskey } from '../support/browser/passkey-forms.ts'
 import {
   authorizeUrl,
@@ -172,6 +173,18 @@ t.test('a login asks for the second factor and creates no session before it', as
   t.equal(page.path, '/login/second-factor')
   t.notOk(browser.cookies().has(SESSION))
   t.equal((await browser.open('/account')).path, '/login')
+  t.notOk(
+    page.forms.some(({ action }) => action.endsWith('/cancel')),
+    'no application waits',
+  )
+  const atClient = openBrowser(server)
+  const confirm = await atClient.submit(await atClient.open(authorizeUrl()), {
+    form: '/login',
+    fill: { username: 'alice', password: PASSWORD },
+  })
+  t.equal(confirm.path, '/login/second-factor')
+  clientGetsError(t, await atClient.submit(confirm, { form: '/login/cancel' }), { error: 'access_denied' })
+  t.notOk(atClient.cookies().has(SESSION), 'a cancelled login signs nobody in')
   const in_ = await browser.submit(page, {
     form: '/login/second-factor',
     fill: { code: nextCode(secret, server) },

@@ -94,6 +94,7 @@ const loginMessages: LoginMessage[] = [
 
 const secondFactor: SecondFactorModel = {
   username: 'alice',
+  clientName: 'Acme Invoices',
   flow: 'flow',
   totp: true,
   recoveryCodes: true,
@@ -207,7 +208,12 @@ const enrolTotp: EnrolTotpModel = {
 }
 const recoveryCodes: RecoveryCodesModel = { codes: ['k7xq-m2vd', 'b8rt-9wcz'], replaced: true, flow: null }
 const addPasskey: AddPasskeyModel = { passkey, name: 'Laptop', flow: null, message: null }
-const enrolRequired: EnrolRequiredModel = { username: 'alice', clientName: 'Acme Invoices', flow: 'flow' }
+const enrolRequired: EnrolRequiredModel = {
+  username: 'alice',
+  requiredBy: 'Acme Invoices',
+  clientName: 'Acme Invoices',
+  flow: 'flow',
+}
 const error: ErrorModel = {
   kind: 'internal',
   detail: 'invalid_request: scope',
@@ -288,7 +294,7 @@ export const samples: readonly Sample[] = [
   sample('enrolment required', enrolRequiredPage, enrolRequired),
   sample('enrolment required by a role', enrolRequiredPage, {
     ...enrolRequired,
-    clientName: null,
+    requiredBy: null,
     flow: null,
   }),
   ...(Object.keys(errors.kinds) as ErrorKind[]).map((kind) =>

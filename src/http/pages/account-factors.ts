@@ -29,15 +29,17 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
         if ('respond' in context) return context.respond()
         const { current, waiting } = context
         if (!waiting) return redirectToAccount(request)
-        const { flow, page } = formContext(request, context)
+        const { flow, formTarget } = formContext(request, context)
         // The page names the client that requires a second factor, unless one of the user's roles requires it anyway.
         const requiredByRole = registry.requiresSecondFactor(current.user.roles)
         const model = {
           username: current.user.username,
-          clientName: requiredByRole ? null : waiting.summary.client.name,
+          requiredBy: requiredByRole ? null : waiting.summary.client.name,
+          clientName: waiting.summary.client.name,
           flow,
         }
-        return request.html(enrolRequiredPage(model, page))
+        const page = request.loginPageContext(waiting.summary.request.uiLocales)
+        return request.html(enrolRequiredPage(model, page), { formTarget })
       },
     },
     {

@@ -14,7 +14,7 @@ import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { completeLogin } from './complete-login.ts'
-import { pageFor, requesterOf, showOutcome } from './outcome.ts'
+import { pageFor, requesterOf, requireFlow, showOutcome } from './outcome.ts'
 import { asChallenge } from './passkey-challenge.ts'
 import { fingerprint } from './pending.ts'
 
@@ -44,6 +44,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     { method: 'GET', path: '/login', handler: show },
     { method: 'POST', path: '/login', csrf: 'browser', handler: post },
     { method: 'POST', path: '/login/passkey', csrf: 'browser', handler: postPasskey },
+    { method: 'POST', path: '/login/cancel', csrf: 'browser', handler: cancel },
   ]
 
   async function show(request: PageRequest): Promise<FastifyReply> {
@@ -122,6 +123,15 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
       )
     }
     return completeLogin(userSessions, request, context.flow, user, amrOf([{ kind: 'passkey', ...proof }]))
+  }
+
+  /** The client gets `access_denied` (RFC 6749 §4.1.2.1), at a redirect URI that is checked again. */
+  async function cancel(request: PageRequest): Promise<FastifyReply> {
+    const flow = requireFlow(request)
+    if (!flow.request && !flow.pushed) return request.redirect('/account')
+    // Without the user, because someone else may be signed in in this browser, who has decided nothing.
+    const requester = { ...requesterOf(request), current: null }
+    return showOutcome(request, await authorize.resume(flow, { ...requester, decision: { allow: false } }))
   }
 
   async function render(

@@ -24,6 +24,7 @@ export interface SecondFactorPageDeps {
 }
 
 interface SecondFactorContext {
+  readonly clientName: string | null
   readonly formTarget?: string
   readonly locales: readonly string[]
 }
@@ -92,14 +93,15 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     request: PageRequest,
     flow: Flow,
   ): Promise<SecondFactorContext | { readonly outcome: Outcome }> {
-    if (!flow.request && !flow.pushed) return { locales: [] }
+    if (!flow.request && !flow.pushed) return { clientName: null, locales: [] }
     // A user who has entered a password must not be signed in as the user of another tab.
     const requester = flow.pending ? { ...requesterOf(request), current: null } : requesterOf(request)
     const outcome = await authorize.resume(flow, requester)
     if (outcome.step === 'response') return { outcome }
     if (!flow.pending && pageFor(request, outcome.step) !== 'second-factor') return { outcome }
-    const { redirectUri, uiLocales } = outcome.summary.request
-    return { formTarget: redirectUri, locales: uiLocales }
+    const { client, request: authorizationRequest } = outcome.summary
+    const { redirectUri, uiLocales } = authorizationRequest
+    return { clientName: client.name, formTarget: redirectUri, locales: uiLocales }
   }
 
   /** The login is too old or the account has changed, so the user must enter the password again. */
@@ -117,11 +119,12 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     if (!user) return restartLogin(request, flow)
     const context = await contextOf(request, flow)
     if ('outcome' in context) return showOutcome(request, context.outcome)
-    const { formTarget, locales } = context
+    const { clientName, formTarget, locales } = context
     const { totp, passkeys, recoveryCodes } = await secondFactors.summary(user.id)
     const passkey = passkeys > 0 ? asChallenge(await secondFactors.startPasskeyAuthentication(user.id)) : null
     const model = {
       username: user.username,
+      clientName,
       flow: request.encryptFlow(flow),
       totp,
       recoveryCodes: recoveryCodes > 0,

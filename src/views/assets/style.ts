@@ -102,6 +102,9 @@ border:1px solid var(--control);border-radius:.625rem;cursor:pointer;transition:
 .button.primary:hover{background:var(--button-hover)}
 .button.danger{color:var(--danger);border-color:var(--danger)}
 .button.danger:hover{background:var(--danger-soft)}
+.button.quiet{color:var(--link);background:none;border-color:transparent;font-weight:400;text-decoration:underline;
+text-decoration-thickness:1px;text-underline-offset:.18em}
+.button.quiet:hover{border-color:transparent;text-decoration-thickness:2px}
 .narrow .card .button{width:100%;min-height:3rem}
 .choice{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .more{display:inline-flex;align-items:center;min-height:2.75rem}
@@ -120,6 +123,8 @@ text-decoration:underline;text-decoration-thickness:1px;text-underline-offset:.1
 details>summary::-webkit-details-marker{display:none}
 details>summary:hover{text-decoration-thickness:2px}
 details[open]>summary{margin-bottom:.25rem}
+details[open]>summary .closed,details:not([open])>summary .opened{display:none}
+.card:has(.instead[open]) .ways{display:none}
 
 .scopes{display:grid;gap:.625rem}
 .scopes li{position:relative;padding-left:1.75rem}

@@ -1,4 +1,4 @@
-import { alert, button, field, form, type HiddenFields, notice, pageUrl } from '../forms.ts'
+import { alert, button, cancelForm, field, form, type HiddenFields, notice, pageUrl } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
@@ -103,6 +103,7 @@ ${
     content: html`<p class="or">${texts.common.or}</p>`,
   })
 }
+${cancelForm(page, flow, model.clientName)}
 </div>`,
   })
 }

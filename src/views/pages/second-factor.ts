@@ -1,4 +1,4 @@
-import { alert, button, field, form, type HiddenFields, pageUrl } from '../forms.ts'
+import { alert, button, cancelForm, field, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
@@ -14,6 +14,8 @@ export type SecondFactorMessage =
  */
 export interface SecondFactorModel {
   readonly username: string
+  /** null: no client sent the user here. */
+  readonly clientName: string | null
   readonly flow: string | null
   readonly totp: boolean
   readonly recoveryCodes: boolean
@@ -75,8 +77,9 @@ ${button({ label: texts.secondFactor.submit })}`,
       autofocus: wrongRecoveryCode,
       className: 'mono',
     })}
-${button({ label: texts.secondFactor.submit, kind: 'secondary' })}`,
+${button({ label: texts.secondFactor.submit })}`,
   })
+  const problem = message && alert(messageText(texts, message), !wrongCode && !wrongRecoveryCode)
   return frame(page, {
     title: texts.secondFactor.title,
     failed: message !== null,
@@ -84,7 +87,8 @@ ${button({ label: texts.secondFactor.submit, kind: 'secondary' })}`,
     content: html`<div class="card stack">
 <h1>${texts.secondFactor.title}</h1>
 <p class="lead tight">${texts.secondFactor.lead(name(model.username))}</p>
-${message && alert(messageText(texts, message), !wrongCode && !wrongRecoveryCode)}
+<div class="stack ways">
+${!wrongRecoveryCode && problem}
 ${totp && totpForm}
 ${
   passkey &&
@@ -99,14 +103,19 @@ ${
   })
 }
 ${passkey && !totp && html`<noscript><p class="message plain">${texts.passkeys.noScript}</p></noscript>`}
+</div>
 ${
   model.recoveryCodes &&
-  html`<details${wrongRecoveryCode && html` open`}>
-<summary>${texts.secondFactor.useRecoveryCode}</summary>
+  html`<details class="instead"${wrongRecoveryCode && html` open`}>
+<summary><span class="closed">${texts.secondFactor.useRecoveryCode}</span><span class="opened">${texts.secondFactor.useAnotherWay}</span></summary>
+<div class="stack">
+${wrongRecoveryCode && problem}
 ${recoveryForm}
+</div>
 </details>`
 }
 <p><a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+${cancelForm(page, flow, model.clientName)}
 </div>`,
   })
 }

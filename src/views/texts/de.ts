@@ -14,6 +14,7 @@ export const de: Texts = {
   common: {
     errorPrefix: (title: string): string => `Fehler: ${title}`,
     cancel: 'Abbrechen',
+    cancelAndReturn: (client) => html`Abbrechen und zurück zu ${client}`,
     or: 'oder',
     signedInAs: (user: Content): Html => html`Angemeldet als ${user}.`,
     useAnotherAccount: 'Anderes Konto verwenden',
@@ -49,6 +50,7 @@ export const de: Texts = {
     codeHint: 'Sechs Ziffern',
     recoveryCode: 'Wiederherstellungscode',
     useRecoveryCode: 'Stattdessen einen Wiederherstellungscode verwenden',
+    useAnotherWay: 'Auf andere Weise bestätigen',
     recoveryHint:
       'Einer der Codes, die Sie beim Einrichten der Bestätigung in zwei Schritten gespeichert haben. Jeder Code gilt nur einmal.',
     submit: 'Bestätigen',

@@ -14,6 +14,7 @@ export const en = {
   common: {
     errorPrefix: (title: string): string => `Error: ${title}`,
     cancel: 'Cancel',
+    cancelAndReturn: (client: Content): Html => html`Cancel and return to ${client}`,
     or: 'or',
     signedInAs: (user: Content): Html => html`Signed in as ${user}.`,
     useAnotherAccount: 'Use another account',
@@ -47,6 +48,7 @@ export const en = {
     codeHint: 'Six digits',
     recoveryCode: 'Recovery code',
     useRecoveryCode: 'Use a recovery code instead',
+    useAnotherWay: 'Use another way instead',
     recoveryHint:
       'One of the codes that you saved when you set up two-step verification. Each code works once.',
     submit: 'Confirm',
