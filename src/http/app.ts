@@ -39,8 +39,7 @@ import { type ProtocolRoute, protocolScope } from './protocol.ts'
 import {
   JWKS_PATH,
   METRICS_PATH,
-  OAUTH_METADATA,
-  OPENID_METADATA,
+  metadataPaths,
   protocolEndpoints,
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
@@ -210,9 +209,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
       DOCUMENT,
       statusListEndpoint(status.lists, config.statusTtl),
     )
-    // RFC 8414 §3.1 puts the issuer's path after the well-known part, OpenID Connect Discovery §4 before it.
-    scope.get(OAUTH_METADATA + prefix, DOCUMENT, metadata)
-    scope.get(prefix + OPENID_METADATA, DOCUMENT, metadata)
+    for (const path of metadataPaths(prefix)) scope.get(path, DOCUMENT, metadata)
     await scope.register((inner) => protocolScope(inner, routes(true), audit))
   })
   await app.register(async (scope) => {

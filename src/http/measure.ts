@@ -1,7 +1,7 @@
 /** Measures every request that got a response. Must not know any endpoint, or what the metrics do. */
 import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../metrics/metrics.ts'
-import { OAUTH_METADATA } from './routes.ts'
+import { OAUTH_METADATA, OPENID_METADATA } from './routes.ts'
 
 /** The label of unknown paths and their methods, so that requests cannot create new time series. */
 const OTHER = 'other'
@@ -26,7 +26,8 @@ export function measure(app: FastifyInstance, metrics: Pick<Metrics, 'answered'>
 
 /** The label of a route, without the path of the issuer. All assets share one label, because their names change. */
 export function routeLabel(url: string, prefix: string): string {
-  if (url === OAUTH_METADATA + prefix) return OAUTH_METADATA
+  const document = [OAUTH_METADATA, OPENID_METADATA].find((path) => url === path + prefix)
+  if (document !== undefined) return document
   if (url === prefix) return '/'
   const path = url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url
   return path.startsWith('/assets/') ? '/assets' : path

@@ -73,5 +73,15 @@ export const STATUS_LISTS_PATH = '/status-lists'
 export const STATUS_AGGREGATION_PATH = '/.well-known/status-lists.json'
 export const JWKS_PATH = '/.well-known/jwks.json'
 export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'
-export const METRICS_PATH = '/metrics'
 export const OPENID_METADATA = '/.well-known/openid-configuration'
+export const METRICS_PATH = '/metrics'
+
+/**
+ * RFC 8414 §3.1 puts the path of the issuer behind the well-known part, and OpenID Connect Discovery §4 before it. Libraries do either
+ * for either document, so both are at both places.
+ * @param prefix the path of the issuer, or empty
+ */
+export function metadataPaths(prefix: string): readonly string[] {
+  const documents = [OAUTH_METADATA, OPENID_METADATA]
+  return [...new Set(documents.flatMap((path) => [path + prefix, prefix + path]))]
+}

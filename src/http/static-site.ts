@@ -9,8 +9,7 @@ import type { StatusListSigner } from '../status/status-list-signer.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
   JWKS_PATH,
-  OAUTH_METADATA,
-  OPENID_METADATA,
+  metadataPaths,
   protocolEndpoints,
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
@@ -46,8 +45,7 @@ export async function staticSite({ base, signing, status }: StaticSiteParts): Pr
 
   const files: StaticFile[] = [
     file(prefix + JWKS_PATH, body, 'application/jwk-set+json', cacheControl),
-    file(OAUTH_METADATA + prefix, metadata, 'application/json', metadataControl),
-    file(prefix + OPENID_METADATA, metadata, 'application/json', metadataControl),
+    ...metadataPaths(prefix).map((path) => file(path, metadata, 'application/json', metadataControl)),
   ]
   const uris = await statusLists.uris()
   for (const uri of uris) {

@@ -209,7 +209,7 @@ t.test(
       {},
       { state: 's' },
       { post_logout_redirect_uri: OUT, state: 's' },
-      { client_id: 'web', post_logout_redirect_uri: OUT },
+      { client_id: 'web' },
     ] as Record<string, string>[]) {
       const what = JSON.stringify(form)
       const page = await openLogout(w.browser, form)
@@ -229,6 +229,26 @@ t.test(
       t.notOk(await refreshes(other))
     }
     t.ok(await isSignedIn(w.browser), 'only this browser was signed out')
+  },
+)
+
+t.test(
+  'with client_id instead of an id_token_hint, the user confirms and is redirected with state (RP-Initiated Logout §2, §3; docs/security.md N146, N147)',
+  async (t) => {
+    const w = await world(t)
+    const form = { client_id: 'web', post_logout_redirect_uri: OUT, state: 'a b' }
+    const page = await openLogout(w.browser, form)
+    t.same([page.status, page.away], [200, null], 'the user is asked first')
+    t.ok(await isSignedIn(w.browser))
+    const declined = await w.browser.submit(page, { form: '/logout/confirm', press: 'stay' })
+    t.same([declined.path, declined.away], ['/account', null], 'a user who stays is not redirected')
+    const end = await w.browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
+    t.ok((end.away?.url ?? end.body).includes(`${OUT}?state=a+b`), 'redirected')
+    t.notOk(await isSignedIn(w.browser))
+    t.notOk(await refreshes(w))
+    t.equal((await openLogout(w.browser, form)).away?.url, `${OUT}?state=a+b`, 'and when already signed out')
+    const wrong = { client_id: 'web', post_logout_redirect_uri: 'https://evil.test/' }
+    t.match(await openLogout(w.browser, wrong), { status: 400, away: null })
   },
 )
 

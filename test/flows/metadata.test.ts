@@ -207,12 +207,12 @@ t.test(
 )
 
 t.test(
-  'an issuer path is inserted for OAuth metadata and appended for OpenID metadata (RFC 8414 §3.1; docs/security.md K117)',
+  'with an issuer path, both documents are at both places: the path before or behind the well-known part (RFC 8414 §3.1, §5, OpenID Connect Discovery §4; docs/security.md K117)',
   async (t) => {
     for (const issuer of ['https://example.test/tenant1', 'https://example.test/a/b']) {
       const server = await start(t, issuer)
       const { pathname } = new URL(issuer)
-      for (const url of [OAUTH + pathname, pathname + OPENID]) {
+      for (const url of [OAUTH + pathname, pathname + OPENID, pathname + OAUTH, OPENID + pathname]) {
         const answer = await server.inject({ url })
         t.equal(answer.statusCode, 200, url)
         t.equal(answer.json().issuer, issuer)

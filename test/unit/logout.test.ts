@@ -231,15 +231,35 @@ t.test(
 )
 
 t.test(
-  'without an id_token_hint there is no redirect, registered or not (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  'without an id_token_hint, client_id allows a redirect to a registered URI once the user has confirmed (RP-Initiated Logout §2, §3; docs/security.md N147)',
   async (t) => {
-    for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
-      const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
-      await all(t, {
-        [uri]: [form, 'confirm web -'],
-        [`${uri}, signed out`]: [form, 'not-signed-in web -', null],
-      })
-    }
+    const to = (client_id: string, uri: string, more: Form = {}): Form => ({
+      client_id,
+      post_logout_redirect_uri: uri,
+      ...more,
+    })
+    await all(t, {
+      registered: [to('web', OUT), `confirm web ${OUT}`],
+      'with a query': [to('web', QUERY, { state: 's' }), `confirm web ${QUERY}&state=s`],
+      'an app': [to('web', APP, { state: 's' }), `confirm web ${APP}?state=s`],
+      'signed out': [to('web', OUT, { state: 's' }), `not-signed-in web ${OUT}?state=s`, null],
+      'of another client': [to('other', OUT), 'invalid_request'],
+      'not registered': [to('web', 'https://evil.test/out'), 'invalid_request'],
+      'not registered, signed out': [to('web', 'https://evil.test/out'), 'invalid_request', null],
+      script: [to('web', 'javascript:alert(1)'), 'invalid_request'],
+      'a client that is disabled': [to('off', OUT), 'confirm - -'],
+      'an unknown client': [to('nobody', OUT), 'confirm - -'],
+      'an unknown client, signed out': [to('nobody', OUT), 'not-signed-in - -', null],
+      'an id_token_hint that is not valid': [to('web', OUT, { id_token_hint: 'x.y.z' }), 'confirm web -'],
+      'an unsigned id_token_hint, signed out': [
+        to('web', OUT, {
+          id_token_hint: new UnsecuredJWT({ iss: ISSUER, sub: 'alice', aud: 'web' }).encode(),
+        }),
+        'not-signed-in web -',
+        null,
+      ],
+      'no client_id': [{ post_logout_redirect_uri: OUT }, 'confirm - -'],
+    })
   },
 )
 

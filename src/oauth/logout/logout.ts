@@ -12,7 +12,7 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import type { Registry } from '../registry.ts'
 
 interface AfterLogout {
-  /** The client that sent the user, if it is known; only for display. */
+  /** The client of the ID token, or that `client_id` names, if it is known. */
   readonly client: Client | null
   /** The address that the browser is redirected to, with `state`; null: no redirect. */
   readonly redirect: string | null
@@ -47,7 +47,11 @@ export function createLogout({ signer, registry, clientSessions }: LogoutDeps): 
     const parameters = parametersOf(pairs)
     const hint = await readHint(parameters)
     const client = hint?.client ?? (await knownClient(parameters.get('client_id')))
-    const afterLogout: AfterLogout = { client, redirect: hint ? redirectOf(hint.client, parameters) : null }
+    // §3: without an ID token, the user's confirmation and the registration of the address show that the redirect is legitimate. An
+    // ID token that is not valid shows the opposite.
+    const identified = hint !== null || parameters.get('id_token_hint') === undefined
+    const redirect = client && identified ? redirectOf(client, parameters) : null
+    const afterLogout: AfterLogout = { client, redirect }
     if (!userSession) return { step: 'not-signed-in', ...afterLogout }
     const matches = hint !== null && (await matchesUserSession(hint, userSession))
     return { step: matches ? 'sign-out' : 'confirm', userSession, ...afterLogout }
