@@ -19,6 +19,9 @@ import { root } from '../docs/documents.ts'
 /** Names under .test resolve to this machine, for origins on another site than localhost. */
 const ARGS = ['--host-resolver-rules=MAP *.test 127.0.0.1', '--force-color-profile=srgb']
 
+/** Only ends a test that hangs: on a busy machine a page may take many times as long as on an idle one. */
+const HANG_MS = 120_000
+
 const PACKAGE = '@sparticuz/chromium'
 
 /**
@@ -53,7 +56,7 @@ async function unpacked(): Promise<string> {
 
 async function launch(): Promise<Browser> {
   const folder = await unpacked()
-  const options: LaunchOptions = { executablePath: join(folder, 'chromium'), args: ARGS, timeout: 30_000 }
+  const options: LaunchOptions = { executablePath: join(folder, 'chromium'), args: ARGS, timeout: HANG_MS }
   try {
     return await chromium.launch(options)
   } catch (error) {
@@ -136,7 +139,7 @@ interface Window {
 
 async function openWindow(options: BrowserContextOptions = {}) {
   const context = await (await browser()).newContext({ locale: 'en-GB', ...options })
-  context.setDefaultTimeout(10_000)
+  context.setDefaultTimeout(HANG_MS)
   const complaints: string[] = []
   const expected: RegExp[] = []
   // Policy violations are console errors too, with or without scripts.

@@ -168,7 +168,8 @@ function announced(program: Program): Promise<{ port: number }> {
   })
 }
 
-const COMMAND_TIMEOUT_MS = 30_000
+/** Only ends a command that hangs: on a busy machine a command may take many times as long as on an idle one. */
+const COMMAND_TIMEOUT_MS = 120_000
 
 async function send(url: string, request: InjectOptions): Promise<LightMyRequestResponse> {
   const response = await fetch(url + String(request.url), {
