@@ -4,58 +4,46 @@ import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
 import { type ErrorCode, KeyturnError } from '../errors.ts'
 import { version } from '../version.ts'
-import { apisCommand } from './apis.ts'
-import { auditCommand } from './audit.ts'
-import { backupCommand } from './backup.ts'
-import { clientsCommand } from './clients.ts'
 import { AlreadyReported, CommandError, type CommandFactory, type Context, createContext } from './context.ts'
-import { demoCommand } from './demo.ts'
-import { doctorCommand } from './doctor.ts'
 import { explain } from './explain.ts'
-import { exportCommand } from './export.ts'
 import type { Io } from './io.ts'
-import { keysCommand } from './keys.ts'
-import { masterKeyCommand } from './master-key.ts'
-import { migrateCommand } from './migrate.ts'
-import { nodesCommand } from './nodes.ts'
 import { table } from './output.ts'
 import { prepare } from './prepare.ts'
-import { restoreCommand } from './restore.ts'
-import { rolesCommand } from './roles.ts'
-import { serveCommand } from './serve.ts'
-import { sessionsCommand } from './sessions.ts'
-import { transferCommand } from './transfer.ts'
-import { usersCommand } from './users.ts'
-import { verifiersCommand } from './verifiers.ts'
 
-const commands: readonly CommandFactory[] = [
-  serveCommand,
-  demoCommand,
-  keysCommand,
-  masterKeyCommand,
-  apisCommand,
-  clientsCommand,
-  rolesCommand,
-  usersCommand,
-  sessionsCommand,
-  verifiersCommand,
-  nodesCommand,
-  auditCommand,
-  exportCommand,
-  backupCommand,
-  restoreCommand,
-  transferCommand,
-  migrateCommand,
-  doctorCommand,
-]
+/** Only the file of the command that runs is loaded, so that the others cost no time and no memory. */
+const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand,
+  demo: async () => (await import('./demo.ts')).demoCommand,
+  keys: async () => (await import('./keys.ts')).keysCommand,
+  'master-key': async () => (await import('./master-key.ts')).masterKeyCommand,
+  apis: async () => (await import('./apis.ts')).apisCommand,
+  clients: async () => (await import('./clients.ts')).clientsCommand,
+  roles: async () => (await import('./roles.ts')).rolesCommand,
+  users: async () => (await import('./users.ts')).usersCommand,
+  sessions: async () => (await import('./sessions.ts')).sessionsCommand,
+  verifiers: async () => (await import('./verifiers.ts')).verifiersCommand,
+  nodes: async () => (await import('./nodes.ts')).nodesCommand,
+  audit: async () => (await import('./audit.ts')).auditCommand,
+  export: async () => (await import('./export.ts')).exportCommand,
+  backup: async () => (await import('./backup.ts')).backupCommand,
+  restore: async () => (await import('./restore.ts')).restoreCommand,
+  transfer: async () => (await import('./transfer.ts')).transferCommand,
+  migrate: async () => (await import('./migrate.ts')).migrateCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
+}
 
-export function createProgram(context: Context): Command {
+/** @param names the commands to load; all of them are needed for the help of the program and for suggestions */
+export async function createProgram(
+  context: Context,
+  names: readonly string[] = Object.keys(commands),
+): Promise<Command> {
   const program = new Command('keyturn')
     .description('An OAuth 2 authorization server with rotating keys and tokens that verify offline.')
     .version(version)
     .showSuggestionAfterError()
     .addHelpText('after', () => `\n${settingsHelp()}`)
-  for (const command of commands) program.addCommand(command(context))
+  for (const load of names.flatMap((name) => commands[name] ?? []))
+    program.addCommand((await load())(context))
   prepare(program, context.io)
   return program
 }
@@ -64,7 +52,9 @@ export function createProgram(context: Context): Command {
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const context = createContext(io)
   try {
-    await createProgram(context).parseAsync(moveKidsToEnd(args), { from: 'user' })
+    const [name = ''] = args
+    const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
+    await program.parseAsync(moveKidsToEnd(args), { from: 'user' })
     return await reportLostOutput(args, context.io)
   } catch (error) {
     return report(error, context.io, args.includes('--json'))

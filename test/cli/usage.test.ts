@@ -102,7 +102,7 @@ function leafCommands(command: Command, path: readonly string[] = []): string[] 
 }
 
 const noIo = { out() {}, err() {}, columns: 80, operator: 'tester' } as unknown as Io
-const all = leafCommands(createProgram(createContext(noIo)))
+const all = leafCommands(await createProgram(createContext(noIo)))
 const settings = { PORT: '0' }
 const stopSignal = async () => 'SIGTERM'
 
@@ -232,7 +232,7 @@ t.test(
         .split(' ')
         .reduce<Command | undefined>(
           (parent, name) => parent?.commands.find((child) => child.name() === name) as Command | undefined,
-          createProgram(createContext(noIo)),
+          await createProgram(createContext(noIo)),
         )
       const isFile = (what: string) => /^(file|folder)$|<(file|folder)>/.test(what)
       const given = [

@@ -38,7 +38,7 @@ t.test('the README names the settings that can be read from a file', async (t) =
 })
 
 t.test('the commands table lists every command with all its options', async (t) => {
-  const expected = commandTree().map(({ usage, description, options }) => [
+  const expected = (await commandTree()).map(({ usage, description, options }) => [
     code(usage),
     description,
     options.map(code).join(' '),
@@ -80,9 +80,9 @@ interface CommandLine {
 }
 
 /** Every command, as listed by `keyturn --help`. */
-function commandTree(): CommandLine[] {
+async function commandTree(): Promise<CommandLine[]> {
   const io = { operator: 'nobody', columns: 100, out: () => {}, err: () => {} } as unknown as Io
-  return leaves(createProgram(createContext(io)), [])
+  return leaves(await createProgram(createContext(io)), [])
 }
 
 function leaves(command: Command, above: readonly string[]): CommandLine[] {
