@@ -15,7 +15,6 @@ import { type Form, MAX_BODY_BYTES, parseForm } from './form.ts'
 
 export type ProtocolResponse =
   | { readonly kind: 'json'; readonly body: object }
-  | { readonly kind: 'empty' }
   /** The endpoint needs an access token, and the request has none (RFC 6750 §3.1). */
   | { readonly kind: 'token-missing' }
 
@@ -58,10 +57,9 @@ export async function protocolScope(
         const parsed = protocolRequest(request, endpoint)
         handled.add(request)
         const response = await handler(parsed)
-        // Without a payload, Fastify sends `Content-Length: 0` and no Content-Type. It would declare an empty text as plain text,
-        // which clients that expect JSON refuse.
-        if (response.kind === 'empty') return reply.send()
         if (response.kind === 'token-missing') {
+          // Without a payload, Fastify sends `Content-Length: 0` and no Content-Type. It would declare an empty text as plain text,
+          // which clients that expect JSON refuse.
           return reply.status(401).header('www-authenticate', bearerChallenge(null)).send()
         }
         return reply.status(status).type('application/json').send(JSON.stringify(response.body))

@@ -19,12 +19,14 @@ await store.clients.insert(client({ id: 'other', grants: ['password', 'refresh_t
 await store.clients.insert(client({ id: 'watch', introspects: [ORDERS] }))
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
+/** Some libraries parse the body, or refuse a response that is not JSON, although RFC 7009 §2.2 gives it no meaning. */
 const done = ({ statusCode, body, headers }: LightMyRequestResponse) => ({
   statusCode,
   body,
+  type: headers['content-type'],
   stored: headers['cache-control'],
 })
-const DONE = { statusCode: 200, body: '', stored: 'no-store' }
+const DONE = { statusCode: 200, body: '{}', type: 'application/json; charset=utf-8', stored: 'no-store' }
 const HINTS = [undefined, 'access_token', 'refresh_token', 'foo', 'id_token'] as const
 const hinted = (hint: string | undefined) => (hint === undefined ? {} : { token_type_hint: hint })
 
