@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { hashPassword } from '../../src/accounts/password.ts'
+import { EMPTY_PROFILE } from '../../src/accounts/profile.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { type Keys, openKeys } from '../../src/keys/index.ts'
 import { createLogger } from '../../src/log/logger.ts'
@@ -145,9 +146,7 @@ export async function storeRegistry(
     await users.insert({
       id: `u_${systemRandom.id()}`,
       username: `bench-${i}`,
-      email: null,
-      emailVerified: false,
-      name: null,
+      ...EMPTY_PROFILE,
       passwordHash,
       roles: [ROLE],
       disabled: false,

@@ -10,6 +10,8 @@ export type PasswordProblem = 'short' | 'long' | 'common' | 'personal'
 interface Owner {
   readonly username: string
   readonly name: string | null
+  readonly givenName?: string | null
+  readonly familyName?: string | null
   readonly email: string | null
 }
 
@@ -32,14 +34,14 @@ const canonical = (text: string): string => text.normalize('NFKC').toLowerCase()
 export function createPasswordRules({ minPasswordLength, brandName }: PasswordRulesConfig): PasswordRules {
   return {
     minLength: minPasswordLength,
-    async problemOf(password, { username, name, email }) {
+    async problemOf(password, { username, name, givenName, familyName, email }) {
       if (password.length < minPasswordLength) return 'short'
       if (password.length > MAX_PASSWORD_LENGTH) return 'long'
       const text = canonical(password)
       if ((await commonPasswords()).has(text)) return 'common'
-      const words = [username, name ?? '', email ?? '', brandName].flatMap((value) => [
-        canonical(value),
-        ...canonical(value).split(/[^\p{L}\p{N}]+/u),
+      const words = [username, name, givenName, familyName, email, brandName].flatMap((value) => [
+        canonical(value ?? ''),
+        ...canonical(value ?? '').split(/[^\p{L}\p{N}]+/u),
       ])
       return withoutWords(text, words).length < minPasswordLength ? 'personal' : null
     },

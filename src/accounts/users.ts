@@ -12,15 +12,9 @@ import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
 import { hashPassword, MAX_PASSWORD_LENGTH } from './password.ts'
 import { createPasswordRules, type PasswordRulesConfig } from './password-rules.ts'
+import { InvalidAccount, prepareProfile } from './profile.ts'
 import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
-
-/** An account cannot have this username, password or email address; the message says why. */
-class InvalidAccount extends KeyturnError<'invalid_account'> {
-  constructor(message: string) {
-    super('invalid_account', message)
-  }
-}
 
 /** The change contradicts the stored data: the username is taken, or the role does not exist. Nothing was changed. */
 class AccountConflict extends KeyturnError<'account_conflict'> {
@@ -94,14 +88,14 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   }
 
   return {
-    async create({ username, roles: roleNames, password, ...profile }) {
+    async create({ username, roles: roleNames, password, ...given }) {
       const name = normalizeUsername(username)
       if (name === null) {
         throw new InvalidAccount(
           'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
         )
       }
-      checkProfile(profile)
+      const profile = prepareProfile(given)
       await checkPassword(password, { username: name, ...profile })
       for (const role of roleNames) await assertRole(role)
       const now = clock.now()
@@ -127,11 +121,10 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
 
     async setProfile(user, changes) {
       const outcome = await users.update(user.id, (current) => {
-        const { email = current.email, name = current.name } = changes
+        const { email = current.email } = changes
         const { emailVerified = email === current.email && current.emailVerified } = changes
-        const profile = { email, emailVerified, name }
-        checkProfile(profile)
-        return { ...current, ...profile, updatedAt: clock.now() }
+        const profile = prepareProfile({ ...current, ...changes, emailVerified })
+        return { ...profile, updatedAt: clock.now() }
       })
       if (!outcome.updated) throw new AccountConflict(`there is no user ${user.username}`)
       auditChange(user, 'profile changed')
@@ -168,25 +161,5 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       }
       auditChange(user, `role ${role} removed`)
     },
-  }
-}
-
-/** One line of visible characters. */
-const FULL_NAME = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
-const MAX_FULL_NAME_LENGTH = 200
-
-function checkProfile({ email, emailVerified, name }: Profile): void {
-  checkEmail(email)
-  if (emailVerified && email === null)
-    throw new InvalidAccount('an email address is needed before it can be verified')
-  if (name !== null && (name.length > MAX_FULL_NAME_LENGTH || !FULL_NAME.test(name))) {
-    throw new InvalidAccount(`name must be 1 to ${MAX_FULL_NAME_LENGTH} printable characters`)
-  }
-}
-
-/** Checks only the form. Whether an address works can be known only by sending a message to it. */
-function checkEmail(email: string | null): void {
-  if (email !== null && (email.length > 254 || !/^[^\p{C}\p{Z}@]+@[^\p{C}\p{Z}@]+$/u.test(email))) {
-    throw new InvalidAccount('email must be an address such as alice@example.com')
   }
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { EMPTY_PROFILE } from '../accounts/profile.ts'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
 import { commandLine } from '../command-line.ts'
@@ -45,6 +46,10 @@ export const usersCommand: CommandFactory = (context) => {
         action('create', 'create an account')
           .argument('<username>')
           .option('--name <name>', 'full name')
+          .option('--given-name <name>', 'given name')
+          .option('--family-name <name>', 'family name')
+          .option('--locale <tag>', 'language, such as en or de-CH (BCP 47)')
+          .option('--zoneinfo <zone>', 'time zone, such as Europe/Berlin (IANA)')
           .option('--email <address>', 'email address; Keyturn sends no mail')
           .option('--email-verified', 'mark the email address as verified')
           .option('--role <role>', 'role of the user; repeatable', collect)
@@ -56,9 +61,13 @@ export const usersCommand: CommandFactory = (context) => {
     )
     .addCommand(
       examples(
-        action('update', 'change the name or the email address of a user')
+        action('update', 'change the profile of a user')
           .argument('<username>')
           .option('--name <name>', 'full name; "" removes it')
+          .option('--given-name <name>', 'given name; "" removes it')
+          .option('--family-name <name>', 'family name; "" removes it')
+          .option('--locale <tag>', 'language, such as en or de-CH (BCP 47); "" removes it')
+          .option('--zoneinfo <zone>', 'time zone, such as Europe/Berlin (IANA); "" removes it')
           .option(
             '--email <address>',
             'email address, unverified unless --email-verified is given; "" removes it',
@@ -114,6 +123,10 @@ interface PasswordOptions extends Json {
 
 interface ProfileOptions extends Json {
   readonly name?: string
+  readonly givenName?: string
+  readonly familyName?: string
+  readonly locale?: string
+  readonly zoneinfo?: string
   readonly email?: string
   readonly emailVerified?: boolean
 }
@@ -135,7 +148,7 @@ async function find(users: Users, username: string): Promise<User> {
 function create(context: Context, username: string, options: CreateOptions): Promise<void> {
   return withUsers(context, async (users) => {
     const password = await newPassword(context.io, options)
-    const profile = { email: null, emailVerified: false, name: null, ...profileChanges(options) }
+    const profile = { ...EMPTY_PROFILE, ...profileChanges(options) }
     printUser(
       context,
       options,
@@ -145,10 +158,12 @@ function create(context: Context, username: string, options: CreateOptions): Pro
 }
 
 /** The changes that the options describe; an empty string removes a value. */
-function profileChanges({ name, email, emailVerified }: ProfileOptions): Partial<Profile> {
+function profileChanges(options: ProfileOptions): Partial<Profile> {
+  const texts = ['name', 'givenName', 'familyName', 'locale', 'zoneinfo', 'email'] as const
+  const given = texts.filter((text) => options[text] !== undefined)
+  const { emailVerified } = options
   return {
-    ...(name === undefined ? {} : { name: name || null }),
-    ...(email === undefined ? {} : { email: email || null }),
+    ...Object.fromEntries(given.map((text) => [text, options[text] || null])),
     ...(emailVerified === undefined ? {} : { emailVerified }),
   }
 }

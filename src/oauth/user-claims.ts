@@ -15,7 +15,11 @@ type ClaimReader = (user: User) => ClaimValue | null
 /** OIDC Core §5.1, and `roles`. null: the user has no such value. */
 const claimReaders = {
   name: (user) => user.name || null,
+  given_name: (user) => user.givenName || null,
+  family_name: (user) => user.familyName || null,
   preferred_username: (user) => user.username,
+  locale: (user) => user.locale || null,
+  zoneinfo: (user) => user.zoneinfo || null,
   updated_at: (user) => user.updatedAt,
   email: (user) => user.email || null,
   // Meaningless without an email address.
@@ -28,7 +32,7 @@ type ClaimName = keyof typeof claimReaders
 
 /** OIDC Core §5.4, and `roles`. Other scopes have no claims. */
 const SCOPE_CLAIMS: Readonly<Record<string, readonly ClaimName[]>> = {
-  profile: ['name', 'preferred_username', 'updated_at'],
+  profile: ['name', 'given_name', 'family_name', 'preferred_username', 'locale', 'zoneinfo', 'updated_at'],
   email: ['email', 'email_verified'],
   roles: ['roles'],
 }
@@ -125,8 +129,8 @@ const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
     'events',
     'status',
   ],
-  ...['given_name', 'family_name', 'middle_name', 'nickname', 'profile', 'picture', 'website', 'gender'],
-  ...['birthdate', 'zoneinfo', 'locale', 'phone_number', 'phone_number_verified', 'address'],
+  ...['middle_name', 'nickname', 'profile', 'picture', 'website', 'gender'],
+  ...['birthdate', 'phone_number', 'phone_number_verified', 'address'],
   ...['_claim_names', '_claim_sources', '__proto__'],
 ])
 

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import argon2 from 'argon2'
 import t, { type Test } from 'tap'
+import { EMPTY_PROFILE } from '../../src/accounts/profile.ts'
+import { userClaimsOf } from '../../src/oauth/user-claims.ts'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
@@ -62,6 +64,10 @@ t.test(
     t.same(rest, {
       username: 'alice',
       name: null,
+      given_name: null,
+      family_name: null,
+      locale: null,
+      zoneinfo: null,
       roles: ['admin', 'clerk'],
       email: 'a@b.example',
       email_verified: false,
@@ -207,6 +213,59 @@ t.test(
       t.equal((await cli.run(['users', 'update', 'alice', ...options])).code, 2, options.join(' '))
     }
     t.same(await stored(), last)
+  },
+)
+
+t.test(
+  'given and family name, language and time zone are optional, checked and stored in canonical form (OpenID Connect Core §5.1)',
+  async (t) => {
+    const { cli, server } = await withServer(t)
+    const names = ['--given-name', 'Bo', '--family-name', 'Ek']
+    const create = ['users', 'create', 'bo', ...names, '--locale', 'DE-ch', '--zoneinfo', 'europe/zurich']
+    const claims = { given_name: 'Bo', family_name: 'Ek', locale: 'de-CH', zoneinfo: 'Europe/Zurich' }
+    t.match(await cli.json([...create, '--password-stdin'], { input }), claims)
+    t.match(await cli.json(['users', 'show', 'bo']), claims)
+    const user = await server.store.users.findByUsername('bo')
+    if (!user) throw new Error('there is no user bo')
+    t.match(userClaimsOf(user, ['openid', 'profile']), claims)
+
+    const update = (...options: string[]) => cli.run(['users', 'update', 'bo', ...options])
+    for (const [option, values] of Object.entries({
+      '--given-name': ['a\u0007', 'x'.repeat(201)],
+      '--family-name': ['a\nb', 'x'.repeat(201)],
+      '--locale': ['german', 'de_CH', 'de-', 'x', '*', `de-x-${'a-'.repeat(60)}a`],
+      '--zoneinfo': [
+        'Europe/Nowhere',
+        '+01:00',
+        '-05',
+        'CEST+1',
+        'Europe/',
+        '../etc/passwd',
+        'Europe/Berlin ',
+      ],
+    })) {
+      for (const value of values) {
+        const { code, err } = await update(option, value)
+        t.equal(code, 2, `${option} ${value}`)
+        t.match(err, /^keyturn: (?:given name|family name|locale|time zone) must be /, `${option} ${value}`)
+      }
+    }
+    t.match(await cli.json(['users', 'show', 'bo']), claims, 'a refused value changes nothing')
+    for (const zone of ['UTC', 'Asia/Kolkata', 'America/Argentina/Ushuaia', 'Etc/GMT+5']) {
+      t.match(await cli.json(['users', 'update', 'bo', '--zoneinfo', zone]), { zoneinfo: zone })
+    }
+    const cleared = await cli.json([
+      'users',
+      'update',
+      'bo',
+      '--given-name',
+      '',
+      '--locale',
+      '',
+      '--zoneinfo',
+      '',
+    ])
+    t.match(cleared, { given_name: null, family_name: 'Ek', locale: null, zoneinfo: null })
   },
 )
 
@@ -369,9 +428,7 @@ t.test('a role is created, changed and deleted, and the output names the affecte
         ...{
           id: `u_${name}`,
           username: name,
-          email: null,
-          emailVerified: false,
-          name: null,
+          ...EMPTY_PROFILE,
           passwordHash: 'x',
           roles: ['clerk'],
         },

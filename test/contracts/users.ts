@@ -12,6 +12,7 @@ export const usersContract: Contract = {
     await roles.insert(boss)
     const alice = await user({
       ...{ email: 'alice@test', emailVerified: true, name: 'Alice “A.” Ångström' },
+      ...{ givenName: 'Alice', familyName: 'Ångström', locale: 'sv-SE', zoneinfo: 'Europe/Stockholm' },
       ...{ roles: ['boss', 'clerk'], disabled: true, createdAt: 5, updatedAt: 7 },
     })
     const bob = await user({ username: 'bob', roles: [], createdAt: 4 })
@@ -75,10 +76,12 @@ export const usersContract: Contract = {
     const bob = await user({ username: 'bob' })
     await users.insert(alice)
     await users.insert(bob)
-    const profile = { email: 'new@test', emailVerified: true, name: 'Alice', updatedAt: 50 }
+    const more = { givenName: 'Al', familyName: 'Ice', locale: 'en', zoneinfo: 'UTC' }
+    const profile = { email: 'new@test', emailVerified: true, name: 'Alice', ...more, updatedAt: 50 }
     await users.update(alice.id, (one) => ({ ...one, ...profile, roles: ['clerk', 'boss', 'clerk'] }))
     t.same(await users.find(alice.id), { ...alice, ...profile, roles: ['boss', 'clerk'], revision: 2 })
-    const nothing = { email: null, emailVerified: false, name: null, updatedAt: 60, roles: [] }
+    const none = { givenName: null, familyName: null, locale: null, zoneinfo: null }
+    const nothing = { email: null, emailVerified: false, name: null, ...none, updatedAt: 60, roles: [] }
     await users.update(alice.id, (one) => ({ ...one, ...nothing }))
     t.same(await users.findByUsername('alice'), { ...alice, ...nothing, revision: 3 })
     t.same(await users.find(bob.id), bob)

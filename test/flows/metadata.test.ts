@@ -135,6 +135,7 @@ t.test(
     await server.store.users.update(alice.id, (one) => ({
       ...one,
       name: 'A',
+      ...{ givenName: 'A', familyName: 'B', locale: 'en', zoneinfo: 'UTC' },
       email: 'a@example.test',
       emailVerified: true,
       updatedAt: 1,

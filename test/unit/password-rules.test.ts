@@ -33,6 +33,9 @@ t.test(
     const max = { username: 'm1', name: 'Max Maximilian J', email: null }
     t.equal(await rules.problemOf('maximilian-12', max), 'personal', 'a name that starts with another')
     t.equal(await rules.problemOf('max'.repeat(20), max), 'personal', 'a name that is repeated')
+    const bo = { username: 'b1', name: null, givenName: 'Beatrix', familyName: 'Lindqvist', email: null }
+    for (const password of ['beatrix-12345', '12345-lindqvist', 'BeatrixLindqvist'])
+      t.equal(await rules.problemOf(password, bo), 'personal', password)
     t.equal(await rules.problemOf('jarjar-j', max), null, 'an initial may be in any password')
   },
 )

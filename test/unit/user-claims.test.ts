@@ -7,9 +7,21 @@ const alice = await user({
   name: 'Alice Example',
   email: 'alice@example.test',
   emailVerified: true,
+  givenName: 'Alice',
+  familyName: 'Example',
+  locale: 'en-GB',
+  zoneinfo: 'Europe/London',
   updatedAt: 1234,
 })
-const profile = { name: 'Alice Example', preferred_username: 'alice', updated_at: 1234 }
+const profile = {
+  name: 'Alice Example',
+  given_name: 'Alice',
+  family_name: 'Example',
+  preferred_username: 'alice',
+  locale: 'en-GB',
+  zoneinfo: 'Europe/London',
+  updated_at: 1234,
+}
 const email = { email: 'alice@example.test', email_verified: true }
 
 t.test('a scope releases its claims and no others (OpenID Connect Core §5.4)', async (t) => {

@@ -11,6 +11,13 @@ export interface User {
   readonly emailVerified: boolean
   /** Display name (`name`, OIDC Core §5.1). */
   readonly name: string | null
+  /** OIDC Core §5.1, like the next three: `given_name`, `family_name`, `locale`, `zoneinfo`. */
+  readonly givenName: string | null
+  readonly familyName: string | null
+  /** A language tag (RFC 5646), in its canonical form. */
+  readonly locale: string | null
+  /** The name of a time zone in the IANA database. */
+  readonly zoneinfo: string | null
   /** argon2id string (RFC 9106). */
   readonly passwordHash: string
   readonly roles: readonly string[]
@@ -22,7 +29,10 @@ export interface User {
   readonly revision: number
 }
 
-export type Profile = Pick<User, 'email' | 'emailVerified' | 'name'>
+export type Profile = Pick<
+  User,
+  'email' | 'emailVerified' | 'name' | 'givenName' | 'familyName' | 'locale' | 'zoneinfo'
+>
 
 export interface UserStore {
   find(id: string): Promise<User | null>

@@ -1,5 +1,5 @@
 import type { New } from '../contracts/update.ts'
-import type { User, UserStore } from '../contracts/users.ts'
+import type { Profile, User, UserStore } from '../contracts/users.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { FIRST_REVISION, updateRow } from './update.ts'
 
@@ -9,6 +9,10 @@ interface UserRow {
   email: string | null
   email_verified: number
   name: string | null
+  given_name: string | null
+  family_name: string | null
+  locale: string | null
+  zoneinfo: string | null
   password_hash: string
   disabled: number
   created_at: number
@@ -20,8 +24,8 @@ interface UserRow {
 export function createUserStore(db: Db): UserStore {
   async function select(where: string, params: Param[]): Promise<User[]> {
     const rows = await db.query<UserRow>(
-      `SELECT u.id, u.username, u.email, u.email_verified, u.name, u.password_hash, u.disabled, u.created_at,
-              u.updated_at, u.revision, r.role
+      `SELECT u.id, u.username, u.email, u.email_verified, u.name, u.given_name, u.family_name, u.locale, u.zoneinfo,
+              u.password_hash, u.disabled, u.created_at, u.updated_at, u.revision, r.role
          FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
         ${where} ORDER BY u.created_at, u.id, r.role`,
       params,
@@ -44,18 +48,10 @@ export function createUserStore(db: Db): UserStore {
       ...before.roles.filter((role) => !after.roles.includes(role)).map((role) => deleteRole(id, role)),
       ...after.roles.filter((role) => !before.roles.includes(role)).map((role) => insertRole(id, role)),
       {
-        sql: `UPDATE users SET email = $2, email_verified = $3, name = $4, disabled = $5, updated_at = $6,
-                               revision = revision + 1
-               WHERE id = $1 AND revision = $7`,
-        params: [
-          id,
-          after.email,
-          after.emailVerified ? 1 : 0,
-          after.name,
-          after.disabled ? 1 : 0,
-          after.updatedAt,
-          before.revision,
-        ],
+        sql: `UPDATE users SET email = $2, email_verified = $3, name = $4, given_name = $5, family_name = $6, locale = $7,
+                               zoneinfo = $8, disabled = $9, updated_at = $10, revision = revision + 1
+               WHERE id = $1 AND revision = $11`,
+        params: [id, ...profileParams(after), after.disabled ? 1 : 0, after.updatedAt, before.revision],
         expectRows: 1,
       },
     ])
@@ -74,15 +70,13 @@ export function createUserStore(db: Db): UserStore {
     insert(user) {
       return insertOrFalse([
         {
-          sql: `INSERT INTO users (id, username, email, email_verified, name, password_hash, disabled, created_at,
-                                   updated_at, revision)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+          sql: `INSERT INTO users (id, username, email, email_verified, name, given_name, family_name, locale, zoneinfo,
+                                   password_hash, disabled, created_at, updated_at, revision)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
           params: [
             user.id,
             user.username,
-            user.email,
-            user.emailVerified ? 1 : 0,
-            user.name,
+            ...profileParams(user),
             user.passwordHash,
             user.disabled ? 1 : 0,
             user.createdAt,
@@ -125,6 +119,17 @@ export function createUserStore(db: Db): UserStore {
   }
 }
 
+/** In the order of both statements. */
+const profileParams = (profile: Profile): Param[] => [
+  profile.email,
+  profile.emailVerified ? 1 : 0,
+  profile.name,
+  profile.givenName,
+  profile.familyName,
+  profile.locale,
+  profile.zoneinfo,
+]
+
 const insertRole = (id: string, role: string): Step => ({
   sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
   params: [id, role],
@@ -162,6 +167,10 @@ function group(rows: readonly UserRow[]): User[] {
         email: row.email,
         emailVerified: row.email_verified === 1,
         name: row.name,
+        givenName: row.given_name,
+        familyName: row.family_name,
+        locale: row.locale,
+        zoneinfo: row.zoneinfo,
         passwordHash: row.password_hash,
         roles: [],
         disabled: row.disabled === 1,

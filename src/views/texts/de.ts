@@ -68,7 +68,7 @@ export const de: Texts = {
     noPermissions: 'Diese App erfährt nur, dass Sie sich angemeldet haben.',
     scopes: {
       openid: 'erkennen, wer Sie sind',
-      profile: 'Ihren Namen und Benutzernamen sehen',
+      profile: 'Ihren Namen, Benutzernamen, Ihre Sprache und Zeitzone sehen',
       email: 'Ihre E-Mail-Adresse sehen',
       roles: 'Ihre Rollen sehen',
       offline_access: 'den Zugriff behalten, auch wenn Sie sie gerade nicht benutzen',

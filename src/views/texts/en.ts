@@ -66,7 +66,7 @@ export const en = {
     noPermissions: 'This app will only learn that you have signed in.',
     scopes: {
       openid: 'know who you are',
-      profile: 'see your name and username',
+      profile: 'see your name, username, language and time zone',
       email: 'see your email address',
       roles: 'see your roles',
       offline_access: 'keep its access when you are not using it',
