@@ -11,6 +11,7 @@ export async function start(more: Partial<Io> = {}, signals: Signals = listen())
   const outputLost = watchOutput(stdout)
   // There is no place left where this could be reported.
   stderr.on('error', () => {})
+  const { stopSignal, handleSignals } = stopOn(signals)
   const io: Io = {
     env: process.env,
     cwd: process.cwd(),
@@ -24,13 +25,11 @@ export async function start(more: Partial<Io> = {}, signals: Signals = listen())
     pid: process.pid,
     operator: operatorName(),
     outputLost,
-    stopSignal: stopOn(signals),
+    stopSignal,
     forceExit: (code) => process.exit(code),
     ...more,
   }
-  const ended = run(process.argv.slice(2), io)
-  for (const name of signals.early) signals.handle?.(name)
-  process.exitCode = await ended
+  process.exitCode = await run(process.argv.slice(2), io, handleSignals)
 }
 
 /** Prompts on standard error, so that standard output contains only the result of the command. */
@@ -46,14 +45,15 @@ async function askSecret(question: string): Promise<string> {
  * What `src/keyturn.js` has heard since the process started, and where it sends what it hears from now on.
  */
 interface Signals {
-  readonly early: readonly NodeJS.Signals[]
+  readonly early: NodeJS.Signals[]
   handle?: ((name: NodeJS.Signals) => void) | undefined
 }
 
 /** For another entry than `src/keyturn.js`, which does not listen itself. */
 function listen(): Signals {
   const signals: Signals = { early: [] }
-  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => signals.handle?.(name))
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(name, () => (signals.handle ? signals.handle(name) : signals.early.push(name)))
   return signals
 }
 
@@ -61,20 +61,28 @@ function listen(): Signals {
  * The first signal stops a command that waits for it, such as `serve`, in an orderly way; a second one, of any kind, ends the
  * process at once. Every other command is ended by the first one.
  */
-function stopOn(signals: Signals): () => Promise<string> {
+function stopOn(signals: Signals) {
   const waiting: ((name: string) => void)[] = []
   let stopping = false
-  signals.handle = (name) => {
+  const handle = (name: NodeJS.Signals) => {
     if (waiting.length === 0) return endBy(name)
     if (stopping) process.exit(1)
     stopping = true
     for (const stop of waiting) stop(name)
   }
-  return () =>
-    new Promise((resolve) => {
-      waiting.push(resolve)
-      if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => resolve('SIGTERM'))
-    })
+  return {
+    stopSignal: () =>
+      new Promise<string>((resolve) => {
+        waiting.push(resolve)
+        if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => resolve('SIGTERM'))
+      }),
+
+    /** Called when the command has begun, and has said whether it waits for a signal. */
+    handleSignals() {
+      signals.handle = handle
+      for (const name of signals.early.splice(0)) handle(name)
+    },
+  }
 }
 
 /** Ends the process as the signal does without a handler, so that a shell sees that it was interrupted. */

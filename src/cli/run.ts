@@ -48,13 +48,18 @@ export async function createProgram(
   return program
 }
 
-/** @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration */
-export async function run(args: readonly string[], io: Io): Promise<number> {
+/**
+ * @param onStart called when the command has been loaded and has begun
+ * @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration
+ */
+export async function run(args: readonly string[], io: Io, onStart: () => void = () => {}): Promise<number> {
   const context = createContext(io)
   try {
     const [name = ''] = args
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
-    await program.parseAsync(moveKidsToEnd(args), { from: 'user' })
+    const ended = program.parseAsync(moveKidsToEnd(args), { from: 'user' })
+    onStart()
+    await ended
     return await reportLostOutput(args, context.io)
   } catch (error) {
     return report(error, context.io, args.includes('--json'))

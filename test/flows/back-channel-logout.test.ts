@@ -40,13 +40,9 @@ async function signOut(server: TestServer, as: string): Promise<string> {
   return String(claimsOf(access_token).sid)
 }
 
-/** Real servers respond when they do; the test’s clock stands still meanwhile. */
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 6000; turn += 1) {
-    if (await condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-  throw new Error(`never: ${what}`)
+/** Real servers respond when they do; the test’s clock stands still meanwhile. The runner ends a test that hangs. */
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 const notified = (server: TestServer) => server.logger.audits('logout_token.delivered').map(({ sid }) => sid)
@@ -68,7 +64,7 @@ t.test(
     const sid = await signOut(server, 'web')
     await signOut(server, 'quiet')
     await server.poll()
-    await until('told', () => notified(server).length === 1)
+    await until(() => notified(server).length === 1)
     t.same(notified(server), [sid])
     t.equal(rp.received.length, 1)
     t.equal(rp.received[0]?.method, 'POST')
@@ -105,7 +101,7 @@ t.test('a logout token is accepted nowhere else (RFC 8725 §3.12)', async (t) =>
   await register(server, 'web', rp.uri)
   await signOut(server, 'web')
   await server.poll()
-  await until('told', () => notified(server).length === 1)
+  await until(() => notified(server).length === 1)
   const headers = { authorization: `Bearer ${tokenOf(rp)}` }
   t.equal((await server.inject({ method: 'GET', url: '/oauth2/userinfo', headers })).statusCode, 401)
 })
@@ -146,9 +142,10 @@ t.test(
       await signOut(server, name)
     }
     await server.poll()
-    await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
+    await until(() => notified(server).length === 3 && tried(server) === 6)
     t.same(notified(server).sort(), sids.sort())
-    t.equal(await waiting(server), 6, 'the others are retried')
+    await until(async () => (await waiting(server)) === Object.keys(failures).length)
+    t.pass('the others are retried')
     t.same(
       server.logger
         .audits('logout_token.failed')
@@ -157,7 +154,7 @@ t.test(
       refusals.map((status) => `refuses with ${status}: the client returned ${status}`).sort(),
       'a refusal is final',
     )
-    await until('the rest of the response is not read', () => endless.open() === 0)
+    await until(() => endless.open() === 0)
   },
 )
 
@@ -173,7 +170,7 @@ t.test(
       await signOut(server, `by ${status}`)
     }
     await server.poll()
-    await until('all refused', () => failed(server).length === 5)
+    await until(() => failed(server).length === 5)
     t.same(inner.received, [])
   },
 )
@@ -189,17 +186,17 @@ t.test(
     for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
     // The unresponsive client has the first notifications and the most; no other notification waits for them.
     await server.poll()
-    await until('it hangs', () => unresponsive.received.length === 2)
+    await until(() => unresponsive.received.length === 2)
     const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
     await server.poll()
-    await until('the other clients are notified', () => notified(server).length === 3)
+    await until(() => notified(server).length === 3)
     t.same(notified(server).sort(), sids.sort())
     t.equal(unresponsive.received.length, 2, 'at most two at once for one client')
 
     const before = unresponsive.open()
     await server.deps.jobs.stop()
     t.equal(before, 2)
-    await until('calls aborted', () => unresponsive.open() === 0)
+    await until(() => unresponsive.open() === 0)
     t.same([failed(server), tried(server)], [[], 0], 'a stop counts as no failure')
     t.equal(await waiting(server), 5, 'and loses no notification')
   },
@@ -232,7 +229,7 @@ t.test(
         await endedSession(server, `web${i}`, `s${i}-${n}`)
     }
     await server.poll()
-    await until('as many as allowed', () => release.length === MAX_DELIVERIES)
+    await until(() => release.length === MAX_DELIVERIES)
     await server.poll()
     t.equal(rp.received.length, MAX_DELIVERIES)
     while (notified(server).length < all) {
@@ -265,25 +262,25 @@ t.test(
       for (let n = 0; n < 3; n += 1) await endedSession(server, id, `${id}-${n}`)
     }
     await server.poll()
-    await until('they hang', () => calls.length === hanging.length * MAX_DELIVERIES_PER_CLIENT)
+    await until(() => calls.length === hanging.length * MAX_DELIVERIES_PER_CLIENT)
     await endedSession(server, 'good', 'first')
     await server.poll()
-    await until('delivered meanwhile', () => notified(server).length === 1)
+    await until(() => notified(server).length === 1)
 
     for (const { end } of calls.splice(0)) end(new Error('timed out'))
-    await until('they hang again', async () => {
+    await until(async () => {
       await server.poll()
       return calls.length === MAX_DELIVERIES_TO_FAILING
     })
     server.clock.tick(3600)
     await endedSession(server, 'good', 'second')
     await server.poll()
-    await until('delivered meanwhile', () => notified(server).length === 2)
+    await until(() => notified(server).length === 2)
     t.equal(calls.length, MAX_DELIVERIES_TO_FAILING)
     t.equal(new Set(calls.map(({ uri }) => uri)).size, MAX_DELIVERIES_TO_FAILING, 'one for each client')
 
     // A client that responds again has all of its places again.
-    await until('all are delivered', async () => {
+    await until(async () => {
       for (const { end } of calls.splice(0)) end()
       await server.poll()
       return (await waiting(server)) === 0
@@ -309,7 +306,7 @@ t.test(
       }
       await server.poll()
       attempts += 1
-      await until(`attempt ${attempts}`, () => tried(server) + failed(server).length === attempts)
+      await until(() => tried(server) + failed(server).length === attempts)
       t.equal(rp.received.length, attempts)
     }
     t.same(failed(server), [sid])
@@ -336,7 +333,7 @@ t.test('a client that was deleted, disabled or unsubscribed is not called', asyn
   await change('disabled', { disabled: true })
   await change('quiet', { backchannelLogoutUri: null })
   await server.poll()
-  await until('nothing is left', async () => (await waiting(server)) === 0)
+  await until(async () => (await waiting(server)) === 0)
   t.same(rp.received, [])
   t.same([notified(server), failed(server)], [[], []])
 })
@@ -355,7 +352,7 @@ t.test(
     await register(first, 'web', rp.uri)
     await signOut(first, 'away')
     await first.poll()
-    await until('no server there', () => tried(first) === 1)
+    await until(() => tried(first) === 1)
     const sids: string[] = []
     for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
     // Stopped before it could send anything.
@@ -366,7 +363,7 @@ t.test(
     clock.tick(10)
     await Promise.all(nodes.flatMap((node) => [node.poll(), node.poll()]))
     const all = () => nodes.flatMap(notified)
-    await until('all clients are notified', () => all().length === 7)
+    await until(() => all().length === 7)
     await Promise.all(nodes.map((node) => node.poll()))
     t.equal(rp.received.length, 7, 'each one once')
     t.same(new Set(all()).size, 7)
