@@ -56,6 +56,9 @@ export async function startKeyturn(t: Test, settings: Record<string, string> = {
   }
 }
 
+export const basicAuthorization = (id: string, secret: string): string =>
+  `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`
+
 /** Where the application under test will listen. */
 export const applicationOrigin = async (): Promise<string> => `http://localhost:${await freePort()}`
 
