@@ -58,6 +58,8 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
     await page.getByLabel('Don’t ask me again').check()
     await page.getByRole('button', { name: 'Allow' }).click()
     await page.getByText('Signed in').waitFor()
+    await page.goto(app.start({ redirect_uri, login_hint: 'bob@example.test' }))
+    await shoot('choose-account')
     await register({ redirectUris: [app.redirectUri, redirect_uri], requireSecondFactor: true })
     await page.goto(app.start())
     await shoot('enrol-required')

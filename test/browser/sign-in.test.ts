@@ -109,6 +109,31 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 
+  browserTest(
+    `a user whom login_hint does not name continues or signs in as the other one, ${how}`,
+    async (t, open) => {
+      const { app, server } = await browserWorld(t)
+      await server.store.users.insert(await user({ username: 'bob' }))
+      const page = await (await open(options)).tab()
+      await page.goto(app.start())
+      await signIn(t, page)
+      await allow(t, page)
+      await resultAt(page, app)
+      await page.goto(app.start({ login_hint: 'bob' }))
+      await at(t, page, 'Which account?')
+      await page.getByRole('button', { name: 'Continue as alice' }).click()
+      await allow(t, page)
+      t.match(await resultAt(page, app), { user: { preferred_username: 'alice' } })
+      await page.goto(app.start({ login_hint: 'bob' }))
+      await page.getByRole('link', { name: 'Sign in as bob' }).click()
+      await at(t, page, 'Sign in')
+      t.equal(await page.getByLabel('Username').inputValue(), 'bob')
+      await typePassword(page, PASSWORD, 'bob')
+      await allow(t, page)
+      t.match(await resultAt(page, app), { user: { preferred_username: 'bob' } })
+    },
+  )
+
   browserTest(`remembered consent is not asked for again until it is revoked, ${how}`, async (t, open) => {
     const { app, issuer } = await browserWorld(t)
     const page = await (await open(options)).tab()

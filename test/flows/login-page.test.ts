@@ -455,9 +455,121 @@ t.test(
     t.equal(page.form('/login').fields.get('username'), hint)
     t.notMatch(page.body, '<script>alert')
     t.same(protectionProblems(page), [])
-    const browser = openBrowser(server)
-    await signIn(browser, { client_id: 'own' })
-    t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), alice.id)
+  },
+)
+
+/** The text as a user reads it, with one space between words. */
+const sentences = (page: Page) =>
+  visibleText(page)
+    .replace(/\s+/g, ' ')
+    .replace(/ ([,.])/g, '$1')
+
+/** A browser in which alice is signed in. */
+async function ofAlice(): Promise<Browser> {
+  const browser = openBrowser(server)
+  await signIn(browser, { client_id: 'own' })
+  return browser
+}
+
+t.test(
+  'a login_hint for somebody else than the signed-in user asks which account to use (OpenID Connect Core §3.1.2.1)',
+  async (t) => {
+    await store.users.update(alice.id, (one) => ({ ...one, email: 'Alice@Example.test' }))
+    const browser = await ofAlice()
+    for (const hint of ['alice', 'ALICE ', 'alice@example.test', alice.id, '', ' ', '\u0001'])
+      t.equal(await subOf(await browser.open(own({ login_hint: hint }))), alice.id, `${hint} is alice`)
+    const page = await browser.open(own({ login_hint: 'bob' }))
+    t.equal(page.path, '/login/account')
+    t.same(protectionProblems(page), [])
+    t.match(sentences(page), 'expects bob, but you are signed in as alice')
+    const back = await browser.submit(page, { form: '/login/cancel' })
+    clientGetsError(t, back, { error: 'access_denied', to: OWN_REDIRECT }, 'cancelled')
+    t.equal(
+      await subOf(await browser.submit(page, { form: '/login/account' })),
+      alice.id,
+      'continues as alice',
+    )
+    const other = await browser.open(page.links.find((link) => link.includes('account=other')) ?? '')
+    t.equal(other.form('/login').fields.get('username'), 'bob')
+    t.equal(await subOf(await browser.submit(other, fill('bob'))), bob.id, 'signs in as bob')
+    t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), bob.id, 'is not asked again')
+    t.equal((await browser.open(own({ login_hint: 'alice' }))).path, '/login/account')
+    const german = await browser.open(own({ login_hint: 'alice', ui_locales: 'de' }))
+    t.match(sentences(german), /erwartet alice, Sie sind aber als bob angemeldet/)
+  },
+)
+
+t.test(
+  'the choice of an account counts for the user session that the page showed (OpenID Connect Core §3.1.2.1; docs/security.md C41)',
+  async (t) => {
+    const browser = await ofAlice()
+    const page = await browser.open(own({ login_hint: 'carol' }))
+    const login = await browser.open('/login?account=other')
+    await browser.submit(login, fill('bob'))
+    const again = await browser.submit(page, { form: '/login/account' })
+    t.equal(again.path, '/login/account')
+    t.match(sentences(again), 'you are signed in as bob')
+    t.equal(await subOf(await browser.submit(again, { form: '/login/account' })), bob.id)
+    const { fields } = page.form('/login/account')
+    const stranger = openBrowser(server)
+    await signIn(stranger, { client_id: 'own' })
+    const stolen = await stranger.request('/login/account', {
+      method: 'POST',
+      from: 'same-origin',
+      body: new URLSearchParams([...fields]).toString(),
+    })
+    t.equal(stolen.status, 403, 'in another browser')
+  },
+)
+
+t.test(
+  'login_hint does not show whether an account exists, and only what can be a name is on the page (RFC 6749 §10.14; docs/security.md C48)',
+  async (t) => {
+    const browser = await ofAlice()
+    const shown = async (hint: string) => sentences(await browser.open(own({ login_hint: hint })))
+    t.equal((await shown('bob')).replaceAll('bob', 'X'), (await shown('nobody')).replaceAll('nobody', 'X'))
+    for (const hint of [
+      'Your account is locked, call 555',
+      '"><script>alert(1)</script> x',
+      'x'.repeat(101),
+    ]) {
+      const page = await browser.open(own({ login_hint: hint }))
+      t.match(sentences(page), 'expects another account. You are signed in as alice')
+      t.notMatch(sentences(page), hint)
+      t.notMatch(page.body, '<script>alert')
+    }
+  },
+)
+
+t.test(
+  'with prompt=none, a login_hint for somebody else is login_required, and without consent makes no difference (OpenID Connect Core §3.1.2.6)',
+  async (t) => {
+    const browser = await ofAlice()
+    const silently = (overrides: Overrides) => browser.open(authorizeUrl({ prompt: 'none', ...overrides }))
+    const atOwn = { client_id: 'own', login_hint: 'bob' }
+    clientGetsError(t, await silently(atOwn), { error: 'login_required', to: OWN_REDIRECT })
+    t.equal(await subOf(await silently({ ...atOwn, login_hint: 'alice' })), alice.id)
+    for (const login_hint of ['alice', 'bob', 'nobody'])
+      clientGetsError(t, await silently({ client_id: 'web', login_hint }), { error: 'consent_required' })
+  },
+)
+
+t.test(
+  'a login page for another user than the signed-in one has an empty or hinted username, which can be edited (OpenID Connect Core §3.1.2.1)',
+  async (t) => {
+    const browser = await ofAlice()
+    for (const [overrides, username] of [
+      [{ login_hint: 'bob', prompt: 'login' }, 'bob'],
+      [{ login_hint: 'bob', max_age: '0' }, 'bob'],
+      [{ claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }, ''],
+    ] as const) {
+      const page = await browser.open(own(overrides))
+      t.equal(page.path, '/login')
+      t.equal(page.form('/login').fields.get('username') ?? '', username, JSON.stringify(overrides))
+      t.notMatch(page.body, /readonly/)
+    }
+    const same = await browser.open(own({ login_hint: 'alice', prompt: 'login' }))
+    t.match(same.body, /value="alice" autocomplete="username" readonly/)
   },
 )
 

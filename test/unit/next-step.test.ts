@@ -23,28 +23,34 @@ function* situations(): Generator<AuthorizationState> {
         for (const expectedUser of [undefined, 'alice', 'bob'])
           for (const reauthenticated of BOTH)
             for (const required of BOTH)
-              for (const stepUpRequested of BOTH)
-                for (const enrolled of BOTH)
-                  for (const used of BOTH)
-                    for (const hasStoredConsent of BOTH)
-                      for (const consentGivenNow of BOTH) {
-                        // Without a session nothing can have been verified, allowed or used.
-                        if (
-                          age === undefined &&
-                          (reauthenticated || used || hasStoredConsent || consentGivenNow)
-                        )
-                          continue
-                        yield {
-                          request: { prompts: new Set(prompts), maxAge },
-                          userSession: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
-                          reauthenticated,
-                          expectedUser,
-                          secondFactor: { required, stepUpRequested, enrolled, used },
-                          hasStoredConsent,
-                          consentGivenNow,
-                          now: NOW,
+              for (const hintNamesAnother of BOTH)
+                for (const stepUpRequested of BOTH)
+                  for (const enrolled of BOTH)
+                    for (const used of BOTH)
+                      for (const hasStoredConsent of BOTH)
+                        for (const consentGivenNow of BOTH) {
+                          // Without a session nothing can have been verified, allowed or used.
+                          if (
+                            age === undefined &&
+                            (reauthenticated ||
+                              used ||
+                              hintNamesAnother ||
+                              hasStoredConsent ||
+                              consentGivenNow)
+                          )
+                            continue
+                          yield {
+                            request: { prompts: new Set(prompts), maxAge },
+                            userSession: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
+                            reauthenticated,
+                            expectedUser,
+                            hintNamesAnother,
+                            secondFactor: { required, stepUpRequested, enrolled, used },
+                            hasStoredConsent,
+                            consentGivenNow,
+                            now: NOW,
+                          }
                         }
-                      }
 }
 
 const all = [...situations()].map((state) => ({ state, next: nextStep(state) }))
@@ -70,6 +76,8 @@ const mustLogIn = (s: AuthorizationState) =>
   s.userSession === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.reauthenticated)
 const lacksFactor = ({ secondFactor: { required, stepUpRequested, enrolled, used } }: AuthorizationState) =>
   !used && (required || (stepUpRequested && enrolled))
+const mustChoose = (s: AuthorizationState) =>
+  s.hintNamesAnother && !s.reauthenticated && s.expectedUser === undefined
 const mustAsk = (s: AuthorizationState) =>
   !s.consentGivenNow && (!s.hasStoredConsent || s.request.prompts.has('consent'))
 
@@ -83,7 +91,7 @@ const rules: readonly Rule[] = [
     'without prompt=none only a user other than the expected one is refused',
     (s) => !isSilent(s),
     (next, s) =>
-      ['respond', 'login', 'second-factor', 'enrol', 'consent'].includes(next) ||
+      ['respond', 'login', 'choose-account', 'second-factor', 'enrol', 'consent'].includes(next) ||
       (isAnother(s) && s.reauthenticated && next === 'login_required'),
   ],
   [
@@ -142,18 +150,30 @@ const rules: readonly Rule[] = [
     (next) => next !== 'consent' && next !== 'consent_required',
   ],
   [
-    'the steps come in order: login, second factor, consent, response',
+    'a user whom login_hint does not name is asked who to be, and never answered for (OpenID Connect Core §3.1.2.1)',
+    mustChoose,
+    (next, s) => (isSilent(s) ? !['respond', 'choose-account'].includes(next) : next !== 'respond'),
+  ],
+  [
+    'without consent, prompt=none does not show whether login_hint names the user',
+    (s) => isSilent(s) && mustChoose(s) && mustAsk(s),
+    (next, s) => next === outcome(nextStep({ ...s, hintNamesAnother: false })),
+  ],
+  [
+    'the steps come in order: login, choice of the account, second factor, consent, response',
     () => true,
     (next, s) => {
       const silent = isSilent(s)
       if (mustLogIn(s))
         return next === (silent || (isAnother(s) && s.reauthenticated) ? 'login_required' : 'login')
+      if (mustChoose(s) && !silent) return next === 'choose-account'
       if (lacksFactor(s)) {
         return s.secondFactor.enrolled
           ? next === (silent ? 'login_required' : 'second-factor')
           : next === (silent ? 'interaction_required' : 'enrol')
       }
       if (mustAsk(s)) return next === (silent ? 'consent_required' : 'consent')
+      if (mustChoose(s)) return next === 'login_required'
       return next === 'respond'
     },
   ],
@@ -174,6 +194,7 @@ for (const [title, applies, holds] of rules) {
 t.test('every step is reached', async (t) => {
   const reached = new Set(all.map(({ next }) => outcome(next)))
   t.same([...reached].sort(), [
+    'choose-account',
     'consent',
     'consent_required',
     'enrol',

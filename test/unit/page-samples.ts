@@ -5,6 +5,7 @@ import type { PageContext } from '../../src/views/page.ts'
 import { type AccountModel, type AccountNotice, accountPage } from '../../src/views/pages/account.ts'
 import { type AddPasskeyModel, addPasskeyPage } from '../../src/views/pages/add-passkey.ts'
 import { type ChangePasswordModel, changePasswordPage } from '../../src/views/pages/change-password.ts'
+import { type ChooseAccountModel, chooseAccountPage } from '../../src/views/pages/choose-account.ts'
 import { type ConsentModel, consentPage } from '../../src/views/pages/consent.ts'
 import { type EnrolRequiredModel, enrolRequiredPage } from '../../src/views/pages/enrol-required.ts'
 import { type EnrolTotpModel, enrolTotpPage } from '../../src/views/pages/enrol-totp.ts'
@@ -122,6 +123,14 @@ const consent: ConsentModel = {
     { identifier: 'https://none.example', scopes: [] },
   ],
   canStoreConsent: true,
+}
+
+const chooseAccount: ChooseAccountModel = {
+  clientName: 'Acme Invoices',
+  username: 'alice',
+  hint: 'bob@example.com',
+  flow: 'flow',
+  flowOfCurrent: 'flow of alice',
 }
 
 const signOut: SignOutModel = {
@@ -245,6 +254,8 @@ export const samples: readonly Sample[] = [
   ...loginMessages.map((message) =>
     sample(`login: ${message.kind}`, loginPage, { ...login, username: 'alice', message }),
   ),
+  sample('choose account', chooseAccountPage, chooseAccount),
+  sample('choose account, nobody named', chooseAccountPage, { ...chooseAccount, hint: null }),
   sample('second factor', secondFactorPage, secondFactor),
   sample('second factor, passkeys only', secondFactorPage, {
     ...secondFactor,

@@ -11,6 +11,7 @@ import type { PageRoute } from '../page-scope.ts'
 import { accountRoutes } from './account.ts'
 import { accountFactorRoutes } from './account-factors.ts'
 import { authorizeRoutes } from './authorize.ts'
+import { chooseAccountRoutes } from './choose-account.ts'
 import { consentRoutes } from './consent.ts'
 import { createEnrolment } from './enrolment.ts'
 import { loginRoutes } from './login.ts'
@@ -38,6 +39,7 @@ export function pageRoutes({ accounts, oauth, registry, formMacs, base }: PagesD
   return [
     ...authorizeRoutes({ authorize, flows }),
     ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
+    ...chooseAccountRoutes({ authorize }),
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
     ...consentRoutes({ authorize, formMacs, issuer }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry, issuer }),

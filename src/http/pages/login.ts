@@ -34,7 +34,7 @@ interface LoginContext {
   readonly loginHint: string
   readonly locales: readonly string[]
   readonly clientId?: string
-  /** The client requests a choice of accounts (`prompt=select_account`). */
+  /** The client requests a choice of accounts (`prompt=select_account`), or means another user than the signed-in one. */
   readonly selectAccount: boolean
 }
 
@@ -183,6 +183,6 @@ async function loginContext(
     redirectUri: authorizationRequest.redirectUri,
     loginHint: authorizationRequest.loginHint ?? '',
     locales: authorizationRequest.uiLocales,
-    selectAccount: authorizationRequest.prompts.has('select_account'),
+    selectAccount: authorizationRequest.prompts.has('select_account') || outcome.summary.expectsAnotherUser,
   }
 }

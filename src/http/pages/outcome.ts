@@ -13,6 +13,7 @@ import type { PageRequest } from '../page-request.ts'
 
 const PATHS = {
   login: '/login',
+  'choose-account': '/login/account',
   'second-factor': '/login/second-factor',
   consent: '/consent',
   enrol: '/account/second-factor',

@@ -17,6 +17,7 @@ import type { Registry } from '../registry.ts'
 import { defaultAudienceOf, type Granted, PROTOCOL_SCOPES, resolveScopes } from '../scope.ts'
 import { permittedClaims, scopeOfClaim } from '../user-claims.ts'
 import type { Flow } from './flow.ts'
+import { hintFits } from './login-hint.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
 
@@ -32,6 +33,8 @@ export interface RequestSummary {
   readonly scopesToShow: readonly string[]
   /** Whether the consent may be stored, so that later requests do not need it again. */
   readonly canStoreConsent: boolean
+  /** The client expects, or hints at, somebody other than the signed-in user. */
+  readonly expectsAnotherUser: boolean
   /** A stored consent that covers the audience and all scopes; null if there is none. */
   readonly storedConsent: Consent | null
 }
@@ -84,6 +87,8 @@ export function createAssess(deps: AssessDeps): Assess {
     const scopesToShow = [...new Set([...scopesToGrant, ...impliedScopes(requestedClaims)])]
     const storable = canStoreConsent(request)
     const stored = storable && current ? await consents.list(current.user.id, client.id) : []
+    const expected = await expectedUser(request)
+    const hintNamesAnother = namesAnother(flow, request, current)
     const summary = {
       client,
       request,
@@ -91,6 +96,8 @@ export function createAssess(deps: AssessDeps): Assess {
       audience,
       scopesToShow,
       canStoreConsent: storable,
+      expectsAnotherUser:
+        current !== null && (expected === undefined ? hintNamesAnother : expected !== current.user.id),
       storedConsent:
         stored.find((consent) => covers(consent, { audience, scopes: scopesToShow }, config.issuer)) ?? null,
     }
@@ -100,7 +107,8 @@ export function createAssess(deps: AssessDeps): Assess {
         request,
         userSession: current && { userId: current.user.id, authTime: current.userSession.authTime },
         reauthenticated: isReauthenticated(flow, current),
-        expectedUser: await expectedUser(request),
+        expectedUser: expected,
+        hintNamesAnother,
         secondFactor: await secondFactorOf(request, current),
         hasStoredConsent:
           summary.storedConsent !== null || (client.firstParty && (storable || isDevelopment)),
@@ -154,6 +162,11 @@ export function covers(
 }
 
 const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
+
+function namesAnother(flow: Flow, { loginHint }: AuthorizationRequest, current: CurrentUserSession | null) {
+  if (loginHint === undefined || !current || flow.chosenUserSession === current.userSession.id) return false
+  return !hintFits(loginHint, current.user)
+}
 
 /** Whether the signed-in user authenticated during this flow. */
 function isReauthenticated({ reauthenticated }: Flow, current: CurrentUserSession | null): boolean {

@@ -35,6 +35,8 @@ export interface Flow {
   readonly returnTo?: string
   /** The password was correct, and the second factor is still missing. */
   readonly pending?: PendingLogin
+  /** The user session in which the user wants to continue, although `login_hint` names somebody else. */
+  readonly chosenUserSession?: string
   /** The user session that a login during this flow created, and the time of that login. */
   readonly reauthenticated?: { readonly userSessionId: string; readonly authTime: EpochSeconds }
 }

@@ -16,6 +16,8 @@ export interface AuthorizationState {
   readonly reauthenticated: boolean
   /** The user that the client expects (`id_token_hint`, or `sub` in `claims`). */
   readonly expectedUser: string | undefined
+  /** `login_hint` names somebody other than the signed-in user, who has not chosen to continue. */
+  readonly hintNamesAnother: boolean
   readonly secondFactor: {
     /** The client, a role or an essential `acr` claim requires a second factor. */
     readonly required: boolean
@@ -35,6 +37,8 @@ export interface AuthorizationState {
 
 export type NextStep =
   | { readonly step: 'login' }
+  /** The user says whether to continue or to sign in as somebody else. */
+  | { readonly step: 'choose-account' }
   | { readonly step: 'second-factor' }
   /** The user needs a second factor and has none. */
   | { readonly step: 'enrol' }
@@ -57,6 +61,9 @@ export function nextStep(state: AuthorizationState): NextStep {
       : login('other_user')
   }
   if (asksForLogin(request.prompts) && !reauthenticated) return { step: 'login' }
+  // A user who has signed in for this request has chosen. An ID token or `sub` says more than a hint.
+  const isAmbiguous = state.hintNamesAnother && !reauthenticated && state.expectedUser === undefined
+  if (isAmbiguous && !silent) return { step: 'choose-account' }
 
   const factor = missingFactor(state)
   if (factor) {
@@ -64,9 +71,12 @@ export function nextStep(state: AuthorizationState): NextStep {
     const code = factor === 'enrol' ? 'interaction_required' : 'login_required'
     return refuse(code, 'a second factor is needed', 'second_factor_required')
   }
-  if (consentGivenNow) return { step: 'respond' }
-  if (hasStoredConsent && !request.prompts.has('consent')) return { step: 'respond' }
-  return silent ? refuse('consent_required', 'the user must give consent') : { step: 'consent' }
+  const consented = consentGivenNow || (hasStoredConsent && !request.prompts.has('consent'))
+  if (!consented)
+    return silent ? refuse('consent_required', 'the user must give consent') : { step: 'consent' }
+  // OIDC Core §3.1.2.6. The last check of a silent request: otherwise a client could find out who is signed in without consent.
+  if (isAmbiguous) return login('other_user')
+  return { step: 'respond' }
 }
 
 /** OIDC Core §3.1.2.1, `max_age`. A user who has just authenticated for this request is not asked again. */

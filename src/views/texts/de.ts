@@ -43,6 +43,15 @@ export const de: Texts = {
     wrongCredentials: 'Der Benutzername oder das Passwort ist falsch.',
     unknownPasskey: 'Dieser Passkey ist hier nicht registriert. Bitte melden Sie sich auf andere Weise an.',
   },
+  chooseAccount: {
+    title: 'Welches Konto?',
+    expects: (client: Content, hint: Content, user: Content): Html =>
+      html`${client} erwartet ${hint}, Sie sind aber als ${user} angemeldet.`,
+    expectsAnother: (client: Content, user: Content): Html =>
+      html`${client} erwartet ein anderes Konto. Sie sind als ${user} angemeldet.`,
+    continueAs: (user: Content): Html => html`Als ${user} fortfahren`,
+    signInAs: (hint: Content): Html => html`Als ${hint} anmelden`,
+  },
   secondFactor: {
     title: 'Bestätigen Sie, dass Sie es sind',
     lead: (user: Content): Html => html`Noch ein Schritt, um sich als ${user} anzumelden.`,

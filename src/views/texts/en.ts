@@ -41,6 +41,15 @@ export const en = {
     wrongCredentials: 'The username or password is incorrect.',
     unknownPasskey: 'This passkey is not registered here. Please sign in another way.',
   },
+  chooseAccount: {
+    title: 'Which account?',
+    expects: (client: Content, hint: Content, user: Content): Html =>
+      html`${client} expects ${hint}, but you are signed in as ${user}.`,
+    expectsAnother: (client: Content, user: Content): Html =>
+      html`${client} expects another account. You are signed in as ${user}.`,
+    continueAs: (user: Content): Html => html`Continue as ${user}`,
+    signInAs: (hint: Content): Html => html`Sign in as ${hint}`,
+  },
   secondFactor: {
     title: 'Confirm it’s you',
     lead: (user: Content): Html => html`One more step to sign in as ${user}.`,
