@@ -391,6 +391,8 @@ CREATE TABLE nodes (
   ring_version BIGINT NOT NULL,
   -- Fingerprints of the master keys that the node has.
   master_keys  TEXT NOT NULL,
+  -- The settings that all nodes must have in common, as JSON.
+  settings     TEXT NOT NULL,
   started_at   BIGINT NOT NULL,
   seen_at      BIGINT NOT NULL
 );

@@ -23,6 +23,7 @@ export async function start(more: Partial<Io> = {}, signals: Signals = listen())
     askSecret,
     columns: stdout.columns ?? 100,
     pid: process.pid,
+    isRunning,
     operator: operatorName(),
     outputLost,
     stopSignal,
@@ -132,5 +133,14 @@ function operatorName(): string {
   } catch {
     // A container may run under a user id that has no name.
     return String(process.getuid?.() ?? 'unknown')
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: it belongs to another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { commandLine } from '../command-line.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration, path } from '../config/parsers.ts'
+import { differencesText } from '../config/shared.ts'
 import { KeyturnError } from '../errors.ts'
 import { type Keys, openKeys } from '../keys/index.ts'
 import { createLogger } from '../log/logger.ts'
@@ -87,6 +88,14 @@ export function createContext(given: Io): Context {
     }
   }
 
+  const note = (text: string): void => io.err(`note: ${printable(text)}\n`)
+
+  /** What a command says about keys is computed from these settings. */
+  function noteReplaced({ replaced }: Base): void {
+    if (replaced.length > 0)
+      note(`the servers’ settings apply and not those of this command: ${differencesText(replaced)}`)
+  }
+
   return {
     io,
     actor,
@@ -101,12 +110,13 @@ export function createContext(given: Io): Context {
             `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
           )
         }
+        noteReplaced(base)
         return work(base, await openKeys(base))
       }),
     print({ json }, value, text) {
       io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
     },
-    note: (text) => io.err(`note: ${printable(text)}\n`),
+    note,
   }
 }
 

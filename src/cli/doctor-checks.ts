@@ -9,8 +9,10 @@ import { commandLine } from '../command-line.ts'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
 import { activeKey, automaticRotationAt, isPublished, leavesAt, nextKey, SKEW } from '../keys/ring.ts'
 import { assertRecorded, evidenceOf, explainMissing } from '../node/expected-store.ts'
-import { isServing } from '../node/heartbeat.ts'
+import { nodeName } from '../node/heartbeat.ts'
+import { settingsOfNodes } from '../node/node-settings.ts'
 import { createStoreRecord, type StoreRecord } from '../node/store-record.ts'
+import type { ServingNode } from '../store/contracts/nodes.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import { type Db, StoreMissing } from '../store/db.ts'
 import { createStore, databaseFile, databaseName } from '../store/index.ts'
@@ -18,11 +20,12 @@ import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { type EpochSeconds, systemClock } from '../system.ts'
 import { checkDatabaseFile, checkFolder, checkFreeSpace } from './doctor-disk.ts'
 import { checkKeys, checkMasterKey, checkMasterKeyRotation } from './doctor-keys.ts'
+import { checkNodeSettings, checkNodes } from './doctor-nodes.ts'
 import { checkServer } from './doctor-server.ts'
 import { checkDurability, checkIntegrity, openExisting } from './doctor-store.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
-import { count, span, time } from './output.ts'
+import { span, time } from './output.ts'
 
 export interface Finding {
   readonly check: string
@@ -86,7 +89,9 @@ export async function runChecks(io: Io): Promise<Finding[]> {
   )
   /** undefined if unknown, null if there is no ring. */
   let ring: Ring | null | undefined
-  let nodes: readonly string[] = []
+  let nodes: readonly ServingNode[] = []
+  /** What the nodes do follows from their settings. */
+  const effective = () => settingsOfNodes(config, nodes).config
   try {
     /** Seconds by which this machine is ahead of the cluster clock (src/node/cluster-clock.ts). */
     const aheadBy = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
@@ -99,7 +104,8 @@ export async function runChecks(io: Io): Promise<Finding[]> {
       if (ready) {
         await check('store record', () => checkRecord(db, config, record))
         ring = await check('ring', () => checkRing(db, sharedClock.now()))
-        nodes = (await check('nodes', () => checkNodes(db, sharedClock.now()))) ?? []
+        nodes = (await check('nodes', () => checkNodes(db, sharedClock))) ?? []
+        if (nodes.length > 0) await check('node settings', () => checkNodeSettings(config, nodes))
       }
     }
     if (ring) {
@@ -113,13 +119,17 @@ export async function runChecks(io: Io): Promise<Finding[]> {
         await check('master key rotation', () =>
           checkMasterKeyRotation(db, knownRing, config, masterKeys, sharedClock),
         )
-      await check('schedule', () => checkSchedule(knownRing, sharedClock.now(), config, nodes))
+      await check('schedule', () =>
+        checkSchedule(knownRing, sharedClock.now(), effective(), nodes.map(nodeName)),
+      )
     }
   } finally {
     await db?.close()
   }
   const kids = ring?.keys.filter(isPublished).map((key) => key.kid)
-  await check('server', () => checkServer(config, kids ?? (ring === null ? [] : null), nodes))
+  await check('server', () =>
+    checkServer(effective(), kids ?? (ring === null ? [] : null), nodes.map(nodeName)),
+  )
   return findings
 }
 
@@ -189,16 +199,6 @@ async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, R
   const active = activeKey(ring)
   nextKey(ring)
   return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
-}
-
-/** The nodes that serve by their heartbeats. A node that was killed counts until it is listed as gone. */
-async function checkNodes(db: Db, now: EpochSeconds): Promise<readonly [string, readonly string[]]> {
-  const serving = (await createStore(db).nodes.list()).filter((node) => isServing(node, now))
-  const names = serving.map(({ hostname, pid }) => `${hostname}:${pid}`)
-  return [
-    names.length === 0 ? 'no node serves' : `${count(names.length, 'node')}: ${names.join(', ')}`,
-    names,
-  ]
 }
 
 /** Seconds. A running server performs what is due within one second. */

@@ -20,6 +20,8 @@ export interface Io {
   /** Width of the terminal. */
   readonly columns: number
   readonly pid: number
+  /** Whether this machine has a process with this id. */
+  isRunning(pid: number): boolean
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock

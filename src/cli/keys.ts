@@ -5,6 +5,7 @@ import { behind, namesOf } from '../keys/known-verifiers.ts'
 import { activeKey, automaticRotationAt, isSafe, leavesAt, nextKey, safeFrom } from '../keys/ring.ts'
 import { ensureRing, KeyNotFound, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Base } from '../node/base.ts'
+import { nodeName } from '../node/heartbeat.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -174,7 +175,7 @@ function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<type
   if (nodes === 0) return []
   if (nodesBehind.length === 0)
     return [`nodes     ${nodes === 1 ? 'the only node has' : `all ${nodes} have`} switched`]
-  const names = nodesBehind.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
+  const names = nodesBehind.map(nodeName).join(', ')
   return [
     `nodes     ${nodes - nodesBehind.length} of ${nodes} have switched; not yet: ${names}`,
     'A node that does not switch signs with the old key for at most 10 s, and then stops signing.',

@@ -9,7 +9,8 @@ import type { MasterKey } from '../keys/master-keys.ts'
 import { ensureRing } from '../keys/rotate.ts'
 import { oldDataKeys, rotateMasterKey } from '../keys/rotate-master-key.ts'
 import type { Base } from '../node/base.ts'
-import { isServing } from '../node/heartbeat.ts'
+import { nodeName } from '../node/heartbeat.ts'
+import { servingNodes } from '../node/node-settings.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
 import {
   action,
@@ -167,15 +168,14 @@ const POLL_INTERVAL_MS = 100
 
 async function waitForNodes({ store, clock }: Base, { id }: MasterKey) {
   for (let poll = 1; ; poll += 1) {
-    const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
+    const serving = await servingNodes(store.nodes, clock)
     const without = serving.filter(({ masterKeys }) => !masterKeys.includes(id))
     if (without.length === 0 || poll === MAX_POLLS) return { serving, without }
     await sleep(POLL_INTERVAL_MS)
   }
 }
 
-const nodeNames = (nodes: readonly ServingNode[]): string =>
-  nodes.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
+const nodeNames = (nodes: readonly ServingNode[]): string => nodes.map(nodeName).join(', ')
 
 function missingAtNodes({ id }: MasterKey, without: readonly ServingNode[]): CommandError {
   return new CommandError(
@@ -243,7 +243,7 @@ async function showStatus(context: Context, options: Json, base: Base, keys: Key
   const { store, clock } = base
   const current = keys.masterKeys.inUse(await ensureRing(keys))
   const old = await oldDataKeys(base)
-  const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
+  const serving = await servingNodes(store.nodes, clock)
   const value = {
     master_key: current.id,
     available: keys.masterKeys.list().map(({ id }) => id),

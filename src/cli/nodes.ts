@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { differencesText } from '../config/shared.ts'
 import type { Base } from '../node/base.ts'
 import { isServing } from '../node/heartbeat.ts'
+import { disagreements, servingNodes } from '../node/node-settings.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -16,7 +18,7 @@ export const nodesCommand: CommandFactory = (context) =>
   )
 
 function list(context: Context, options: Json): Promise<void> {
-  return context.withStore(async ({ store, clock }) => {
+  return context.withStore(async ({ store, clock, replaced }) => {
     const [nodes, { ring }] = await Promise.all([store.nodes.list(), store.revisions.read()])
     const rows = nodes.map((node) => ({
       ...describeNode(node),
@@ -36,6 +38,8 @@ function list(context: Context, options: Json): Promise<void> {
       ]),
     )
     context.print(options, rows, text)
+    for (const line of disagreements(nodes.filter((node) => isServing(node, clock.now())))) context.note(line)
+    if (replaced.length > 0) context.note(differencesText(replaced))
   })
 }
 
@@ -47,6 +51,7 @@ export function describeNode(node: ServingNode) {
     version: node.version,
     ring_version: node.ringVersion,
     master_keys: node.masterKeys,
+    settings: node.settings,
     started_at: node.startedAt,
     seen_at: node.seenAt,
   }
@@ -62,7 +67,7 @@ export async function waitForRing(
   { version }: Pick<Ring, 'version'>,
 ) {
   for (let poll = 1; ; poll += 1) {
-    const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
+    const serving = await servingNodes(store.nodes, clock)
     const behind = serving.filter(({ ringVersion }) => ringVersion < version)
     if (behind.length === 0 || poll === MAX_POLLS) return { serving, behind }
     await sleep(POLL_INTERVAL_MS)

@@ -11,6 +11,7 @@ import { issuerBase } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
 import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { BackgroundJobs } from '../node/background-jobs.ts'
 import { type Base, closeBase, openBase, type System } from '../node/base.ts'
 import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
 import {
@@ -21,6 +22,7 @@ import {
   recordStore,
 } from '../node/expected-store.ts'
 import type { NodeInfo } from '../node/heartbeat.ts'
+import { joinNodes } from '../node/node-settings.ts'
 import { openServer, type Server } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
 import { systemMonotonic } from '../system.ts'
@@ -62,9 +64,10 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
   const base = await openOwnBase(config, system, options.new === true)
   let recorder: Recorder | undefined
+  let poller: ChangePoller | undefined
+  let jobs: BackgroundJobs | undefined
   try {
     let stopping = false
-    let poller: ChangePoller | undefined
     const keys = await withProgress(
       io,
       () => 'generating the signing keys …',
@@ -73,6 +76,16 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     const server = await openServer(base, keys, system, () =>
       stopping ? 'the server is stopping' : (poller?.problem() ?? null),
     )
+    jobs = server.jobs
+    await joinNodes({
+      config,
+      nodes: base.store.nodes,
+      clock: base.clock,
+      logger: system.logger,
+      nodeInfo,
+      record: server.jobs.heartbeat,
+      isRunning: io.isRunning,
+    })
     await recordStore(base.store, base.record, system.logger)
     await release()
     const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
@@ -102,6 +115,8 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     }
   } finally {
     await release()
+    // Otherwise a node that could not start would be listed as serving.
+    if (!poller) await jobs?.stop()
     // The recorder has already written the pending audit events, or logged that it could not.
     await (recorder ? base.store.db.close() : closeBase(base, system.logger))
     // After the store is closed, so that the spans of its last statements are sent too.

@@ -44,6 +44,8 @@ export interface Field<T> {
   readonly doc: string
   /** Can also be given as a file, `KEYTURN_<NAME>_FILE`, and is never printed. */
   readonly secret?: true
+  /** All nodes of a store must have the same value. They record it in the store, so it is never a secret. */
+  readonly shared?: true
 }
 
 type Parse<T> = (value: string) => T
@@ -80,13 +82,19 @@ const derived = <T>(
 
 const secret = <T>(row: Field<T>): Field<T> => ({ ...row, secret: true })
 
+type Plain = string | number | null
+
+const shared = <T extends Plain>(row: Field<T>): Field<T> => ({ ...row, shared: true })
+
 export const fields = {
   /** Exactly as in tokens and metadata. */
-  issuer: derived(
-    'ISSUER',
-    issuer,
-    (basis) => `http://localhost:${basis.port}`,
-    'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`',
+  issuer: shared(
+    derived(
+      'ISSUER',
+      issuer,
+      (basis) => `http://localhost:${basis.port}`,
+      'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`',
+    ),
   ),
   host: field('HOST', host, '127.0.0.1', 'address to listen on'),
   port: field('PORT', port, '3000', 'port to listen on; `0` picks a free one and prints it'),
@@ -140,60 +148,68 @@ export const fields = {
     ({ keysDir }) => join(keysDir, 'store.json'),
     'file outside the database that names the store and the end of its audit log; default `store.json` in `KEYTURN_KEYS_DIR`; `off`: none',
   ),
-  accessTokenTtl: field(
-    'ACCESS_TOKEN_TTL',
-    duration('1s', '24h'),
-    '10m',
-    'lifetime of access tokens; an API or a client may set its own',
+  accessTokenTtl: shared(
+    field(
+      'ACCESS_TOKEN_TTL',
+      duration('1s', '24h'),
+      '10m',
+      'lifetime of access tokens; an API or a client may set its own',
+    ),
   ),
-  refreshTokenTtl: field(
-    'REFRESH_TOKEN_TTL',
-    duration('1s', '3650d'),
-    '30d',
-    'lifetime of a session, however often it is used',
+  refreshTokenTtl: shared(
+    field(
+      'REFRESH_TOKEN_TTL',
+      duration('1s', '3650d'),
+      '30d',
+      'lifetime of a session, however often it is used',
+    ),
   ),
-  refreshIdleTtl: field(
-    'REFRESH_IDLE_TTL',
-    duration('1s', '3650d'),
-    '7d',
-    'time after which an unused session ends',
+  refreshIdleTtl: shared(
+    field('REFRESH_IDLE_TTL', duration('1s', '3650d'), '7d', 'time after which an unused session ends'),
   ),
-  refreshGrace: field(
-    'REFRESH_GRACE',
-    duration('0s', '5m'),
-    '10s',
-    'time in which a retry of the last refresh gets the same refresh token again',
+  refreshGrace: shared(
+    field(
+      'REFRESH_GRACE',
+      duration('0s', '5m'),
+      '10s',
+      'time in which a retry of the last refresh gets the same refresh token again',
+    ),
   ),
-  jwksMaxAge: field(
-    'JWKS_MAX_AGE',
-    duration('0s', '24h'),
-    '5m',
-    'upper limit of `max-age` of the JWKS, which is never longer than the time to the ring’s next change',
+  jwksMaxAge: shared(
+    field(
+      'JWKS_MAX_AGE',
+      duration('0s', '24h'),
+      '5m',
+      'upper limit of `max-age` of the JWKS, which is never longer than the time to the ring’s next change',
+    ),
   ),
-  verifierCache: field(
-    'VERIFIER_CACHE',
-    duration('0s', '90d'),
-    '24h',
-    'longest time that any verifier keeps a JWKS; keys are published this long before they sign',
+  verifierCache: shared(
+    field(
+      'VERIFIER_CACHE',
+      duration('0s', '90d'),
+      '24h',
+      'longest time that any verifier keeps a JWKS; keys are published this long before they sign',
+    ),
   ),
   /** null: only an administrator rotates keys. */
-  keyRotation: field(
-    'KEY_ROTATION',
-    duration('1m', '3650d', 'off'),
-    '30d',
-    'time between automatic key rotations; `off`: only by hand',
+  keyRotation: shared(
+    field(
+      'KEY_ROTATION',
+      duration('1m', '3650d', 'off'),
+      '30d',
+      'time between automatic key rotations; `off`: only by hand',
+    ),
   ),
-  defaultAudience: derived(
-    'DEFAULT_AUDIENCE',
-    identifier,
-    (basis) => basis.issuer,
-    '`aud` of a token whose scopes belong to no registered API; default: the issuer',
+  defaultAudience: shared(
+    derived(
+      'DEFAULT_AUDIENCE',
+      identifier,
+      (basis) => basis.issuer,
+      '`aud` of a token whose scopes belong to no registered API; default: the issuer',
+    ),
   ),
-  statusTtl: field(
-    'STATUS_TTL',
-    duration('1s', '1h'),
-    '10s',
-    'time for which verifiers may cache a status list',
+  statusTtl: shared(
+    field('STATUS_TTL', duration('1s', '1h'), '10s', 'time for which verifiers may cache a status list'),
   ),
   trustProxy: field(
     'TRUST_PROXY',
@@ -213,11 +229,13 @@ export const fields = {
     '0s',
     'time for which a stopping server still accepts requests while `/health/ready` answers 503',
   ),
-  minPasswordLength: field(
-    'MIN_PASSWORD_LENGTH',
-    count(8, 64),
-    '8',
-    'minimum length of new passwords; NIST SP 800-63B requires 15 where no second factor is required',
+  minPasswordLength: shared(
+    field(
+      'MIN_PASSWORD_LENGTH',
+      count(8, 64),
+      '8',
+      'minimum length of new passwords; NIST SP 800-63B requires 15 where no second factor is required',
+    ),
   ),
   brandName: field(
     'BRAND_NAME',
@@ -234,11 +252,13 @@ export const fields = {
   /** null: Keyturn's own logo. */
   brandLogo: optional('BRAND_LOGO', logo, 'logo file: SVG, PNG, JPEG or WebP, at most 200 KB'),
   /** null: audit events are only written to the log. */
-  auditRetention: field(
-    'AUDIT_RETENTION',
-    duration('1h', '3650d', 'off'),
-    '90d',
-    'time for which audit events are kept in the database; `off`: they are written to the log only',
+  auditRetention: shared(
+    field(
+      'AUDIT_RETENTION',
+      duration('1h', '3650d', 'off'),
+      '90d',
+      'time for which audit events are kept in the database; `off`: they are written to the log only',
+    ),
   ),
   logLevel: field(
     'LOG_LEVEL',

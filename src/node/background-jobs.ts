@@ -3,6 +3,7 @@
  * new job needs a member of `BackgroundJobs`, its implementation below, and a line in change-poller.ts.
  */
 import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
+import { sharedSettings } from '../config/shared.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
@@ -68,6 +69,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
     random,
     nodeInfo: system.nodeInfo ?? { hostname: 'localhost', pid: 0 },
     version,
+    settings: sharedSettings(config),
   })
   const pruneDataKeys = createPruneDataKeys({
     store,

@@ -8,6 +8,7 @@ import type { Audit } from '../audit/events.ts'
 import { type AuditTrail, createAuditTrail } from '../audit/index.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Config } from '../config/load.ts'
+import type { Difference } from '../config/shared.ts'
 import { type GenerateKey, generateKey } from '../keys/algorithms.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -31,6 +32,7 @@ import {
 import { type Tracing, untraced } from '../tracing/tracing.ts'
 import { type ClusterClock, createClusterClock } from './cluster-clock.ts'
 import type { NodeInfo } from './heartbeat.ts'
+import { servingNodes, settingsOfNodes } from './node-settings.ts'
 import { createStoreRecord, type StoreRecord } from './store-record.ts'
 
 /** Dependencies on the machine and the network. Tests replace those that they need to control. */
@@ -54,7 +56,10 @@ export interface System {
 }
 
 export interface Base {
+  /** Commands have the shared settings of the serving nodes, if there are any. */
   readonly config: Config
+  /** The settings that the environment of a command has in another way than the serving nodes. */
+  readonly replaced: readonly Difference[]
   readonly clock: Clock
   readonly clusterClock: ClusterClock
   readonly random: Random
@@ -80,11 +85,11 @@ export const databaseOptions = (config: Config): OpenOptions => ({
 })
 
 /** @throws {StoreMissing | StoreUnusable | StoreUnavailable} */
-export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
+export async function openBase(own: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { random = systemRandom, failpoint = noFailpoint, logger, metrics, tracing = untraced } = system
   const db = monitorDb(
-    openDb(config.databaseUrl, {
-      ...databaseOptions(config),
+    openDb(own.databaseUrl, {
+      ...databaseOptions(own),
       create: mode === 'create',
       integrityCheck: mode !== 'current',
     }),
@@ -93,11 +98,16 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
   try {
     const clusterClock = await openClusterClock(system, db)
     const { clock } = clusterClock
-    const applied = await ensureSchema(db, clock, mode, databaseName(config.databaseUrl))
+    const applied = await ensureSchema(db, clock, mode, databaseName(own.databaseUrl))
     if (applied.length > 0) failpoint('start:migrated')
     const tracedDb = tracing.store(db)
     const store = createStore(metrics?.timeStore(tracedDb) ?? tracedDb)
     if (mode !== 'current') await store.identity.create(random.id(), clock.now())
+    // A server does what its own settings say; a command computes what the servers do.
+    const { config, replaced } = settingsOfNodes(
+      own,
+      mode === 'current' ? await servingNodes(store.nodes, clock) : [],
+    )
     const record = createStoreRecord(config)
     const { audit, auditLog, acceptAudit } = createAuditTrail({
       store,
@@ -111,6 +121,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     })
     return {
       config,
+      replaced,
       clock,
       clusterClock,
       random,

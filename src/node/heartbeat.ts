@@ -31,12 +31,14 @@ export interface HeartbeatDeps {
   readonly random: Pick<Random, 'id'>
   readonly nodeInfo: NodeInfo
   readonly version: string
+  /** The settings that all nodes must have in common. */
+  readonly settings: ServingNode['settings']
 }
 
 export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
-  const { nodes, ring, masterKeys, clock, random, nodeInfo, version } = deps
+  const { nodes, ring, masterKeys, clock, random, nodeInfo, version, settings } = deps
   const { hostname, pid } = nodeInfo
-  const self = { id: random.id(), hostname, pid, version, startedAt: clock.now() }
+  const self = { id: random.id(), hostname, pid, version, settings, startedAt: clock.now() }
   let last: ServingNode | undefined
 
   return {
@@ -60,3 +62,6 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
 
 /** Whether the node has sent a heartbeat recently. A heartbeat in the future counts as recent. */
 export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < NODE_TIMEOUT
+
+/** How messages name a node. */
+export const nodeName = ({ hostname, pid }: NodeInfo): string => `${hostname}:${pid}`

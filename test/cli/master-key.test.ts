@@ -155,7 +155,15 @@ t.test('rotation is refused while a serving node lacks the next key, unless --fo
 t.test('a node that reports no keys counts as lacking the next key', async (t) => {
   const cli = await startedCli(t)
   await cli.json(['keys', 'list'])
-  const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
+  const old = {
+    id: 'o',
+    hostname: 'west',
+    pid: 4,
+    version: '0.0.9',
+    ringVersion: 1,
+    masterKeys: [],
+    settings: {},
+  }
   const now = cli.clock.now()
   await cli.withStore(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
   t.match(await cli.run(['master-key', 'rotate']), { code: 1, err: /west:4/ })

@@ -24,12 +24,13 @@ async function serving(
   t: { teardown(work: () => Promise<void>): void },
   cli: Cli,
   pid: number,
+  settings: Record<string, string> = {},
 ): Promise<TestServer> {
   const server = await testServer({
     clock: cli.clock,
     database: cli.database,
     nodeInfo: { hostname: 'east', pid },
-    settings: { KEYS_DIR: cli.keysDir },
+    settings: { KEYS_DIR: cli.keysDir, ISSUER: 'http://localhost:3000', ...settings },
     masterKey: '',
   })
   t.teardown(() => server.close())
@@ -159,3 +160,69 @@ t.test(
     t.match(await cli.json<Rotated>(['keys', 'rotate', '--force']), { nodes: 0, nodes_behind: [] })
   },
 )
+
+t.test(
+  'commands compute with the settings of the servers and not of their own shell, and say so',
+  async (t) => {
+    const cli = await startedCli(t)
+    const status = async (settings = {}) => {
+      const { out, err } = await cli.run(['keys', 'status', '--json'], { settings })
+      return { ...(JSON.parse(out) as { safe_from: number; next_automatic: number | null }), err }
+    }
+    // The first rotation is always safe, so a second next key is needed.
+    await cli.json(['keys', 'rotate'])
+    const now = cli.clock.now()
+    const alone = await status({ VERIFIER_CACHE: '1s', KEY_ROTATION: 'off' })
+    t.match(alone, { safe_from: now + 1, next_automatic: null, err: '' })
+
+    const server = await serving(t, cli, 17, { VERIFIER_CACHE: '12h' })
+    await serving(t, cli, 18, { VERIFIER_CACHE: '12h' })
+    const { safe_from, next_automatic, err } = await status({ VERIFIER_CACHE: '1s', KEY_ROTATION: 'off' })
+    t.same([safe_from, next_automatic], [now + 12 * 3600, now + 30 * DAY])
+    t.equal(
+      err,
+      'note: the servers’ settings apply and not those of this command: KEYTURN_VERIFIER_CACHE is 12h there and 1s here; KEYTURN_KEY_ROTATION is 30d there and off here\n',
+    )
+    t.equal((await status({ VERIFIER_CACHE: '12h' })).err, '', 'equal settings need no note')
+    t.equal(
+      (await cli.run(['keys', 'rotate'], { settings: { VERIFIER_CACHE: '1s' } })).code,
+      1,
+      'it is not safe',
+    )
+
+    const stillRefused = await cli.run(['users', 'create', 'bob', '--password-stdin'], {
+      input: 'fourteen chars',
+      settings: { MIN_PASSWORD_LENGTH: '15' },
+    })
+    t.same([stillRefused.code, stillRefused.err], [0, ''], 'the servers accept such passwords')
+
+    await server.deps.jobs.stop()
+    cli.clock.tick(30)
+    t.equal((await status({ VERIFIER_CACHE: '1s' })).safe_from, now + 1, 'nodes that are gone do not count')
+  },
+)
+
+t.test('doctor and nodes say where settings differ', async (t) => {
+  const cli = await startedCli(t)
+  await serving(t, cli, 17)
+  const finding = async (settings = {}) => {
+    const { out } = await cli.run(['doctor', '--json'], { settings })
+    const findings = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
+    return findings.find(({ check }) => check === 'node settings')
+  }
+  t.match(await finding(), { ok: true })
+  t.match(await finding({ STATUS_TTL: '1m' }), {
+    ok: false,
+    message: /^KEYTURN_STATUS_TTL is 10s there and 1m here: run commands with the settings of the servers$/,
+  })
+  t.match(
+    (await cli.run(['nodes'], { settings: { STATUS_TTL: '1m' } })).err,
+    'STATUS_TTL is 10s there and 1m here',
+  )
+
+  await serving(t, cli, 18, { ACCESS_TOKEN_TTL: '5m' })
+  const different = 'KEYTURN_ACCESS_TOKEN_TTL is 10m at east:17 and 5m at east:18'
+  t.match(await finding(), { ok: false, message: `${different}: give all nodes the same settings` })
+  t.match((await cli.run(['nodes'])).err, `note: ${different}\n`)
+  t.match(await list(cli), [{ settings: { access_token_ttl: 600 } }, { settings: { access_token_ttl: 300 } }])
+})

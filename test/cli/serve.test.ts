@@ -1,5 +1,10 @@
 /** `keyturn serve` in this process: what it checks and says before it serves. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { hostname } from 'node:os'
 import t from 'tap'
+import type { ServingNode } from '../../src/store/contracts/nodes.ts'
+import { node } from '../contracts/nodes.ts'
 import { startedCli } from '../support/processes/cli.ts'
 
 const stopSignal = async () => 'SIGTERM'
@@ -13,4 +18,57 @@ t.test('a start says once which variables of a Kubernetes service it ignores', a
   await cli.json(['nodes'], { settings })
   await cli.run(['serve'], { settings: { PORT: '0' }, stopSignal })
   t.equal(ignored().length, 1, 'commands, and starts without them, say nothing')
+})
+
+t.test('a second node with another issuer does not start, and one with other settings says so', async (t) => {
+  const cli = await startedCli(t)
+  const issuer = 'https://a.example'
+  const settings = { issuer, default_audience: issuer, verifier_cache: 60 }
+  const record = (other: Partial<ServingNode>) =>
+    cli.withStore(({ nodes }) => nodes.record(node({ settings, seenAt: cli.clock.now(), ...other })))
+  const listed = async () => (await cli.json<{ id: string }[]>(['nodes'])).map(({ id }) => id)
+  const start = (ISSUER: string, isRunning = () => true) =>
+    cli.run(['serve'], { settings: { PORT: '0', ISSUER }, stopSignal, isRunning })
+
+  await record({ id: 'other', hostname: 'west', pid: 5 })
+  const refused = await start('https://b.example')
+  t.equal(refused.code, 1)
+  t.match(
+    refused.err,
+    /west:5 serves this store with the issuer https:\/\/a\.example, and this node would serve https:\/\/b\.example: set KEYTURN_ISSUER/,
+  )
+  t.same(await listed(), ['other'], 'the node that was refused is not listed')
+
+  t.equal((await start(issuer)).code, 0)
+  t.match(
+    cli.logger.lines.filter(({ message = '' }) => message.includes('other settings')),
+    [
+      {
+        level: 'warn',
+        fields: {
+          node: 'west:5',
+          settings: [{ variable: 'KEYTURN_VERIFIER_CACHE', here: '1d', there: '1m' }],
+        },
+      },
+    ],
+  )
+
+  cli.clock.tick(30)
+  t.equal((await start('https://b.example')).code, 0, 'a node that is gone does not count')
+  await record({ id: 'killed', hostname: hostname(), pid: 5 })
+  t.equal((await start('https://b.example')).code, 1, 'a node on the same machine counts')
+  t.equal((await start('https://b.example', () => false)).code, 0, 'unless its process has ended')
+  await cli.withStore(({ nodes }) => nodes.remove('killed'))
+  await record({ id: 'predecessor', hostname: hostname(), pid: 4711 })
+  t.equal((await start('https://b.example')).code, 0, 'or this process has its id')
+})
+
+t.test('a node whose port is taken is not listed as serving', async (t) => {
+  const cli = await startedCli(t)
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.teardown(() => other.close())
+  const { port } = other.address() as AddressInfo
+  t.equal((await cli.run(['serve'], { settings: { PORT: String(port) }, stopSignal })).code, 1)
+  t.same(await cli.json(['nodes']), [])
 })

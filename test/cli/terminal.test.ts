@@ -45,7 +45,15 @@ t.test('no command prints control characters that are stored (docs/security.md R
     await store.clientSessions.revoke('s1', now, HOSTILE)
     await store.verifiers.record([{ name: HOSTILE, instance: HOSTILE, ringVersion: 1, seenAt: now }])
     await store.nodes.record({
-      ...{ id: HOSTILE, hostname: HOSTILE, pid: 1, version: HOSTILE, ringVersion: 1, masterKeys: [HOSTILE] },
+      ...{
+        id: HOSTILE,
+        hostname: HOSTILE,
+        pid: 1,
+        version: HOSTILE,
+        ringVersion: 1,
+        masterKeys: [HOSTILE],
+        settings: { issuer: HOSTILE },
+      },
       ...{ startedAt: now, seenAt: now },
     })
   })

@@ -8,6 +8,7 @@ export const node = (overrides: Partial<ServingNode> = {}): ServingNode => ({
   version: '1.2.3',
   ringVersion: 3,
   masterKeys: ['one'],
+  settings: {},
   startedAt: 100,
   seenAt: 100,
   ...overrides,
@@ -16,8 +17,9 @@ export const node = (overrides: Partial<ServingNode> = {}): ServingNode => ({
 export const nodesContract: Contract = {
   'record stores the latest heartbeat of a node': async (t, { nodes }) => {
     t.same(await nodes.list(), [])
-    await nodes.record(node())
-    const newer = node({ ringVersion: 4, masterKeys: ['one', 'two'], seenAt: 105 })
+    const settings = { issuer: 'https://a.example/ü', verifier_cache: 60, key_rotation: null }
+    await nodes.record(node({ settings }))
+    const newer = node({ settings, ringVersion: 4, masterKeys: ['one', 'two'], seenAt: 105 })
     await nodes.record(newer)
     t.same(await nodes.list(), [newer])
   },

@@ -65,7 +65,11 @@ t.test(
 t.test('a stopped server has written all audit events and prints the head of the log', async (t) => {
   const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
   const before = await rowsOf(folder)
-  const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
+  const settings = { ISSUER: 'http://localhost:3000' }
+  const servers = await Promise.all([
+    startServer(t, folder, { settings }),
+    startServer(t, folder, { settings }),
+  ])
   await Promise.all(servers.map((server) => requests(server, 24)))
   const beside = async () => (await rowsOf(folder)).length > before.length
   for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)

@@ -8,7 +8,8 @@ t.test(
   'six servers started at once on an empty folder share one master key and one key ring (docs/security.md Q8, Q9, Q11)',
   async (t) => {
     const folder = emptyFolder(t)
-    const servers = await Promise.all(Array.from({ length: 6 }, () => startServer(t, folder)))
+    const settings = { ISSUER: 'http://localhost:3000' }
+    const servers = await Promise.all(Array.from({ length: 6 }, () => startServer(t, folder, { settings })))
     const sets = await Promise.all(servers.map((server) => server.inject({ url: '/.well-known/jwks.json' })))
     t.equal(new Set(sets.map(({ body }) => body)).size, 1, 'all serve the same keys')
     t.equal(sets[0]?.json().keys.length, 2)

@@ -15,6 +15,8 @@ export interface ServingNode {
   readonly ringVersion: number
   /** Ids of the master keys that the node has. */
   readonly masterKeys: readonly string[]
+  /** The settings that all nodes must have in common, by name; no secrets. */
+  readonly settings: Readonly<Record<string, string | number | null>>
   readonly startedAt: EpochSeconds
   /** Time of the last heartbeat. */
   readonly seenAt: EpochSeconds

@@ -71,6 +71,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       askSecret: () => Promise.reject(new Error('the test has no terminal to ask')),
       columns: 100,
       pid: 4711,
+      isRunning: () => false,
       operator: 'tester',
       clock,
       logger,
