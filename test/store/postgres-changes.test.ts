@@ -13,7 +13,7 @@ import { withoutNotificationDelivery } from './notification-proxy.ts'
 const postgres = await startPostgres(t)
 
 function connect(t: Test, url: string, options: OpenOptions = {}): Db {
-  const db = openDb(url, { pool: 2, ...options })
+  const db = openDb(url, { pool: 2, timeout: 120, ...options })
   t.teardown(() => db.close())
   return db
 }

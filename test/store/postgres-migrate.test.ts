@@ -14,7 +14,7 @@ import { testClock } from '../support/server/clock.ts'
 const postgres = await startPostgres(t)
 const clock = testClock(1_000)
 
-function connect(t: Test, url: string, timeout = 5): Db {
+function connect(t: Test, url: string, timeout = 120): Db {
   const db = openDb(url, { timeout })
   t.teardown(() => db.close())
   return db

@@ -13,7 +13,7 @@ async function newDatabase(t: Test): Promise<Database> {
   const url = await postgres.database(t)
   return {
     async connect() {
-      const store = plans.store(openDb(url))
+      const store = plans.store(openDb(url, { timeout: 120 }))
       t.teardown(() => store.db.close())
       return store
     },

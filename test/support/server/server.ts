@@ -83,6 +83,8 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     DATABASE_URL: claimed.url,
     // Enough connections for concurrency; PostgreSQL starts a process for each, which takes time.
     DATABASE_POOL: '4',
+    // On a busy machine a connection takes longer than the default of five seconds.
+    DATABASE_TIMEOUT: '2m',
     ...settings,
   })
   const machine: System = { generateKey: cachedKeys, ...system, metrics, clock, logger: lines }
