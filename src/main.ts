@@ -21,6 +21,7 @@ export async function start(more: Partial<Io> = {}, signals: Signals = listen())
     errIsTerminal: stderr.isTTY === true,
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     askSecret,
+    confirm,
     columns: stdout.columns ?? 100,
     pid: process.pid,
     isRunning,
@@ -40,6 +41,23 @@ async function askSecret(question: string): Promise<string> {
     { message: question, mask: true, toggleMask: false },
     { input: process.stdin, output: process.stderr },
   )
+}
+
+/** Ctrl-C and the end of the input are a no. */
+async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline')
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  return new Promise((resolve) => {
+    lines.on('close', () => resolve(false))
+    lines.on('SIGINT', () => {
+      process.stderr.write('\n')
+      lines.close()
+    })
+    lines.question(`${question} [y/N] `, (answer) => {
+      resolve(/^\s*y(es)?\s*$/i.test(answer))
+      lines.close()
+    })
+  })
 }
 
 /**

@@ -23,15 +23,25 @@ class AccountConflict extends KeyturnError<'account_conflict'> {
   }
 }
 
-interface NewUser extends Profile {
+interface NewAccount extends Profile {
   readonly username: string
   readonly roles: readonly string[]
+}
+
+interface NewUser extends NewAccount {
   readonly password: string
 }
+
+/** Whose name must not be in the password. */
+type PasswordOwner = Pick<User, 'username' | 'name' | 'email'>
 
 export interface Users {
   /** @throws {InvalidAccount | AccountConflict} */
   create(user: NewUser): Promise<New<User>>
+  /** Refuses what `create` would refuse whatever the password is. @throws {InvalidAccount | AccountConflict} */
+  assertCreatable(account: NewAccount): Promise<void>
+  /** @throws {InvalidAccount} if the user cannot have this password */
+  assertPassword(password: string, owner: PasswordOwner): Promise<void>
   /** null if no user has this name. */
   find(username: string): Promise<User | null>
   /**
@@ -75,10 +85,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     if (!(await roles.find(role))) throw new AccountConflict(`there is no role ${role}`)
   }
 
-  async function checkPassword(
-    password: string,
-    owner: Pick<User, 'username' | 'name' | 'email'>,
-  ): Promise<void> {
+  async function checkPassword(password: string, owner: PasswordOwner): Promise<void> {
     const problem = await rules.problemOf(password, owner)
     if (problem === 'common') throw new InvalidAccount('password is one of the most common passwords')
     if (problem === 'personal') throw new InvalidAccount('password is too similar to the name of the user')
@@ -87,32 +94,47 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     }
   }
 
+  const alreadyExists = (name: string) => new AccountConflict(`the user ${name} already exists`)
+
+  /** @returns the username and the profile as they are stored */
+  async function checkNew({ username, roles: roleNames, ...given }: NewAccount) {
+    const name = normalizeUsername(username)
+    if (name === null) {
+      throw new InvalidAccount(
+        'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
+      )
+    }
+    const profile = prepareProfile(given)
+    for (const role of roleNames) await assertRole(role)
+    return { name, profile }
+  }
+
   return {
-    async create({ username, roles: roleNames, password, ...given }) {
-      const name = normalizeUsername(username)
-      if (name === null) {
-        throw new InvalidAccount(
-          'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
-        )
-      }
-      const profile = prepareProfile(given)
+    async create({ password, ...account }) {
+      const { name, profile } = await checkNew(account)
       await checkPassword(password, { username: name, ...profile })
-      for (const role of roleNames) await assertRole(role)
       const now = clock.now()
       const user: New<User> = {
         id: `u_${random.id()}`,
         username: name,
         ...profile,
         passwordHash: await hashPassword(password),
-        roles: [...new Set(roleNames)].sort(),
+        roles: [...new Set(account.roles)].sort(),
         disabled: false,
         createdAt: now,
         updatedAt: now,
       }
-      if (!(await users.insert(user))) throw new AccountConflict(`the user ${name} already exists`)
+      if (!(await users.insert(user))) throw alreadyExists(name)
       auditChange(user, 'created')
       return user
     },
+
+    async assertCreatable(account) {
+      const { name } = await checkNew(account)
+      if (await users.findByUsername(name)) throw alreadyExists(name)
+    },
+
+    assertPassword: checkPassword,
 
     async find(username) {
       const name = normalizeUsername(username)

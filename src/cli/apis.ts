@@ -5,6 +5,7 @@ import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
+import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   CommandError,
@@ -59,9 +60,9 @@ export const apisCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'delete an API; its scopes then belong to no API')
+        yesOption(action('delete', 'delete an API; its scopes then belong to no API'))
           .argument('<identifier>')
-          .action((identifier: string, options: Json) => remove(context, identifier, options)),
+          .action((identifier: string, options: DeleteOptions) => remove(context, identifier, options)),
         'apis delete https://orders.example',
       ),
     )
@@ -176,10 +177,15 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
   })
 }
 
-function remove(context: Context, named: string, options: Json): Promise<void> {
+function remove(context: Context, named: string, options: DeleteOptions): Promise<void> {
   return context.withStore(async (base) => {
     const api = await find(base, named)
     const { identifier } = api
+    await confirmDelete(
+      context,
+      options,
+      `Delete the API ${identifier}? Tokens are no longer issued for it, and its scopes belong to no API.`,
+    )
     if (!(await base.store.apis.delete(identifier))) throw new CommandError(`there is no API ${identifier}`)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
     await noteScopeHolders(context, base, api.scopes)

@@ -5,6 +5,7 @@ import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, clientOptions, noClaimsInIdToken, resetOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
+import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   CommandError,
@@ -95,9 +96,9 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'delete a client and its sessions')
+        yesOption(action('delete', 'delete a client and its sessions'))
           .argument('<id>')
-          .action((id: string, options: Json) => remove(context, id, options)),
+          .action((id: string, options: DeleteOptions) => remove(context, id, options)),
         'clients delete shop',
       ),
     )
@@ -168,9 +169,10 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
   })
 }
 
-function remove(context: Context, id: string, options: Json): Promise<void> {
+function remove(context: Context, id: string, options: DeleteOptions): Promise<void> {
   return context.withStore(async (base) => {
-    await findClient(base, id)
+    const { name } = await findClient(base, id)
+    await confirmDelete(context, options, `Delete the client ${id} (${name})? Its sessions end.`)
     const sessions = await base.store.clientSessions.revokeMatching(
       { clientId: id },
       base.clock.now(),

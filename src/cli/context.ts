@@ -14,6 +14,7 @@ import { createStoreRecord, isForbidden } from '../node/store-record.ts'
 import { printable } from '../printable.ts'
 import { databaseName } from '../store/index.ts'
 import type { Seconds } from '../system.ts'
+import { holdAudit } from './held-audit.ts'
 import type { Io } from './io.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
 
@@ -76,7 +77,9 @@ export function createContext(given: Io): Context {
 
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
-    const systemDeps = system(config)
+    const { logger, ...others } = system(config)
+    const audit = holdAudit(logger)
+    const systemDeps = { ...others, logger: audit.logger }
     const base = await openBase(config, systemDeps, 'current').catch((error) => {
       throw explainMissing(error, config, createStoreRecord(config))
     })
@@ -85,6 +88,7 @@ export function createContext(given: Io): Context {
       return await work(base)
     } finally {
       await closeBase(base, systemDeps.logger)
+      audit.release()
     }
   }
 

@@ -17,6 +17,8 @@ export interface Io {
   readonly interactive: boolean
   /** Prompts for a value without echoing it, e.g. a password. Requires `interactive`. */
   askSecret(question: string): Promise<string>
+  /** Asks a question whose answer is yes or no; anything but a clear yes is no. Requires `interactive`. */
+  confirm(question: string): Promise<boolean>
   /** Width of the terminal. */
   readonly columns: number
   readonly pid: number

@@ -11,6 +11,7 @@ import type { EpochSeconds } from '../system.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
+import { wholeKid } from './kid.ts'
 import { describeNode, waitForRing } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
@@ -50,7 +51,7 @@ export const keysCommand: CommandFactory = (context) =>
     .addCommand(
       examples(
         action('revoke', 'remove a compromised key from the JWKS at once; the next key takes over')
-          .argument('<kid>', 'key id, as shown by keys list')
+          .argument('<kid>', 'key id as shown by keys list, or its beginning')
           .addOption(bitsOption('RSA key size of the new next key'))
           .action((kid: string, options: KeyOptions & Json) => revoke(context, kid, options)),
         'keys revoke 5fZk3q…',
@@ -215,8 +216,9 @@ async function waitUntilSafe(context: Context, base: Base, keys: Keys): Promise<
   await withProgress(context.io, message, poll())
 }
 
-function revoke(context: Context, kid: string, options: KeyOptions & Json): Promise<void> {
+function revoke(context: Context, named: string, options: KeyOptions & Json): Promise<void> {
   return context.withKeys(async (base, keys) => {
+    const kid = wholeKid(await ensureRing(keys), named)
     const choice = { ...keyChoice(options), actor: context.actor }
     try {
       const work = revokeKey(keys, kid, choice)

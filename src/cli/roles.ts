@@ -5,6 +5,7 @@ import type { Base } from '../node/base.ts'
 import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
 import type { New } from '../store/contracts/update.ts'
+import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   CommandError,
@@ -57,9 +58,9 @@ export const rolesCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'delete a role and remove it from all users')
+        yesOption(action('delete', 'delete a role and remove it from all users'))
           .argument('<name>')
-          .action((name: string, options: Json) => remove(context, name, options)),
+          .action((name: string, options: DeleteOptions) => remove(context, name, options)),
         'roles delete clerk',
       ),
     )
@@ -150,9 +151,14 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
   })
 }
 
-function remove(context: Context, name: string, options: Json): Promise<void> {
+function remove(context: Context, name: string, options: DeleteOptions): Promise<void> {
   return context.withStore(async (base) => {
     await find(base, name)
+    await confirmDelete(
+      context,
+      options,
+      `Delete the role ${name}? Its users lose the scopes that it grants.`,
+    )
     await noteUsers(context, base, name, 'no longer have the role')
     if (!(await base.store.roles.delete(name))) throw new CommandError(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })

@@ -4,6 +4,7 @@ import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
 import { type ErrorCode, KeyturnError } from '../errors.ts'
 import { version } from '../version.ts'
+import { readableArguments } from './arguments.ts'
 import { AlreadyReported, CommandError, type CommandFactory, type Context, createContext } from './context.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
@@ -57,7 +58,7 @@ export async function run(args: readonly string[], io: Io, onStart: () => void =
   try {
     const [name = ''] = args
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
-    const ended = program.parseAsync(moveKidsToEnd(args), { from: 'user' })
+    const ended = program.parseAsync(readableArguments(program, args), { from: 'user' })
     onStart()
     await ended
     return await reportLostOutput(args, context.io)
@@ -72,13 +73,6 @@ async function reportLostOutput([name]: readonly string[], io: Io): Promise<numb
   if (reason === null) return 0
   io.err(`keyturn: the command is done, but its output could not be written (${reason})\n`)
   return 1
-}
-
-/** One kid in 64 begins with a dash and would be parsed as an option. No option has 43 characters, so such kids go after `--`. */
-function moveKidsToEnd(args: readonly string[]): string[] {
-  const isKid = (arg: string) => /^-[\w-]{42}$/.test(arg)
-  const kids = args.includes('--') ? [] : args.filter(isKid)
-  return kids.length === 0 ? [...args] : [...args.filter((arg) => !isKid(arg)), '--', ...kids]
 }
 
 function settingsHelp(): string {

@@ -32,13 +32,19 @@ function decode(bytes: Buffer): string {
 
 /**
  * Reads a new password from standard input or prompts for it twice.
+ * @param check refuses a password, before it is asked for again
  * @throws {UsageError} if there is no terminal for the prompt
  */
-export async function newPassword(io: Io, options: { readonly passwordStdin?: boolean }): Promise<string> {
+export async function newPassword(
+  io: Io,
+  options: { readonly passwordStdin?: boolean },
+  check: (password: string) => Promise<void>,
+): Promise<string> {
   if (options.passwordStdin) return readSecret(io)
   if (!io.interactive)
     throw new UsageError('cannot prompt for a password without a terminal: use --password-stdin')
   const password = await io.askSecret('Password')
+  await check(password)
   if (password !== (await io.askSecret('Repeat the password'))) {
     throw new UsageError('the passwords do not match')
   }

@@ -99,7 +99,9 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
           { variables: config.ignoredVariables },
           'ignored variables that Kubernetes sets for a service',
         )
-      system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
+      // The text of `printStartup` says the same to people, who read both streams. A program that reads JSON has its own stream.
+      const { issuer, host, port } = config
+      if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
       await printStartup(context, options, server, metricsApp)
 
       const signal = await stopped

@@ -35,6 +35,10 @@ export function openTerminal(io: Io): Terminal {
       erase()
       return io.askSecret(printable(question))
     },
+    confirm(question) {
+      erase()
+      return io.confirm(printable(question))
+    },
     progress(text) {
       erase()
       if (text === '') return

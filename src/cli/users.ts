@@ -147,13 +147,11 @@ async function find(users: Users, username: string): Promise<User> {
 
 function create(context: Context, username: string, options: CreateOptions): Promise<void> {
   return withUsers(context, async (users) => {
-    const password = await newPassword(context.io, options)
-    const profile = { ...EMPTY_PROFILE, ...profileChanges(options) }
-    printUser(
-      context,
-      options,
-      await users.create({ username, ...profile, roles: options.role ?? [], password }),
-    )
+    const account = { username, ...EMPTY_PROFILE, ...profileChanges(options), roles: options.role ?? [] }
+    // Everything that can be refused is refused before a password is asked for.
+    await users.assertCreatable(account)
+    const password = await newPassword(context.io, options, (text) => users.assertPassword(text, account))
+    printUser(context, options, await users.create({ ...account, password }))
   })
 }
 
@@ -204,7 +202,8 @@ function setPassword(context: Context, username: string, options: PasswordOption
   return withUsers(context, async (users) => {
     // Prompt for a password only if the user exists.
     const user = await find(users, username)
-    noteSignedOut(context, await users.setPassword(user, await newPassword(context.io, options)))
+    const password = await newPassword(context.io, options, (text) => users.assertPassword(text, user))
+    noteSignedOut(context, await users.setPassword(user, password))
     context.print(options, describeUser(user), `set the password of ${user.username}`)
   })
 }

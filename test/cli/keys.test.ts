@@ -1,4 +1,8 @@
+import { mock } from 'node:test'
 import t from 'tap'
+import type { Io } from '../../src/cli/io.ts'
+import { withProgress } from '../../src/cli/progress.ts'
+import { openTerminal } from '../../src/cli/terminal.ts'
 import type { Ring } from '../../src/store/contracts/ring.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
 
@@ -125,6 +129,43 @@ t.test('revoking a key removes it at once, promotes the next key and reports the
     t.equal(code, 1, kid)
     t.match(err, `keyturn: no key ${kid} is in the JWKS\n`)
   }
+})
+
+t.test('a kid may be shortened to any beginning that only one published key has', async (t) => {
+  const cli = await startedCli(t)
+  const before = await list(cli)
+  const { out } = await cli.run(['keys', 'timeline'])
+  const [, printed = ''] = /^(\S{8}…) active/m.exec(out) ?? []
+  const kid = before.find((key) => key.state === 'active')?.kid
+  t.match(await cli.json(['keys', 'revoke', printed]), { revoked: kid })
+  t.match(
+    await cli.run(['keys', 'revoke', printed]),
+    { code: 1, err: 'is in the JWKS' },
+    'revoked keys do not count',
+  )
+
+  const named = (state: string, name: string) => ({
+    sql: `UPDATE ring_keys SET kid = $1 WHERE state = $2`,
+    params: [name.padEnd(43, state), state],
+  })
+  await cli.withStore(({ db }) => db.batch([named('active', '-same-a'), named('next', '-same-b')]))
+  const several = await cli.run(['keys', 'revoke', '-same'])
+  t.match(several, { code: 1, err: /-same is the beginning of -same-\S+ and -same-\S+\n$/ })
+  t.match(await cli.run(['keys', 'revoke', '-sa']), { code: 2 }, 'and has at least four characters')
+})
+
+t.test('progress of a long wait is written to a pipe too, from time to time', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const lines: string[] = []
+  const io = { errIsTerminal: false, err: (text: string) => lines.push(text) } as unknown as Io
+  let left = 100
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const waiting = withProgress(openTerminal(io), () => `${left} s to go …`, promise)
+  for (; left > 10; left -= 1) mock.timers.tick(1000)
+  resolve()
+  await waiting
+  t.same(lines, ['100 s to go …\n', '70 s to go …\n', '40 s to go …\n'])
 })
 
 t.test('a kid that begins with a dash is not parsed as an option', async (t) => {

@@ -268,6 +268,75 @@ t.test('every command has help with an example', async (t) => {
   }
 })
 
+t.test('help takes the whole name of a command', async (t) => {
+  const cli = testCli(t)
+  for (const path of all) {
+    const words = path.split(' ')
+    t.same(await cli.run(['help', ...words]), await cli.run([...words, '--help']), path)
+  }
+  t.match(await cli.run(['help']), { code: 0, out: /^Usage: keyturn / })
+  t.match(await cli.run(['help', 'clients']), { code: 0, out: /^Usage: keyturn clients / })
+  t.match(await cli.run(['help', 'clients', 'craete']), { code: 2, err: /Did you mean create\?/ })
+  t.match(await cli.run(['help', 'nothing']), { code: 2, err: /unknown command/ })
+})
+
+t.test('a delete asks on a terminal, unless --yes is given, and nowhere else', async (t) => {
+  const cli = await startedCli(t)
+  const questions: string[] = []
+  const terminal = (answer: boolean) => ({
+    interactive: true,
+    confirm: async (question: string) => {
+      questions.push(question)
+      return answer
+    },
+  })
+  const kinds = Object.entries({ roles: 'clerk', clients: 'shop', apis: API })
+  const create = async () => {
+    for (const path of ['apis create', 'clients create', 'roles create']) await cli.json(argsOf(path))
+  }
+  await create()
+  for (const [kind, name] of kinds) {
+    const count = async () => (await cli.json<unknown[]>([kind, 'list'])).length
+    const refused = await cli.run([kind, 'delete', name], terminal(false))
+    t.match(refused, { code: 1, err: 'keyturn: nothing was deleted\n' })
+    t.equal(await count(), 1)
+    t.equal((await cli.run([kind, 'delete', name], terminal(true))).code, 0)
+    t.match(questions.splice(0), [new RegExp(`^Delete the .*${name}.*\\?`), /^Delete/])
+    t.equal(await count(), 0)
+    t.equal((await cli.run([kind, 'delete', name], terminal(true))).code, 1, 'it does not exist')
+    t.same(questions, [])
+  }
+  await create()
+  for (const [kind, name] of kinds) {
+    t.equal((await cli.run([kind, 'delete', name, '--yes'], terminal(false))).code, 0)
+  }
+  await create()
+  for (const [kind, name] of kinds) t.equal((await cli.run([kind, 'delete', name])).code, 0)
+  t.same(questions, [])
+})
+
+t.test('lines of the audit trail follow the output of a command, and do not interrupt it', async (t) => {
+  const cli = await startedCli(t)
+  await cli.json(argsOf('apis create'))
+  const written: string[] = []
+  const writes = (name: string) => () => written.push(name)
+  const logger = { ...cli.logger, info: writes('audit event') }
+  const streams = { out: writes('output'), err: writes('note') }
+  t.equal((await cli.run(argsOf('clients create'), { ...streams, logger })).code, 0)
+  t.same(written, ['note', 'output', 'audit event'])
+})
+
+t.test('a server announces itself once: as text to people, and as JSON with a line in the log', async (t) => {
+  const cli = await startedCli(t)
+  const serve = async (...args: string[]) => {
+    cli.logger.lines.length = 0
+    const { out } = await cli.run(['serve', ...args], { settings, stopSignal })
+    return { out, logged: cli.logger.lines.filter(({ message }) => message === 'serving').length }
+  }
+  t.match(await serve(), { out: /^Keyturn \S+ serves http/, logged: 0 })
+  t.match(await serve('--json'), { out: /^{"issuer"/, logged: 1 })
+})
+
 t.test(
   'messages name a command as it is typed in a checkout, and only command-line.ts says how',
   async (t) => {

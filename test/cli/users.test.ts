@@ -283,6 +283,40 @@ t.test('a password is prompted for twice, and only on a terminal', async (t) => 
   t.match(mismatch.err, 'the passwords do not match')
 })
 
+t.test('what can be refused is refused before a password is asked for, or asked for again', async (t) => {
+  const cli = await startedCli(t)
+  let asked = 0
+  const answering = (password: string) => ({
+    interactive: true,
+    askSecret: async () => {
+      asked += 1
+      return password
+    },
+  })
+  await cli.json(['users', 'create', 'bob', '--password-stdin'], { input: PASSWORD })
+  const message = /^keyturn: password must have 8 to 1024 characters\n$/
+  for (const args of [
+    ['create', 'alice'],
+    ['set-password', 'bob'],
+  ]) {
+    asked = 0
+    t.match(await cli.run(['users', ...args], answering('short')), { code: 2, err: message })
+    t.equal(asked, 1)
+  }
+  asked = 0
+  for (const [args, reason] of [
+    [['bob'], /the user bob already exists/],
+    [['alice', '--role', 'clerk'], /there is no role clerk/],
+    [['alice', '--email', 'nowhere'], /email must be an address/],
+    [[' '], /username must be/],
+  ] as const) {
+    const { code, err } = await cli.run(['users', 'create', ...args], answering(PASSWORD))
+    t.ok(code > 0)
+    t.match(err, reason)
+  }
+  t.equal(asked, 0)
+})
+
 t.test(
   'a new password ends every session of the user and invalidates the old password (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {

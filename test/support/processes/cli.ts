@@ -69,6 +69,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       errIsTerminal: false,
       interactive: false,
       askSecret: () => Promise.reject(new Error('the test has no terminal to ask')),
+      confirm: () => Promise.reject(new Error('the test has no terminal to ask')),
       columns: 100,
       pid: 4711,
       isRunning: () => false,

@@ -1,0 +1,17 @@
+/** Finds the key that an operator means by a whole kid or by its beginning, as the timeline prints it. */
+import { isPublished } from '../keys/ring.ts'
+import type { Ring } from '../store/contracts/ring.ts'
+import { CommandError } from './context.ts'
+
+const MIN_LENGTH = 4
+
+/** @returns the whole kid; the given text if no published key begins with it @throws {CommandError} if several do */
+export function wholeKid(ring: Ring, text: string): string {
+  const beginning = text.replace(/…$/, '')
+  if (beginning.length < MIN_LENGTH) return text
+  const kids = ring.keys.filter(isPublished).map(({ kid }) => kid)
+  const [match, ...others] = kids.filter((kid) => kid.startsWith(beginning))
+  if (others.length > 0)
+    throw new CommandError(`${text} is the beginning of ${[match, ...others].join(' and ')}`)
+  return match ?? text
+}
