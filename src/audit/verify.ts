@@ -1,5 +1,6 @@
 /** Verifies the whole audit log, and describes what is missing or was changed. Must not change anything. */
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
+import { listed } from '../store/remains.ts'
 import type { Anchor, KeptAnchor } from './anchor.ts'
 import { type AuditKeys, hashRow, signatureOf } from './chain.ts'
 
@@ -22,6 +23,8 @@ interface VerifyDeps {
   readonly rows: Pick<AuditStore, 'state' | 'page'>
   readonly keys: AuditKeys | null
   readonly hasRing: boolean
+  /** Tables with rows that only a store with a ring has, if there is no ring (store/remains.ts). */
+  readonly remains?: readonly string[]
   /** An earlier end of the log, kept outside the database. */
   readonly anchor?: Anchor
   /** The anchor of the store record, which must be read before the log, and the name of its file. */
@@ -44,7 +47,14 @@ export async function verifyLog(deps: VerifyDeps): Promise<VerifyResult> {
   }
 }
 
-async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Promise<VerifyResult> {
+async function verifyOnce({
+  rows,
+  keys,
+  hasRing,
+  remains = [],
+  anchor,
+  kept,
+}: VerifyDeps): Promise<VerifyResult> {
   const { head, firstSeq, lastSeq } = await rows.state()
   const findings: string[] = []
   const report = (text: string) => {
@@ -84,6 +94,10 @@ async function verifyOnce({ rows, keys, hasRing, anchor, kept }: VerifyDeps): Pr
   if (!head) report('the head of the log is missing')
   else checkHead(head, previous ?? base)
   checkAnchor()
+  // Without a ring no signature is expected, so whoever deletes the log deletes the ring too.
+  if (remains.length > 0) {
+    report(`the database has no key ring, but rows in ${listed(remains)}: the ring was deleted`)
+  }
   if (head && kept) checkKept(head, kept)
   const signed = head && hasRing ? checkSignature(head) : null
   const last = previous && previous.seq > 0 ? `${previous.seq}:${previous.hash}` : null

@@ -7,6 +7,7 @@ import { duration } from '../config/parsers.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import type { Base } from '../node/base.ts'
 import type { AuditFilter, AuditRow } from '../store/contracts/audit.ts'
+import { findRemains } from '../store/remains.ts'
 import type { EpochSeconds } from '../system.ts'
 import {
   AlreadyReported,
@@ -226,6 +227,7 @@ async function inspect({ config, store, record }: Base, anchor?: Anchor): Promis
     rows: store.auditRows,
     keys,
     hasRing: (await store.revisions.read()).ring > 0,
+    remains: await findRemains(store),
     ...(anchor ? { anchor } : {}),
     ...(kept ? { kept: { anchor: kept, file: `${record.file}` } } : {}),
   })

@@ -17,6 +17,7 @@ import type { Ring } from '../store/contracts/ring.ts'
 import { type Db, StoreMissing } from '../store/db.ts'
 import { createStore, databaseFile, databaseName } from '../store/index.ts'
 import { isEmpty, migrationStatus } from '../store/migrate.ts'
+import { findRemains, listed } from '../store/remains.ts'
 import { type EpochSeconds, systemClock } from '../system.ts'
 import { checkDatabaseFile, checkFolder, checkFreeSpace } from './doctor-disk.ts'
 import { checkKeys, checkMasterKey, checkMasterKeyRotation } from './doctor-keys.ts'
@@ -186,7 +187,11 @@ async function checkMigrations(db: Db, config: Config): Promise<readonly [string
 }
 
 async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, Ring | null]> {
-  const ring = await createStore(db).ring.read()
+  const store = createStore(db)
+  const remains = await findRemains(store)
+  if (remains.length > 0)
+    throw new Error(`there is none, but there are rows in ${listed(remains)}: restore a backup`)
+  const ring = await store.ring.read()
   if (!ring) return [`none yet: ${commandLine('serve')} creates it`, null]
   const future = ring.keys.find((key) =>
     [key.createdAt, key.publishedAt, key.signsFrom, key.stoppedAt, key.leftAt].some(

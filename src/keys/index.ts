@@ -5,6 +5,7 @@
 import type { Audit } from '../audit/events.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Config } from '../config/load.ts'
+import { StoreUnusable } from '../store/db.ts'
 import type { Store } from '../store/index.ts'
 import type { Ages, Clock, Logger, Random, ReachFailpoint } from '../system.ts'
 import type { GenerateKey } from './algorithms.ts'
@@ -36,13 +37,19 @@ export interface OpenKeysDeps {
 
 /**
  * Opens the master key, the data keys and the ring. Creates them if this is the first start.
+ * @throws {StoreUnusable} if there is a ring and no data key
  * @throws {InvalidMasterKey} never creates a new master key for a store that is encrypted under another one
  * @throws {DecryptionError} if the master key does not decrypt the ring or the data keys
  */
 export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Promise<Keys> {
   const { config, store, random, clock, audit, failpoint, generateKey } = deps
   const existing = await store.ring.read()
-  const firstStart = existing === null && (await store.dataKeys.list()).length === 0
+  const hasDataKeys = (await store.dataKeys.list()).length > 0
+  if (existing && !hasDataKeys) {
+    // A new data key would make every refresh token, second factor and signature of the audit log invalid without a word.
+    throw new StoreUnusable('the database has a key ring and no data key: it is damaged; restore a backup')
+  }
+  const firstStart = existing === null && !hasDataKeys
   const masterKeys = createMasterKeys(config, random)
   if (masterKeys.list().length === 0) {
     createFirstMasterKey()

@@ -10,10 +10,13 @@ import { readMasterKey } from '../keys/master-key.ts'
 import { StoreMissing, StoreUnusable } from '../store/db.ts'
 import { databaseFile, databaseName, isPostgres, type Store } from '../store/index.ts'
 import type { MigrationMode } from '../store/migrate.ts'
+import { findRemains, listed } from '../store/remains.ts'
 import type { Logger } from '../system.ts'
 import { NO_ANCHOR, type StoreRecord } from './store-record.ts'
 
 const NEW_STORE_HINT = `run ${commandLine('serve --new')} to create an empty one`
+
+const NEW_RING_HINT = `run ${commandLine('serve --new')} to create a new key ring for what is left`
 
 /** Why a store is believed to exist already, for an error message; null if nothing indicates it. */
 function evidence(config: Config, record: StoreRecord): string | null {
@@ -65,22 +68,34 @@ export function assertRecorded(name: string | null, config: Config, record: Stor
 
 /**
  * Must be called before the ring is created.
- * @throws {StoreUnusable} if the record says that the store had a ring, or if --new was given and the store is not new
+ * @throws {StoreUnusable} if the store had a ring according to the record or to the rows that remain, or if --new was given and
+ *   the store is not new
  */
 export async function assertRing(
-  { ring, identity }: Pick<Store, 'ring' | 'identity'>,
+  store: Pick<Store, 'db' | 'ring' | 'identity'>,
   config: Config,
   record: StoreRecord,
   isNew: boolean,
 ): Promise<void> {
   const place = databaseName(config.databaseUrl)
-  const exists = (await ring.read()) !== null
+  const remains = await findRemains(store)
+  const exists = (await store.ring.read()) !== null
   const recorded = record.recorded()
-  const isOurs = !recorded || recorded.store === (await identity.read())
+  const isOurs = !recorded || recorded.store === (await store.identity.read())
   if (!exists && recorded && !isNew) {
     throw new StoreUnusable(
-      `the database at ${place} has lost the key ring that it had according to ${record.file}: restore a backup, or ${NEW_STORE_HINT}`,
+      `the database at ${place} has lost the key ring that it had according to ${record.file}: restore a backup, or ${NEW_RING_HINT}`,
     )
+  }
+  if (remains.length > 0) {
+    // A new ring has no place beside parts of the old one.
+    const isPartial = remains.includes('ring') || remains.includes('ring_keys')
+    const wayOut = `restore a backup${isPartial ? '' : `, or ${NEW_RING_HINT}`}`
+    if (isPartial || !isNew) {
+      throw new StoreUnusable(
+        `the database at ${place} has no key ring, but rows in ${listed(remains)}: it is damaged; ${wayOut}`,
+      )
+    }
   }
   if (exists && isOurs && isNew) {
     throw new StoreUnusable(`the database at ${place} is not new: start without --new`)

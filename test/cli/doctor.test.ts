@@ -258,6 +258,11 @@ const faults: {
     bad: [{ check: 'migrations', message: /newer than this program.*upgrade/ }],
   },
   {
+    title: 'no key ring, although there was one',
+    break: (cli) => sql(cli, { sql: 'DELETE FROM ring_keys' }),
+    bad: [{ check: 'ring', message: /there are rows in ring, .*: restore a backup/ }],
+  },
+  {
     title: 'a key ring without an active key',
     break: (cli) => sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'active'` }),
     bad: [{ check: 'ring', message: /0 active keys/ }],

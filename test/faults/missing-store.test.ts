@@ -12,9 +12,17 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
+import { TABLES } from '../../src/store/tables.ts'
 import { systemRandom } from '../../src/system.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
-import { emptyFolder, type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
+import {
+  emptyFolder,
+  type Folder,
+  readStore,
+  seededFolder,
+  signIn,
+  withOpened,
+} from '../support/processes/data-folder.ts'
 import { keyturn, startServer } from '../support/processes/process.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 
@@ -119,6 +127,111 @@ t.test('a database that has lost its key ring gets no new one', async (t) => {
   t.match(await keyturn(folder, ['keys', 'list']), { code: 1, stderr: /has no key ring/ })
   t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /store\.json/ })
 })
+
+function damage({ database }: Folder, ...statements: readonly string[]): void {
+  const sql = new Database(database)
+  sql.pragma('foreign_keys = OFF')
+  for (const statement of statements) sql.exec(statement)
+  sql.pragma('wal_checkpoint(TRUNCATE)')
+  sql.close()
+}
+
+const RESET_HEAD = `UPDATE audit_head SET seq = 0, hash = '', base_seq = 0, base_hash = '', mac = NULL`
+const DELETE_KEYS = ['ring_keys', 'ring', 'data_keys'].map((table) => `DELETE FROM ${table}`)
+const DELETE_LOG = ['DELETE FROM audit', RESET_HEAD]
+const emptied = (...kept: string[]) => [
+  ...TABLES.toReversed()
+    .filter(({ name, seeded }) => !seeded && ![...kept, 'store_identity'].includes(name))
+    .map(({ name }) => `DELETE FROM ${name}`),
+  RESET_HEAD,
+  `UPDATE status_cursors SET next_position = 0`,
+  `UPDATE revisions SET value = CASE name WHEN 'deletions' THEN 0 ELSE 1 END`,
+]
+
+/** What an attacker with only the database, or a failed disk, may leave of it; and what the message names. */
+const LEFT: Readonly<Record<string, readonly [statements: readonly string[], names: string]>> = {
+  'the keys are gone': [DELETE_KEYS, 'apis, .*clients, .* more tables'],
+  'the keys and the log are gone': [[...DELETE_KEYS, ...DELETE_LOG], 'apis, .*clients, .* more tables'],
+  'only the users are left': [emptied('users'), 'users'],
+  'only the sessions are left': [
+    emptied('users', 'clients', 'client_sessions'),
+    'clients, users, client_sessions',
+  ],
+  'only the log is left': [emptied('audit'), 'audit'],
+  'only a counter is left': [
+    [...emptied(), `UPDATE revisions SET value = 2 WHERE name = 'registry'`],
+    'revisions',
+  ],
+  'only the signed head is left': [[...emptied(), `UPDATE audit_head SET mac = 'v1.1.x'`], 'audit_head'],
+}
+
+t.test(
+  'a database without its key ring is never taken for a new one, even if nothing is recorded outside it (docs/security.md R4, R5)',
+  async (t) => {
+    const used = await seededFolder(t, { STORE_RECORD_FILE: 'off', LOG_LEVEL: 'info' })
+    await withOpened(used, (opened) => signIn(opened))
+    const server = await startServer(t, used)
+    await clientCredentials(server)
+    await server.stop()
+    const whole = readFileSync(used.database)
+    for (const [label, [statements, names]] of Object.entries(LEFT)) {
+      const folder = await seededFolder(t, { STORE_RECORD_FILE: 'off' })
+      writeFileSync(folder.database, whole)
+      damage(folder, ...statements)
+      t.comment(label)
+      const says = `has no key ring, but rows in ${names}: it is damaged; restore a backup, or run`
+      await refused(t, folder, new RegExp(says))
+      const { code, stdout } = await keyturn(folder, ['audit', 'verify'])
+      t.match([code, stdout], [1, /no key ring, but rows in .*: the ring was deleted/], label)
+      t.equal(await publishedKeys(folder), undefined, 'nothing is created')
+    }
+  },
+)
+
+t.test(
+  'parts of a key ring are damage, and no new ring is put beside them (docs/security.md R5)',
+  async (t) => {
+    for (const table of ['ring', 'ring_keys']) {
+      const folder = await seededFolder(t, { STORE_RECORD_FILE: 'off' })
+      damage(folder, `DELETE FROM ${table}`)
+      for (const args of [['serve'], ['serve', '--new']]) {
+        const { code, stderr } = await keyturn(folder, args)
+        t.match([code, stderr], [1, /no key ring, but rows in .*: it is damaged; restore a backup\n$/])
+      }
+      t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /no key ring, but rows in/ })
+    }
+  },
+)
+
+t.test('serve --new gives a database that has lost its key ring a new one', async (t) => {
+  const folder = await seededFolder(t, { STORE_RECORD_FILE: 'off' })
+  damage(folder, ...DELETE_KEYS)
+  await refused(t, folder, /has no key ring/)
+  const server = await startServer(t, folder, { args: ['--new'] })
+  t.equal((await clientCredentials(server)).statusCode, 200, 'with the clients that were left')
+})
+
+t.test(
+  'a key ring without data keys is damage, for serve and for commands (docs/security.md R5)',
+  async (t) => {
+    for (const STORE_RECORD_FILE of [undefined, 'off']) {
+      const folder = await seededFolder(t, STORE_RECORD_FILE ? { STORE_RECORD_FILE } : {})
+      const sql = new Database(folder.database)
+      sql.exec('DELETE FROM data_keys')
+      sql.close()
+      for (const args of [['serve'], ['keys', 'list'], ['keys', 'rotate'], ['master-key', 'rotate']]) {
+        const { code, stderr } = await keyturn(folder, args)
+        t.match(
+          [code, stderr],
+          [1, /has a key ring and no data key: it is damaged; restore a backup\n$/],
+          args.join(' '),
+        )
+      }
+      t.same(await readStore(folder, (store) => store.dataKeys.list()), [], 'none was created')
+      t.equal((await keyturn(folder, ['audit', 'verify'])).code, 1)
+    }
+  },
+)
 
 t.test('a damaged store record is refused and not replaced', async (t) => {
   const folder = await seededFolder(t)
