@@ -50,7 +50,11 @@ export function checkClaims(
   strict: boolean,
 ): AccessTokenClaims {
   if (claims.iss !== rules.issuer) {
-    throw new VerifyError('wrong_issuer', 'the token was issued by another issuer')
+    // The message may be sent to the client; the cause, which tells an operator what to correct, is only logged.
+    const cause = new Error(
+      `iss is ${JSON.stringify(claims.iss)?.slice(0, 200)}, the option issuer is "${rules.issuer}"`,
+    )
+    throw new VerifyError('wrong_issuer', 'the token was issued by another issuer', { cause })
   }
   if (!hasAudience(claims.aud, rules.audiences)) {
     throw new VerifyError('wrong_audience', 'the token is for another audience')

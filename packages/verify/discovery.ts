@@ -1,9 +1,10 @@
 /** Finds where the issuer publishes its keys and status lists (RFC 8414; OpenID Connect Discovery), and caches it. */
-import { fetchDocument, isTimeout } from './fetch-document.ts'
+import { ConfigurationError } from './errors.ts'
+import { fetchDocument, isTimeout, UnexpectedStatus } from './fetch-document.ts'
 import { singleFlight } from './single-flight.ts'
 
 export interface Discovery {
-  /** @throws {Error} if the metadata cannot be fetched, or belongs to another issuer */
+  /** @throws {ConfigurationError} if there is no metadata of this issuer; {Error} if it cannot be fetched */
   jwksUri(): Promise<string>
   /** The address of the issuer's list of status lists (Token Status List §9), if the issuer has one. @throws {Error} */
   statusListAggregation(): Promise<string | undefined>
@@ -70,27 +71,53 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 }
 
 /** Returns the metadata from the first well-known address that has it for this issuer. */
-async function discover({ issuer, fetch, timeoutMs }: DiscoveryOptions): Promise<Metadata> {
+async function discover(options: DiscoveryOptions): Promise<Metadata> {
+  const { issuer } = options
+  const urls = wellKnown(issuer)
   const errors: unknown[] = []
-  for (const url of wellKnown(issuer)) {
+  for (const url of urls) {
     try {
-      const { text } = await fetchDocument(url, {
-        fetch,
-        timeoutMs,
-        maxBytes: MAX_BYTES,
-        accept: 'application/json',
-      })
-      const metadata = JSON.parse(text) as Metadata | null
+      const metadata = await fetchMetadata(url, options)
       // RFC 8414 §3.3: the issuer must match exactly, or an impostor could name keys of its own.
-      if (metadata?.issuer !== issuer) throw new Error('the metadata belongs to another issuer')
-      return metadata
+      if (metadata?.issuer === issuer) return metadata
+      throw typeof metadata?.issuer === 'string'
+        ? wrongIssuer(issuer, metadata.issuer, url)
+        : new Error(`${url} has no metadata of an issuer`)
     } catch (error) {
       // A server that does not answer in time would not answer at the other address either.
       if (isTimeout(error)) throw error
       errors.push(error)
     }
   }
+  const mismatch = errors.find((error) => error instanceof ConfigurationError)
+  if (mismatch) throw mismatch
+  if (errors.every(isNotFound)) throw await notFound(urls, options)
   throw new AggregateError(errors, 'the metadata of the issuer cannot be fetched')
+}
+
+async function fetchMetadata(url: string, { fetch, timeoutMs }: DiscoveryOptions): Promise<Metadata | null> {
+  const request = { fetch, timeoutMs, maxBytes: MAX_BYTES, accept: 'application/json' }
+  return JSON.parse((await fetchDocument(url, request)).text) as Metadata | null
+}
+
+const isNotFound = (error: unknown): boolean => error instanceof UnexpectedStatus && error.status === 404
+
+function wrongIssuer(configured: string, found: string, url: string): ConfigurationError {
+  return new ConfigurationError(
+    `the option issuer is "${configured}", but ${url} is of the issuer "${found}": both texts must be equal, character by character (RFC 8414 §3.3)`,
+  )
+}
+
+/** The server answers, but does not know this issuer. The metadata of its bare origin may say which issuer it is. */
+async function notFound(urls: readonly string[], options: DiscoveryOptions): Promise<ConfigurationError> {
+  const { issuer } = options
+  for (const url of wellKnown(new URL(issuer).origin)) {
+    const metadata = urls.includes(url) ? null : await fetchMetadata(url, options).catch(() => null)
+    if (typeof metadata?.issuer === 'string') return wrongIssuer(issuer, metadata.issuer, url)
+  }
+  return new ConfigurationError(
+    `the option issuer is "${issuer}", but the server has no metadata of this issuer (404 at ${urls.join(' and ')}): the text must be that of the issuer, with its path`,
+  )
 }
 
 /** RFC 8414 §3.1 puts the issuer's path after the well-known part, OpenID Connect Discovery §4 before it. */

@@ -40,6 +40,17 @@ export type VerifyErrorCode =
   /** The user lacks a role that the route requires. */
   | 'insufficient_role'
 
+/**
+ * The options do not fit what the issuer publishes, so no token can be verified until they are corrected. Not a VerifyError, because
+ * no token is at fault: guards pass it on, and the response is a 500.
+ */
+export class ConfigurationError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'ConfigurationError'
+  }
+}
+
 /** Thrown when a token is refused. `cause` has the underlying error, if there is one. */
 export class VerifyError extends Error {
   readonly code: VerifyErrorCode

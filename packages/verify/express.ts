@@ -4,6 +4,7 @@ import { incomingToken, type NodeRequest } from './bearer-token.ts'
 import { errorResponse } from './error-response.ts'
 import { VerifyError } from './errors.ts'
 import { checkRequirements, type Requirements, type RoleArguments, roleRequirements } from './requirements.ts'
+import { refuseUnknown } from './unknown-options.ts'
 import type { Verifier } from './verifier.ts'
 
 declare global {
@@ -49,7 +50,9 @@ const authentications = new WeakMap<object, Authentication>()
  * Verifies the token of every request that passes through, and sets `req.claims`. A refused request is answered as
  * RFC 6750 §3 says; an error that is not a VerifyError goes to `next`.
  */
-export function keyturnExpress({ verifier, required = true }: KeyturnExpressOptions): Middleware {
+export function keyturnExpress(options: KeyturnExpressOptions): Middleware {
+  refuseUnknown('keyturnExpress', options, ['verifier', 'required'])
+  const { verifier, required = true } = options
   const { realm } = verifier
   return middleware({ realm }, async (request) => {
     const token = required ? incomingToken(request) : optionalToken(request)

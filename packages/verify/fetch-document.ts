@@ -18,6 +18,15 @@ interface FetchOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** Any status except 200, and 304 to a conditional request. */
+export class UnexpectedStatus extends Error {
+  readonly status: number
+  constructor(url: string, status: number) {
+    super(`${url} answered ${status}`)
+    this.status = status
+  }
+}
+
 /** Whether the request ran into its timeout, so the server is reachable but does not answer. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.name === 'TimeoutError'
@@ -40,7 +49,7 @@ export async function fetchDocument(url: string, options: FetchOptions): Promise
     return { unchanged: true, text: '', etag: etag ?? options.etag, maxAge }
   if (response.status !== 200) {
     await response.body?.cancel()
-    throw new Error(`${url} answered ${response.status}`)
+    throw new UnexpectedStatus(url, response.status)
   }
   return { unchanged: false, text: await readText(response, options.maxBytes), etag, maxAge }
 }

@@ -5,7 +5,7 @@
 export type { AccessTokenClaims } from './access-token-claims.ts'
 export { bearerToken, incomingToken, type NodeRequest } from './bearer-token.ts'
 export { type Challenge, type ErrorResponse, errorResponse } from './error-response.ts'
-export { VerifyError, type VerifyErrorCode } from './errors.ts'
+export { ConfigurationError, VerifyError, type VerifyErrorCode } from './errors.ts'
 export {
   type KeyturnExpressOptions,
   keyturnExpress,

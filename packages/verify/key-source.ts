@@ -8,7 +8,7 @@
  * made-up kids cannot delay a real new key beyond the cool-down.
  */
 import type { Discovery } from './discovery.ts'
-import { VerifyError } from './errors.ts'
+import { ConfigurationError, VerifyError } from './errors.ts'
 import { fetchDocument, isTimeout } from './fetch-document.ts'
 import { type Keys, readJwks, type VerificationKey } from './jwks.ts'
 import type { KeysFile } from './keys-file.ts'
@@ -30,9 +30,12 @@ interface KeySourceOptions {
 export interface KeySource {
   /** Returns a cached key without waiting; undefined if the key is not cached or the cache has expired. */
   cached(kid: string): VerificationKey | undefined
-  /** Returns a key, after a fetch if necessary. @throws {VerifyError} unknown_key, keys_unavailable */
+  /** Returns a key, after a fetch if necessary. @throws {VerifyError | ConfigurationError} unknown_key, keys_unavailable */
   find(kid: string): Promise<VerificationKey>
-  /** Fetches the keys now, or joins a fetch in progress. @throws {VerifyError} keys_unavailable, if no keys are cached */
+  /**
+   * Fetches the keys now, or joins a fetch in progress.
+   * @throws {VerifyError | ConfigurationError} keys_unavailable, or the options are wrong, if no keys are cached
+   */
   refresh(): Promise<void>
   /** Starts a fetch in the background if one is due. */
   refreshIfDue(): void
@@ -97,7 +100,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       refreshAt = monotonic() + RETRY_DELAY_MS
       // From now on no request waits for a server that does not answer: cached keys are used until it does.
       expiresAt = Number.POSITIVE_INFINITY
-      throw keysUnavailable(error)
+      throw error instanceof ConfigurationError ? error : keysUnavailable(error)
     }
   })
 

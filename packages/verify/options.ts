@@ -2,6 +2,7 @@
 import { normalizeType } from './jose-header.ts'
 import { type AlgorithmName, isAlgorithmName } from './signature-algorithms.ts'
 import type { StatusListOptions } from './status-list-poller.ts'
+import { refuseUnknown } from './unknown-options.ts'
 
 export interface VerifierOptions {
   /** The issuer, exactly as in `iss` and in the issuer's metadata. */
@@ -48,12 +49,39 @@ export interface VerifierOptions {
   readonly monotonic?: () => number
 }
 
+const OPTIONS: Readonly<Record<keyof VerifierOptions, true>> = {
+  issuer: true,
+  audience: true,
+  algorithms: true,
+  statusList: true,
+  name: true,
+  leeway: true,
+  jwksUri: true,
+  mirror: true,
+  keysFile: true,
+  types: true,
+  cacheSize: true,
+  maxTokenLength: true,
+  timeoutMs: true,
+  allowInsecureHttp: true,
+  realm: true,
+  fetch: true,
+  clock: true,
+  monotonic: true,
+}
+const STATUS_LIST_OPTIONS: Readonly<Record<keyof StatusListOptions, true>> = {
+  onStale: true,
+  staleAfter: true,
+  uris: true,
+}
+
 const MAX_LEEWAY = 300
 
 const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
 /** Fills in the defaults. @throws {TypeError} if an option is unusable or unsafe */
 export function resolveOptions(options: VerifierOptions) {
+  refuseUnknown('createVerifier', options, Object.keys(OPTIONS))
   const audiences = [options.audience].flat()
   const resolved = {
     ...options,
@@ -90,10 +118,17 @@ export function resolveOptions(options: VerifierOptions) {
     'name must be 1 to 64 letters, digits, dots, dashes or underscores',
   )
   if (typeof statusList === 'object') assertStatusList(statusList)
+  else
+    assert(
+      statusList === undefined || typeof statusList === 'boolean',
+      'statusList must be true, false or options',
+    )
   return { ...resolved, types: types as readonly string[] }
 }
 
-function assertStatusList({ onStale, staleAfter }: StatusListOptions): void {
+function assertStatusList(options: StatusListOptions): void {
+  refuseUnknown('statusList', options, Object.keys(STATUS_LIST_OPTIONS))
+  const { onStale, staleAfter } = options
   assert(
     onStale === undefined || onStale === 'accept' || onStale === 'reject',
     'onStale must be accept or reject',

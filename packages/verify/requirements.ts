@@ -1,6 +1,7 @@
 /** What a route requires of a token, besides being valid. */
 import type { AccessTokenClaims } from './access-token-claims.ts'
 import { VerifyError } from './errors.ts'
+import { refuseUnknown } from './unknown-options.ts'
 
 export interface Requirements {
   /** The token must have all of these scopes (RFC 6750 §3.1). */
@@ -33,6 +34,7 @@ export type RoleArguments =
 
 export function roleRequirements(args: RoleArguments): Requirements {
   const last = args.at(-1)
+  if (typeof last === 'object') refuseUnknown('requireRole', last, ['scope'])
   const roles = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
   return typeof last === 'object' ? { roles, scopes: [last.scope].flat() } : { roles }
 }

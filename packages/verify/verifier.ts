@@ -17,11 +17,13 @@ export interface Verifier {
   /**
    * Verifies an access token (RFC 9068 §4) and returns its claims. The object is shared between calls and frozen.
    * @throws {VerifyError} if the token is refused, or cannot be checked
+   * @throws {ConfigurationError} if the issuer's metadata is of another issuer
    */
   verify(token: string): Promise<AccessTokenClaims>
   /**
    * Fetches keys and status lists now. Wait for it at start-up to have them before the first request.
    * @throws {VerifyError} keys_unavailable, if the keys can neither be fetched nor read from the keys file
+   * @throws {ConfigurationError} if the issuer's metadata is of another issuer
    */
   ready(): Promise<void>
   /** Stops the background work. */

@@ -3,6 +3,7 @@ import type { AccessTokenClaims } from './access-token-claims.ts'
 import { bearerToken } from './bearer-token.ts'
 import { errorResponse } from './error-response.ts'
 import { checkRequirements, type Requirements } from './requirements.ts'
+import { refuseUnknown } from './unknown-options.ts'
 import type { Verifier } from './verifier.ts'
 
 /** Either `claims` or `response` is set. */
@@ -19,6 +20,7 @@ export async function authenticateRequest(
   request: Request,
   requirements: Requirements = {},
 ): Promise<AuthenticationResult> {
+  refuseUnknown('authenticateRequest', requirements, ['scopes', 'roles'])
   try {
     const claims = await verifier.verify(bearerToken(request.headers.get('authorization')))
     checkRequirements(claims, requirements)

@@ -1,11 +1,13 @@
 /** Finding the keys: RFC 8414 §3, OpenID Connect Discovery §4. */
-import t from 'tap'
+import t, { type Test } from 'tap'
+import type { Verifier } from '../../packages/verify/index.ts'
 import {
   type FakeIssuer,
   fakeIssuer,
   JWKS,
   METADATA,
   OPENID,
+  signed,
   signingKey,
   verdict,
 } from '../support/issuers/fake-issuer.ts'
@@ -55,18 +57,67 @@ t.test(
 
 t.test('metadata is refused unless its issuer matches exactly (RFC 8414 §3.3)', async (t) => {
   const issuer = await fakeIssuer(t)
-  for (const name of [
-    `${issuer.issuer}/`,
-    issuer.issuer.toUpperCase(),
-    'https://elsewhere.example',
-    undefined,
-    null,
-    [issuer.issuer],
-  ]) {
+  for (const name of [`${issuer.issuer}/`, issuer.issuer.toUpperCase(), 'https://elsewhere.example']) {
+    answer(issuer, METADATA, { issuer: name, jwks_uri: issuer.origin + JWKS })
+    await misconfigured(t, issuer.verifier(), issuer.issuer, name)
+  }
+  for (const name of [undefined, null, [issuer.issuer]]) {
     answer(issuer, METADATA, { issuer: name, jwks_uri: issuer.origin + JWKS })
     t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', String(name))
   }
   t.equal(issuer.count(), 0, 'its keys are not fetched')
+})
+
+/** The verifier says that its issuer is wrong, and names the two texts that differ. */
+async function misconfigured(t: Test, verifier: Verifier, configured: string, found: string): Promise<void> {
+  const message = new RegExp(`issuer is "${configured}", but .* of the issuer "${found}"`)
+  const label = `${configured} instead of ${found}`
+  await t.rejects(verifier.ready(), { name: 'ConfigurationError', message }, label)
+  await t.rejects(verifier.verify('a.b.c'), { code: 'malformed' }, label)
+  const token = await signed({}, { alg: 'RS256', typ: 'at+jwt', kid: 'key-1' }, await signingKey('key-1'))
+  await t.rejects(verifier.verify(token), { name: 'ConfigurationError', message }, label)
+}
+
+t.test(
+  'a wrong slash, host or path of the issuer is a configuration error that names both texts (RFC 8414 §3.3)',
+  async (t) => {
+    const plain = await fakeIssuer(t)
+    const { issuer: right, origin } = plain
+    const slash = `${right}/`
+    await misconfigured(t, plain.verifier({ issuer: slash }), slash, right)
+    const host = origin.replace('127.0.0.1', 'localhost')
+    await misconfigured(t, plain.verifier({ issuer: host }), host, right)
+    const path = `${origin}/auth`
+    await misconfigured(t, plain.verifier({ issuer: path }), path, right)
+
+    const tenant = await fakeIssuer(t, { path: '/tenant' })
+    const tooShort = tenant.verifier({ issuer: tenant.origin })
+    const message = /issuer is ".*", but the server has no metadata of this issuer \(404 at .* and .*\)/
+    await t.rejects(tooShort.ready(), { name: 'ConfigurationError', message })
+    const other = tenant.verifier({ issuer: `${tenant.origin}/other` })
+    await t.rejects(other.ready(), { name: 'ConfigurationError', message })
+  },
+)
+
+t.test('a verifier with a wrong issuer recovers when the issuer’s metadata is corrected', async (t) => {
+  const issuer = await fakeIssuer(t)
+  const verifier = issuer.verifier()
+  answer(issuer, METADATA, { issuer: 'https://staging.example', jwks_uri: issuer.origin + JWKS })
+  await t.rejects(verifier.ready(), { name: 'ConfigurationError' })
+  issuer.routes.clear()
+  issuer.time.tick(1)
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+})
+
+t.test('the cause of wrong_issuer names both issuers, for the log', async (t) => {
+  const issuer = await fakeIssuer(t)
+  const verifier = issuer.verifier({ jwksUri: issuer.origin + JWKS })
+  const iss = `${issuer.issuer}/`
+  await t.rejects(verifier.verify(await issuer.token({ iss })), {
+    code: 'wrong_issuer',
+    message: 'the token was issued by another issuer',
+    cause: { message: `iss is "${iss}", the option issuer is "${issuer.issuer}"` },
+  })
 })
 
 t.test('malformed metadata and metadata without jwks_uri make the keys unavailable', async (t) => {
@@ -196,5 +247,5 @@ t.test('everything can be fetched from a mirror, and is checked as if it came fr
     response.end(JSON.stringify({ issuer: mirror.issuer, jwks_uri: mirror.origin + JWKS })),
   )
   const fooled = issuer.verifier({ mirror: `${mirror.origin}/copy` })
-  t.equal(await verdict(fooled, await issuer.token()), 'keys_unavailable')
+  await t.rejects(fooled.verify(await issuer.token()), { name: 'ConfigurationError' })
 })

@@ -2,7 +2,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createVerifier, type VerifierOptions } from '../../packages/verify/index.ts'
+import {
+  authenticateRequest,
+  createVerifier,
+  keyturnExpress,
+  requireRole,
+  type VerifierOptions,
+} from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
 import { fakeIssuer, verdict } from '../support/issuers/fake-issuer.ts'
 
@@ -40,6 +46,14 @@ t.test('a mistake in the options throws a TypeError at the start', async (t) => 
     'timeoutMs must be': [{ timeoutMs: -5 }],
     'name must be': [{ name: '' }, { name: 'a b' }, { name: 'x\r\ny' }, { name: 'x'.repeat(65) }],
     'onStale must be': [{ statusList: { onStale: 'ignore' } }],
+    'statusList must be': [{ statusList: 'yes' }, { statusList: 1 }],
+    'createVerifier has no option': [
+      { issuerUrl: 'x' },
+      { audiences: [] },
+      { statuslist: true },
+      { cache: 0 },
+    ],
+    'statusList has no option': [{ statusList: { onstale: 'reject' } }, { statusList: { stale: 5 } }],
     'staleAfter must be': [{ statusList: { staleAfter: 0 } }, { statusList: { staleAfter: Number.NaN } }],
   }
   for (const [message, cases] of Object.entries(wrong)) {
@@ -51,6 +65,21 @@ t.test('a mistake in the options throws a TypeError at the start', async (t) => 
       )
     }
   }
+})
+
+t.test('the guards refuse unknown options, which could switch off a check', async (t) => {
+  const issuer = await fakeIssuer(t)
+  const verifier = issuer.verifier()
+  const request = new Request('https://orders.example/')
+  t.throws(
+    () => keyturnExpress({ verifier, require: false } as never),
+    /keyturnExpress has no option require/,
+  )
+  t.throws(() => requireRole('manager', { scopes: ['x'] } as never), /requireRole has no option scopes/)
+  await t.rejects(
+    authenticateRequest(verifier, request, { scope: 'orders:read' } as never),
+    /authenticateRequest has no option scope;/,
+  )
 })
 
 t.test('plain http is allowed for this machine, and elsewhere with allowInsecureHttp', async (t) => {

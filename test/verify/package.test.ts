@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { codeBlocks, read } from '../support/docs/documents.ts'
 import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 const execute = promisify(execFile)
@@ -55,6 +56,17 @@ createVerifier({ issuer: 'https://a.example' })
 // @ts-expect-error: no such algorithm
 createVerifier({ issuer: 'https://a.example', audience: 'b', algorithms: ['HS256'] })
 `
+
+/** What a snippet takes from the app that it stands in. */
+const preamble = (snippet: string): string =>
+  [
+    "import type { Verifier } from '@keyturn/verify'",
+    ...(snippet.includes('const verifier =') ? [] : ['declare const verifier: Verifier']),
+    'declare const token: string',
+    'declare function list(user: string | undefined): string[]',
+    'declare function clear(): string[]',
+    '',
+  ].join('\n')
 
 t.test('the packed package works in an empty project and has no dependencies', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-package-'))
@@ -115,5 +127,16 @@ t.test('the packed package works in an empty project and has no dependencies', a
     const options = ['--strict', '--noEmit', '--target', 'es2024', '--module', 'nodenext', '--types', 'node']
     const tsc = join(ROOT, 'node_modules/.bin/tsc')
     await t.resolves(run(tsc, [...options, '--skipLibCheck', 'false', 'typed.ts'], folder))
+
+    const snippets = codeBlocks(read('packages/verify/README.md')).filter(({ language }) => language === 'ts')
+    t.ok(snippets.length >= 5, `${snippets.length} snippets of the README`)
+    const files = snippets.map(({ text }, index) => {
+      const name = `readme-${index}.ts`
+      writeFileSync(join(folder, name), preamble(text) + text)
+      return name
+    })
+    const strictest = ['--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes', '--noImplicitReturns']
+    const compiled = run(tsc, [...options, ...strictest, '--skipLibCheck', ...files], folder)
+    await compiled.catch(({ stdout }) => t.fail(`the snippets of the README do not compile: ${stdout}`))
   })
 })
