@@ -256,7 +256,7 @@ t.test('on plain http of this machine, cookies have neither the prefix nor Secur
   const process = await app({ baseUrl: 'http://localhost:3000' })
   const answer = await browser().request(`${process}/auth/login`)
   const [line = ''] = answer.headers['set-cookie'] ?? []
-  t.match(line, /^session\.tx\./)
+  t.match(line, /^session-3000\.tx\./)
   t.match(line, /; HttpOnly; SameSite=Lax$/)
   t.notMatch(line, /Secure/)
   t.equal(
