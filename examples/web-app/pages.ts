@@ -46,7 +46,7 @@ export const homePage = (user: User, orders: Result<Order[]>, scopes: readonly s
 <p>Signed in as <strong>${escaped(user.name)}</strong> · <a href="${escaped(user.accountUrl)}">account</a></p>
 ${orders.error === undefined ? list(orders.value ?? []) : `<p>${escaped(orders.error)}</p>`}
 ${scopes.includes('orders:write') ? ORDER_FORM : ''}
-<form action="/auth/logout"><button>Sign out</button></form>`)
+<form action="/auth/logout"><button class="quiet">Sign out</button></form>`)
 
 const list = (orders: readonly Order[]) =>
   orders.length === 0

@@ -7,12 +7,13 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { FORM_POST_SCRIPT } from './assets/form-post.ts'
+import { LOCAL_TIMES_SCRIPT } from './assets/local-times.ts'
 import { defaultLogo } from './assets/logo.ts'
 import { PASSKEYS_SCRIPT } from './assets/passkeys.ts'
 import { styleSheet } from './assets/style.ts'
 import type { Brand } from './branding.ts'
 
-type AssetName = 'style' | 'logo' | 'passkeys' | 'webauthn' | 'formPost'
+type AssetName = 'style' | 'logo' | 'passkeys' | 'webauthn' | 'formPost' | 'localTimes'
 
 export interface Asset {
   readonly name: AssetName
@@ -59,6 +60,7 @@ export function createAssets(brand: Brand): readonly Asset[] {
     asset('webauthn', 'webauthn', 'js', SCRIPT, webauthnBundle()),
     asset('passkeys', 'passkeys', 'js', SCRIPT, Buffer.from(PASSKEYS_SCRIPT)),
     asset('formPost', 'form-post', 'js', SCRIPT, Buffer.from(FORM_POST_SCRIPT)),
+    asset('localTimes', 'local-times', 'js', SCRIPT, Buffer.from(LOCAL_TIMES_SCRIPT)),
   ]
 }
 
@@ -72,6 +74,7 @@ export function assetUrls(assets: readonly Asset[], prefix: string): AssetUrls {
     passkeys: url('passkeys'),
     webauthn: url('webauthn'),
     formPost: url('formPost'),
+    localTimes: url('localTimes'),
   }
 }
 

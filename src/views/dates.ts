@@ -1,4 +1,4 @@
-/** Dates and times, in UTC, because the server does not know the user's time zone. */
+/** Dates and times, in UTC, because the server does not know the user's time zone. A script of the page makes them local. */
 import { type Html, html } from './html.ts'
 import type { PageContext } from './page.ts'
 
@@ -23,5 +23,5 @@ function format(locale: string): Intl.DateTimeFormat {
 /** @param seconds since 1970 */
 export function dateTime({ texts }: PageContext, seconds: number): Html {
   const date = new Date(seconds * 1000)
-  return html`<time datetime="${date.toISOString()}">${format(texts.dateLocale).format(date)}</time>`
+  return html`<time datetime="${date.toISOString()}" data-locale="${texts.dateLocale}">${format(texts.dateLocale).format(date)}</time>`
 }

@@ -116,3 +116,24 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 }
+
+browserTest(
+  'times are in the user’s time zone, and without scripts in UTC, which they say',
+  async (t, open) => {
+    for (const javaScriptEnabled of [true, false]) {
+      const { issuer, server } = await browserWorld(t)
+      const window = await open({ timezoneId: 'Asia/Kathmandu', javaScriptEnabled })
+      const page = await window.tab()
+      await page.goto(`${issuer}/account`)
+      await signIn(t, page)
+      await at(t, page, 'Your account')
+      const shown = await page.locator('time').first().textContent()
+      const format = (timeZone: string) =>
+        new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', timeZone }).format(
+          server.clock.now() * 1000,
+        )
+      const local = format('Asia/Kathmandu')
+      t.match(shown, javaScriptEnabled ? new RegExp(`${local}$`) : new RegExp(`${format('UTC')} UTC$`))
+    }
+  },
+)

@@ -1,5 +1,7 @@
 /** What holds for every page: cookies, frames, keyboard, small screens, languages. */
 
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { cookieNames } from '../../src/http/cookies.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import {
@@ -10,6 +12,7 @@ import {
   signIn,
   typePassword,
 } from '../support/browser/chromium-sign-in.ts'
+import { listen } from '../support/server/listen.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 
 browserTest(
@@ -160,3 +163,25 @@ browserTest(
     await at(t, asked, 'Anmelden')
   },
 )
+
+browserTest('a logo without a size of its own is shown, and a large one is reduced', async (t, open) => {
+  const svg = (attributes: string) =>
+    `<svg xmlns="http://www.w3.org/2000/svg" ${attributes}><rect width="100%" height="100%"/></svg>`
+  for (const [what, attributes, width, height] of [
+    ['only a viewBox', 'viewBox="0 0 200 100"', 88, 44],
+    ['a wide viewBox', 'viewBox="0 0 2000 100"', 224, 44],
+    ['a size', 'width="400" height="400"', 44, 44],
+  ] as const) {
+    const BRAND_LOGO = join(t.testdir(), 'logo.svg')
+    writeFileSync(BRAND_LOGO, svg(attributes))
+    const { issuer } = await listen(t, { settings: { BRAND_LOGO } })
+    const page = await (await open()).tab()
+    await page.goto(`${issuer}/login`)
+    const box = await page.locator('img.logo').boundingBox()
+    t.same(
+      [box?.width, box?.height].map((side) => Math.round(side ?? 0)),
+      [width, height],
+      what,
+    )
+  }
+})

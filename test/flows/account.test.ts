@@ -77,7 +77,7 @@ t.test('the account page shows the user, their browsers and the apps with access
   t.ok(formOf(page, '/account/consents/revoke', 'client_id', 'web'))
   t.ok(page.forms.some(({ action }) => action.endsWith('/account/sessions/end')))
   t.notOk(
-    (await browser.open('/account?notice=%3Cscript%3E')).body.includes('script'),
+    (await browser.open('/account?notice=%3Cscript%3E')).body.includes('&lt;script'),
     'only known notices are shown',
   )
   t.match((await browser.open('/account?notice=access-removed')).body, /no longer has access/)

@@ -131,6 +131,6 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       },
       notice: isAccountNotice(notice, page) ? notice : null,
     }
-    return request.html(accountPage(model, page))
+    return request.html(accountPage(model, page), { scripts: true })
   }
 }

@@ -69,7 +69,8 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mo
 .site{display:flex;align-items:center;gap:1rem;padding:1.25rem 1.5rem}
 .brand{display:flex;align-items:center;gap:.625rem;font-weight:650;letter-spacing:-.01em;font-size:1.0625rem;min-width:0}
 .brand .emblem{width:2.25rem;height:2.25rem;flex:none}
-.brand .logo{display:block;max-width:min(14rem,60vw);max-height:2.75rem;width:auto;height:auto}
+.brand .logo{display:block;height:2.75rem;width:auto;max-width:min(14rem,60vw);object-fit:scale-down;object-position:left}
+.narrow .brand .logo{object-position:center}
 .narrow{display:grid;grid-template-rows:auto 1fr;justify-items:center}
 .narrow .site{width:100%;justify-content:center;padding-top:clamp(1.25rem,9vh,5.5rem)}
 .narrow main{width:100%;max-width:27rem;padding:.5rem 1rem 4rem}

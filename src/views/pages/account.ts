@@ -44,6 +44,7 @@ export function accountPage(model: AccountModel, page: PageContext): string {
     title: texts.account.title,
     failed: isRefusal,
     wide: true,
+    scripts: [page.assets.localTimes],
     aside:
       current &&
       form(page, {
