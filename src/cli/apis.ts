@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { checkApi } from '../oauth/api-rules.ts'
 import { isSameResource } from '../resource-uri.ts'
@@ -16,8 +17,9 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
+import { changedList, listChanges } from './list-options.ts'
 import { record, span, table, time } from './output.ts'
-import { noteScopeHolders } from './scope-notes.ts'
+import { noteScopeHolders } from './scope-owners.ts'
 
 export const apisCommand: CommandFactory = (context) =>
   new Command('apis')
@@ -49,12 +51,16 @@ export const apisCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('update', 'change the scopes of an API or the lifetime of its tokens')
-          .argument('<identifier>')
-          .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords)
+        listChanges(
+          action('update', 'change the scopes of an API or the lifetime of its tokens')
+            .argument('<identifier>')
+            .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords),
+          { name: 'scope', value: '<scope>', what: 'scope', parse: collectWords },
+        )
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
         'apis update https://orders.example --scope orders:read --scope orders:cancel',
+        'apis update https://orders.example --add-scope orders:export',
         'apis update https://orders.example --access-token-ttl default',
       ),
     )
@@ -69,6 +75,8 @@ export const apisCommand: CommandFactory = (context) =>
 
 interface UpdateOptions extends Json {
   readonly scope?: string[]
+  readonly addScope?: string[]
+  readonly removeScope?: string[]
   readonly accessTokenTtl?: AccessTokenTtl
 }
 
@@ -151,12 +159,13 @@ function show(context: Context, identifier: string, options: Json): Promise<void
 }
 
 function update(context: Context, identifier: string, options: UpdateOptions): Promise<void> {
-  if (options.scope === undefined && options.accessTokenTtl === undefined) {
-    throw new UsageError('nothing to change: give --scope or --access-token-ttl')
-  }
+  const { json, ...changes } = options
+  if (Object.keys(changes).length === 0)
+    throw new UsageError(`nothing to change: see ${commandLine('apis update --help')}`)
+  const { scope: all, addScope: add, removeScope: remove } = options
   return context.withStore(async (base) => {
     const outcome = await base.store.apis.update(identifier, (current) => {
-      const { scope: scopes = current.scopes } = options
+      const scopes = changedList('scope', current.scopes, { all, add, remove })
       const accessTokenTtl = resolveTtl(options.accessTokenTtl, current.accessTokenTtl)
       const api = { ...current, scopes, accessTokenTtl }
       checkApi(api)
@@ -164,7 +173,10 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
     })
     if (!outcome.updated) {
       const { identifier: own, scopes } = await find(base, identifier)
-      return throwScopeTaken(base, { identifier: own, scopes: options.scope ?? scopes })
+      return throwScopeTaken(base, {
+        identifier: own,
+        scopes: changedList('scope', scopes, { all, add, remove }),
+      })
     }
     const { before, after: api } = outcome
     base.audit('api.changed', { actor: context.actor, target: api.identifier, action: 'updated' })

@@ -11,12 +11,24 @@ import { readText, whyUnreadable } from '../text.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
 import { collect, collectWords, fileName, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
+import { changedList, listChanges } from './list-options.ts'
+import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
-export interface ClientOptions extends Json {
+export interface ClientOptions extends Json, ScopeChoice {
   readonly name?: string
   readonly grant?: string[]
   readonly scope?: string[]
   readonly redirectUri?: string[]
+  readonly addGrant?: string[]
+  readonly removeGrant?: string[]
+  readonly addScope?: string[]
+  readonly removeScope?: string[]
+  readonly addRedirectUri?: string[]
+  readonly removeRedirectUri?: string[]
+  readonly addIntrospects?: string[]
+  readonly removeIntrospects?: string[]
+  readonly addPostLogoutRedirectUri?: string[]
+  readonly removePostLogoutRedirectUri?: string[]
   readonly auth?: string
   readonly jwksFile?: string
   readonly jwksUri?: string
@@ -46,6 +58,7 @@ export function clientOptions(command: Command): Command {
       ).argParser(oneOrMoreOf(GRANT_NAMES)),
     )
     .option('--scope <scopes>', 'scopes the client may request: "a b", or repeat the option', collectWords)
+    .addOption(allowUnownedOption())
     .option('--redirect-uri <uri>', 'redirect URI for authorization responses; repeatable', collect)
     .addOption(
       new Option(
@@ -87,6 +100,17 @@ export function clientOptions(command: Command): Command {
     .option('--require-signed-requests', 'require signed authorization requests (RFC 9101)')
     .option('--require-second-factor', 'require users of this client to sign in with a second factor')
 }
+
+const LISTS = [
+  { name: 'grant', value: '<grant>', what: 'grant', parse: oneOrMoreOf(GRANT_NAMES) },
+  { name: 'scope', value: '<scopes>', what: 'scope', parse: collectWords },
+  { name: 'redirect-uri', value: '<uri>', what: 'redirect URI', parse: collect },
+  { name: 'introspects', value: '<api>', what: 'API to introspect', parse: collectWords },
+  { name: 'post-logout-redirect-uri', value: '<uri>', what: 'redirect URI after logout', parse: collect },
+] as const
+
+/** Options of `update` that change one member of a list. */
+export const memberOptions = (command: Command): Command => LISTS.reduce(listChanges, command)
 
 /** For `create`. `update` declares the option after its opposite: alone, it would be set to true by default. */
 export function noClaimsInIdToken(command: Command): Command {
@@ -146,17 +170,13 @@ function applyOptions(
   const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
   const given = {
     name: options.name,
-    grants: options.grant,
-    scopes: options.scope,
-    redirectUris: options.redirectUri,
+    ...changedLists(client, options),
     authMethod: options.auth ?? (addsFirstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
     pkce: options.pkce,
     accessTokenTtl: resolveTtl(options.accessTokenTtl, client.accessTokenTtl),
     claimsInIdToken: options.claimsInIdToken,
     rolesClaim: options.rolesClaim,
     acceptEndpointAudience: options.acceptEndpointAudience,
-    introspects: options.introspects,
-    postLogoutRedirectUris: orDefault(options.postLogoutRedirectUri, CLIENT_DEFAULTS.postLogoutRedirectUris),
     backchannelLogoutUri: orDefault(options.backchannelLogoutUri, CLIENT_DEFAULTS.backchannelLogoutUri),
     firstParty: options.firstParty,
     requirePushedRequests: options.requirePushedRequests,
@@ -165,6 +185,37 @@ function applyOptions(
   }
   const changes = Object.entries(given).filter(([, value]) => value !== undefined)
   return { ...client, ...keys, ...Object.fromEntries(changes) }
+}
+
+function changedLists(client: New<Client>, options: ClientOptions) {
+  const { postLogoutRedirectUri } = options
+  return {
+    grants: changedList('grant', client.grants, {
+      all: options.grant,
+      add: options.addGrant,
+      remove: options.removeGrant,
+    }),
+    scopes: changedList('scope', client.scopes, {
+      all: options.scope,
+      add: options.addScope,
+      remove: options.removeScope,
+    }),
+    redirectUris: changedList('redirect URI', client.redirectUris, {
+      all: options.redirectUri,
+      add: options.addRedirectUri,
+      remove: options.removeRedirectUri,
+    }),
+    introspects: changedList('API to introspect', client.introspects, {
+      all: options.introspects,
+      add: options.addIntrospects,
+      remove: options.removeIntrospects,
+    }),
+    postLogoutRedirectUris: changedList('redirect URI after logout', client.postLogoutRedirectUris, {
+      all: postLogoutRedirectUri === false ? [] : postLogoutRedirectUri,
+      add: options.addPostLogoutRedirectUri,
+      remove: options.removePostLogoutRedirectUri,
+    }),
+  }
 }
 
 const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)

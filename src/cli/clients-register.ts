@@ -16,7 +16,7 @@ import { type ClientOptions, readOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { CommandError, type Context, UsageError } from './context.ts'
 import { newEnvFile } from './env-file.ts'
-import { noteUnownedScopes } from './scope-notes.ts'
+import { assertOwned, noteUnownedScopes } from './scope-owners.ts'
 import { readSecret } from './secret-input.ts'
 
 export interface CreateOptions extends ClientOptions {
@@ -38,7 +38,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       createdAt: base.clock.now(),
     })
     const draft = readOptions(await registeredApis(base, options), context.io)(blank)
-    await checkClient(base, draft, options)
+    await checkClient(base, draft, options, [])
     const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
     const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
     const register = async () => {
@@ -61,18 +61,19 @@ export function createClient(context: Context, options: CreateOptions): Promise<
 }
 
 export function updateClient(context: Context, id: string, options: ClientOptions): Promise<void> {
-  const { json, ...changes } = options
+  const { json, allowUnowned, ...changes } = options
   if (Object.keys(changes).length === 0)
     throw new UsageError(`nothing to change: see ${commandLine('clients update --help')}`)
   return context.withStore(async (base) => {
     const withOptions = readOptions(await registeredApis(base, options), context.io)
-    await checkClient(base, withOptions(await findClient(base, id)), options)
+    const found = await findClient(base, id)
+    await checkClient(base, withOptions(found), options, found.scopes)
     const suppliedHash = await userSuppliedHash(context, options)
     let secret: string | undefined
     // Only what the options say is applied: another administrator may have changed the client while the secret was being entered.
     const outcome = await base.store.clients.update(id, async (current) => {
       const draft = withOptions(current)
-      await checkClient(base, draft, options)
+      await checkClient(base, draft, options, current.scopes)
       const complete = withSecret(base, draft, suppliedHash)
       secret = complete.secret
       return complete.client
@@ -89,25 +90,44 @@ export function updateClient(context: Context, id: string, options: ClientOption
   })
 }
 
-/** @throws {RegistrationError | UsageError | CommandError} */
-async function checkClient(base: Base, client: New<Client>, options: ClientOptions): Promise<void> {
+/**
+ * @param earlierScopes those that the client has already, which are accepted as they are
+ * @throws {RegistrationError | UsageError | CommandError}
+ */
+async function checkClient(
+  base: Base,
+  client: New<Client>,
+  options: ClientOptions,
+  earlierScopes: readonly string[],
+): Promise<void> {
   checkRegistration(client)
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
   }
   await registeredApis(base, options)
+  const newScopes = client.scopes.filter((scope) => !earlierScopes.includes(scope))
+  await assertOwned(base, newScopes, options)
 }
 
 /** The options with every API as it is registered, since a URI with or without a final slash may name it. @throws {CommandError} */
 async function registeredApis(base: Base, options: ClientOptions): Promise<ClientOptions> {
-  const named = options.introspects
-  if (named === undefined) return options
-  const introspects = named.map(async (uri) => {
+  const registered = async (uri: string) => {
     const api = await base.store.apis.find(uri)
     if (!api) throw new CommandError(`there is no API ${uri}`)
     return api.identifier
-  })
-  return { ...options, introspects: [...new Set(await Promise.all(introspects))] }
+  }
+  // An API that is removed from the list may have been deleted.
+  const remembered = async (uri: string) => (await base.store.apis.find(uri))?.identifier ?? uri
+  const all = async (uris: readonly string[], find: (uri: string) => Promise<string>) => [
+    ...new Set(await Promise.all(uris.map(find))),
+  ]
+  const { introspects, addIntrospects, removeIntrospects } = options
+  return {
+    ...options,
+    ...(introspects ? { introspects: await all(introspects, registered) } : {}),
+    ...(addIntrospects ? { addIntrospects: await all(addIntrospects, registered) } : {}),
+    ...(removeIntrospects ? { removeIntrospects: await all(removeIntrospects, remembered) } : {}),
+  }
 }
 
 async function userSuppliedHash(context: Context, options: ClientOptions): Promise<string | null> {

@@ -2,7 +2,13 @@ import { Command } from 'commander'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { describeClient, issueSecret } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import { type ClientOptions, clientOptions, noClaimsInIdToken, resetOptions } from './client-options.ts'
+import {
+  type ClientOptions,
+  clientOptions,
+  memberOptions,
+  noClaimsInIdToken,
+  resetOptions,
+} from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
@@ -58,14 +64,17 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        resetOptions(
-          clientOptions(
-            action('update', 'change the given properties; a given list replaces the old one')
-              .argument('<id>')
-              .option('--name <name>', 'display name'),
+        memberOptions(
+          resetOptions(
+            clientOptions(
+              action('update', 'change the given properties; a given list replaces the old one')
+                .argument('<id>')
+                .option('--name <name>', 'display name'),
+            ),
           ),
         ).action((id: string, options: ClientOptions) => updateClient(context, id, options)),
         'clients update shop --scope "orders:read orders:write"',
+        'clients update shop --add-scope orders:cancel --remove-redirect-uri https://old.example/callback',
         'clients update shop --access-token-ttl 5m',
       ),
     )

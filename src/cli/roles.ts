@@ -16,8 +16,9 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
+import { changedList, listChanges } from './list-options.ts'
 import { record, table, time } from './output.ts'
-import { noteUnownedScopes } from './scope-notes.ts'
+import { allowUnownedOption, assertOwned, noteUnownedScopes, type ScopeChoice } from './scope-owners.ts'
 
 const SECOND_FACTOR = 'require users with this role to sign in with a second factor'
 
@@ -29,6 +30,7 @@ export const rolesCommand: CommandFactory = (context) =>
         action('create', 'create a role')
           .argument('<name>')
           .requiredOption('--scope <scope>', 'scope that the role grants; repeatable', collectWords)
+          .addOption(allowUnownedOption())
           .option('--require-second-factor', SECOND_FACTOR)
           .action((name: string, options: CreateOptions) => create(context, name, options)),
         'roles create clerk --scope orders:read --scope orders:write',
@@ -42,17 +44,22 @@ export const rolesCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('update', 'change a role; it takes effect with the next token of each user')
-          .argument('<name>')
-          .option(
-            '--scope <scope>',
-            'scope that the role grants; repeatable; replaces all its scopes',
-            collectWords,
-          )
+        listChanges(
+          action('update', 'change a role; it takes effect with the next token of each user')
+            .argument('<name>')
+            .option(
+              '--scope <scope>',
+              'scope that the role grants; repeatable; replaces all its scopes',
+              collectWords,
+            ),
+          { name: 'scope', value: '<scope>', what: 'scope', parse: collectWords },
+        )
+          .addOption(allowUnownedOption())
           .option('--require-second-factor', SECOND_FACTOR)
           .option('--no-require-second-factor', 'no longer require a second factor')
           .action((name: string, options: UpdateOptions) => update(context, name, options)),
         'roles update clerk --scope orders:read',
+        'roles update clerk --add-scope orders:export',
         'roles update admin --require-second-factor',
       ),
     )
@@ -65,8 +72,10 @@ export const rolesCommand: CommandFactory = (context) =>
       ),
     )
 
-interface UpdateOptions extends Json {
+interface UpdateOptions extends Json, ScopeChoice {
   readonly scope?: string[]
+  readonly addScope?: string[]
+  readonly removeScope?: string[]
   readonly requireSecondFactor?: boolean
 }
 
@@ -105,6 +114,7 @@ function create(context: Context, name: string, options: CreateOptions): Promise
   checkScopes(options.scope)
   return context.withStore(async (base) => {
     const { scope: scopes, requireSecondFactor = false } = options
+    await assertOwned(base, scopes, options)
     const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
     if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} already exists`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
@@ -128,19 +138,27 @@ function list(context: Context, options: Json): Promise<void> {
 }
 
 function update(context: Context, name: string, options: UpdateOptions): Promise<void> {
-  if (options.scope === undefined && options.requireSecondFactor === undefined) {
+  const { scope: all, addScope: add, removeScope: remove } = options
+  if ([all, add, remove, options.requireSecondFactor].every((value) => value === undefined)) {
     throw new UsageError(`nothing to change: see ${commandLine('roles update --help')}`)
   }
-  if (options.scope !== undefined) checkScopes(options.scope)
   return context.withStore(async (base) => {
-    const outcome = await base.store.roles.update(name, (current) => {
-      const { scope: scopes = current.scopes, requireSecondFactor = current.requireSecondFactor } = options
+    const outcome = await base.store.roles.update(name, async (current) => {
+      const { requireSecondFactor = current.requireSecondFactor } = options
+      const scopes = changedList('scope', current.scopes, { all, add, remove })
+      checkScopes(scopes)
+      await assertOwned(
+        base,
+        scopes.filter((scope) => !current.scopes.includes(scope)),
+        options,
+      )
       return { ...current, scopes, requireSecondFactor }
     })
     if (!outcome.updated) throw new CommandError(`there is no role ${name}`)
     const { before, after: role } = outcome
     base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
-    if (options.scope !== undefined) await noteUnownedScopes(context, base, role.scopes)
+    const added = role.scopes.filter((scope) => !before.scopes.includes(scope))
+    await noteUnownedScopes(context, base, added)
     const removed = before.scopes.filter((scope) => !role.scopes.includes(scope))
     if (removed.length > 0)
       await noteUsers(context, base, name, `no longer have ${removed.join(', ')} from this role`)

@@ -127,3 +127,18 @@ t.test('an update lists the clients and roles that still have scopes which the A
   t.match(err, 'note: clients shop and roles clerk')
   t.match(err, `note: client shop can no longer introspect the tokens of ${ORDERS}\n`)
 })
+
+t.test('scopes are added to an API or removed from it one by one', async (t) => {
+  const cli = await startedCli(t)
+  await cli.json(['apis', 'create', ORDERS, '--scope', 'read write'])
+  await cli.json(['apis', 'create', 'https://stock.example', '--scope', 'stock'])
+  const update = (...args: string[]) => cli.run(['apis', 'update', ORDERS, ...args, '--json'])
+  t.match((await update('--add-scope', 'cancel', '--remove-scope', 'write')).json(), {
+    scopes: ['read', 'cancel'],
+  })
+  t.match(await update('--remove-scope', 'write'), { code: 1, err: 'there is no scope write to remove' })
+  t.match(await update('--add-scope', 'stock'), { code: 1, err: 'belongs to https://stock.example' })
+  t.match(await update('--scope', 'a', '--add-scope', 'b'), { code: 2 })
+  t.match(await update(), { code: 2, err: 'nothing to change: see npx keyturn apis update --help' })
+  t.match(await cli.json(['apis', 'show', ORDERS]), { scopes: ['read', 'cancel'] })
+})

@@ -22,7 +22,7 @@ const stored = (cli: Cli, id: string) => cli.withStore((store) => store.clients.
 
 t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1)', async (t) => {
   const cli = await startedCli(t)
-  const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c'])
+  const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c', '--allow-unowned'])
   const { client_id: id, client_secret: secret, ...rest } = created as Record<string, string>
   t.match(id, /^c_[\w-]{27}$/)
   t.ok(isGeneratedSecret(secret ?? ''))
@@ -505,13 +505,81 @@ t.test('a client is disabled, enabled and deleted, and an unknown client is refu
   t.same(actions, ['created', 'disabled', 'enabled', 'deleted'])
 })
 
-t.test('a scope that no API owns is accepted with a hint', async (t) => {
+t.test('a scope that no API owns is refused unless --allow-unowned is given', async (t) => {
   const cli = await startedCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
-  const { code, err } = await cli.run([...SHOP, '--scope', 'read', '--scope', 'raed', '--scope', 'openid'])
+  const create = [...SHOP, '--scope', 'read', '--scope', 'raed', '--scope', 'openid']
+  const refused = await cli.run(create)
+  t.equal(refused.code, 1)
+  t.match(
+    refused.err,
+    /^keyturn: no API has the scope raed: add it to one with npx keyturn apis create or .*, or give --allow-unowned\n$/,
+  )
+  t.equal(await stored(cli, 'shop'), null)
+  const { code, err } = await cli.run([...create, '--allow-unowned'])
   t.equal(code, 0)
+  t.match(await cli.run(['clients', 'update', 'shop', '--add-scope', 'wriet']), {
+    code: 1,
+    err: 'the scope wriet',
+  })
+  t.match(await cli.run(['clients', 'update', 'shop', '--allow-unowned']), {
+    code: 2,
+    err: 'nothing to change',
+  })
+  t.match(await cli.json(['clients', 'update', 'shop', '--name', 'Other']), { scope: 'read raed openid' })
   t.match(
     err,
     'note: no API has the scope raed; the audience of a token with only such scopes is http://localhost:3000\n',
   )
+})
+
+t.test('an update adds to a list or removes from it, and leaves the rest as it is', async (t) => {
+  const cli = await startedCli(t)
+  const uri = (name: string) => `https://${name}.example/callback`
+  await cli.json(['apis', 'create', API, '--scope', 'read write cancel'])
+  await cli.json(['apis', 'create', 'https://stock.example', '--scope', 'stock'])
+  await cli.json([
+    ...[...SHOP, '--grant', 'authorization_code', '--scope', 'read write', '--redirect-uri', uri('a')],
+    ...['--post-logout-redirect-uri', uri('bye'), '--introspects', API],
+  ])
+  const update = (...args: string[]) => cli.run(['clients', 'update', 'shop', ...args, '--json'])
+  const added = await update(
+    ...['--add-scope', 'cancel write', '--add-redirect-uri', uri('b'), '--add-redirect-uri', uri('c')],
+    ...['--add-grant', 'refresh_token', '--add-introspects', 'https://stock.example/'],
+    ...['--add-post-logout-redirect-uri', uri('ciao')],
+  )
+  t.match(added.json(), {
+    scope: 'read write cancel',
+    redirect_uris: [uri('a'), uri('b'), uri('c')],
+    post_logout_redirect_uris: [uri('bye'), uri('ciao')],
+    introspects: [API, 'https://stock.example'],
+  })
+  const grants = added.json<{ grant_types: string[] }>().grant_types
+  t.ok(grants.includes('refresh_token') && grants.includes('authorization_code'))
+  const removed = await update(
+    ...['--remove-scope', 'write', '--remove-redirect-uri', uri('a'), '--add-redirect-uri', uri('d')],
+    ...['--remove-post-logout-redirect-uri', uri('bye'), '--remove-introspects', API],
+    ...['--remove-grant', 'refresh_token'],
+  )
+  t.match(removed.json(), {
+    scope: 'read cancel',
+    redirect_uris: [uri('b'), uri('c'), uri('d')],
+    post_logout_redirect_uris: [uri('ciao')],
+    introspects: ['https://stock.example'],
+  })
+  t.match(removed.err, 'the client can no longer request the scopes write')
+
+  const before = await stored(cli, 'shop')
+  for (const [args, code, reason] of [
+    [['--remove-scope', 'write'], 1, /there is no scope write to remove/],
+    [['--remove-redirect-uri', uri('a')], 1, /there is no redirect URI .* to remove/],
+    [['--scope', 'read', '--add-scope', 'write'], 2, /cannot be used with/],
+    [['--no-post-logout-redirect-uri', '--add-post-logout-redirect-uri', uri('x')], 2, /cannot be used with/],
+    [['--add-scope', 'write', '--remove-scope', 'write'], 2, /added and removed at once/],
+    [['--add-grant', 'implicit'], 2, /Allowed choices/],
+    [['--add-introspects', 'https://none.example'], 1, /there is no API/],
+  ] as const) {
+    t.match(await update(...args), { code, err: reason }, args.join(' '))
+  }
+  t.same(await stored(cli, 'shop'), before)
 })

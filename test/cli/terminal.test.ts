@@ -73,7 +73,7 @@ t.test('no command prints control characters that are stored (docs/security.md R
 
 t.test('notes and errors contain no control characters (docs/security.md R2)', async (t) => {
   const cli = await startedCli(t)
-  await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'read', '--allow-unowned'])
   await cli.withStore(async ({ users }) => users.insert(await user({ username: HOSTILE, roles: ['clerk'] })))
   const removed = await cli.run(['roles', 'delete', 'clerk'])
   t.match(removed.err, `note: ${SHOWN}`)

@@ -53,7 +53,8 @@ t.test(
     }
     for (const [what, command] of Object.entries(waiting)) {
       const cli = await withShop(t as Test)
-      const change = () => cli.json(['clients', 'update', 'shop', '--name', 'Renamed', '--scope', 'read'])
+      const change = () =>
+        cli.json(['clients', 'update', 'shop', '--name', 'Renamed', '--scope', 'read', '--allow-unowned'])
       await cli.json(['clients', ...command], { stdin: after(change, CHOSEN) })
       t.match(await client(cli), { name: 'Renamed', scopes: ['read'], revision: 3 }, what)
     }
@@ -118,6 +119,26 @@ t.test(
   },
 )
 
+t.test(
+  'two administrators who add scopes to the same thing both succeed (docs/security.md R1)',
+  async (t) => {
+    const cli = await withShop(t as Test)
+    const scopes = Array.from({ length: ROUNDS }, (_, i) => `read${i}`).sort()
+    await cli.json(['apis', 'create', API, '--scope', 'read'])
+    await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
+    const added = (args: string[]) =>
+      Promise.all(scopes.map((scope) => cli.json([...args, '--add-scope', scope])))
+    await added(['apis', 'update', API])
+    await added(['clients', 'update', 'shop'])
+    await added(['roles', 'update', 'clerk'])
+    await cli.withStore(async (store) => {
+      t.same([...((await store.apis.find(API))?.scopes ?? [])].sort(), ['read', ...scopes])
+      t.same([...((await store.roles.find('clerk'))?.scopes ?? [])].sort(), ['read', ...scopes])
+    })
+    t.same([...((await client(cli))?.scopes ?? [])].sort(), scopes)
+  },
+)
+
 t.test('APIs, roles and users keep the changes of both administrators (docs/security.md R1)', async (t) => {
   const cli = await startedCli(t as Test)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
@@ -129,7 +150,7 @@ t.test('APIs, roles and users keep the changes of both administrators (docs/secu
       [
         ['apis', 'update', API, '--scope', `read${round}`],
         ['apis', 'update', API, '--access-token-ttl', `${seconds}s`],
-        ['roles', 'update', 'clerk', '--scope', `read${round}`],
+        ['roles', 'update', 'clerk', '--scope', `read${round}`, '--allow-unowned'],
         ['roles', 'update', 'clerk', round % 2 ? '--no-require-second-factor' : '--require-second-factor'],
         ['users', 'update', 'alice', '--name', `Alice ${'I'.repeat(round + 1)}`],
         ['users', 'update', 'alice', '--email', `a${round}@x.example`],

@@ -18,7 +18,7 @@ const input = `${PASSWORD}\n`
 /** A server on a store with a client and a user that were created by commands. */
 async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
   const cli = await startedCli(t)
-  await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read'])
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read', '--allow-unowned'])
   const client = [
     'clients',
     'create',
@@ -28,6 +28,7 @@ async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
     'App',
     '--scope',
     'orders:read',
+    '--allow-unowned',
     '--secret-stdin',
   ]
   await cli.json([...client, '--grant', 'password refresh_token'], { input: SECRET })
@@ -45,8 +46,8 @@ t.test(
   'a user is created with a random id, a normalised username and an argon2id password hash',
   async (t) => {
     const cli = await startedCli(t)
-    await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
-    await cli.json(['roles', 'create', 'admin', '--scope', 'b'])
+    await cli.json(['roles', 'create', 'clerk', '--scope', 'a', '--allow-unowned'])
+    await cli.json(['roles', 'create', 'admin', '--scope', 'b', '--allow-unowned'])
     const create = [
       'users',
       'create',
@@ -472,16 +473,19 @@ t.test('a role is created, changed and deleted, and the output names the affecte
   }
   const updated = await cli.run(['roles', 'update', 'clerk', '--scope', 'read'])
   t.equal(updated.err, 'note: alice, bob, carol, dan, eve and 2 others no longer have write from this role\n')
-  t.match(
-    (await cli.run(['roles', 'update', 'clerk', '--scope', 'raed'])).err,
-    'note: no API has the scope raed',
-  )
+  const typed = ['roles', 'update', 'clerk', '--scope', 'raed']
+  t.match(await cli.run(typed), { code: 1, err: 'keyturn: no API has the scope raed: add it to one' })
+  const added = await cli.run(['roles', 'update', 'clerk', '--add-scope', 'write'])
+  t.same([added.code, added.err], [0, ''])
+  t.match(await cli.json(['roles', 'list']), [{ scopes: ['read', 'write'] }])
+  t.equal((await cli.run(['roles', 'update', 'clerk', '--remove-scope', 'write'])).code, 0)
+  t.match((await cli.run([...typed, '--allow-unowned'])).err, 'note: no API has the scope raed')
   t.match((await cli.run(['roles', 'list'])).out, /^clerk +raed /m)
   t.match((await cli.run(['roles', 'delete', 'clerk'])).err, 'note: alice, bob')
   t.match(await cli.json(['users', 'show', 'alice']), { roles: [] })
   t.same(await cli.json(['roles', 'list']), [])
   const actions = cli.logger.audits('role.changed').map(({ action }) => action)
-  t.same(actions, ['created', 'updated', 'updated', 'deleted'])
+  t.same(actions, ['created', ...Array(4).fill('updated'), 'deleted'])
 })
 
 t.test('a role can require a second factor at creation or later', async (t) => {
@@ -513,9 +517,13 @@ t.test('a role can require a second factor at creation or later', async (t) => {
 
 t.test('an invalid role is refused', async (t) => {
   const cli = await startedCli(t)
-  await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'a', '--allow-unowned'])
   for (const [args, code] of [
-    [['create', 'clerk', '--scope', 'a'], 1],
+    [['create', 'clerk', '--scope', 'a', '--allow-unowned'], 1],
+    [['create', 'new', '--scope', 'a'], 1],
+    [['update', 'clerk', '--add-scope', 'b'], 1],
+    [['update', 'clerk', '--remove-scope', 'b'], 1],
+    [['update', 'clerk', '--remove-scope', 'a'], 2],
     [['update', 'ghost', '--scope', 'a'], 1],
     [['delete', 'ghost'], 1],
     [['create', 'two words', '--scope', 'a'], 2],
