@@ -33,7 +33,7 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
   const error = asOAuthError(thrown)
   const request_id = request.id
   const { code, message, detail, cause } = error
-  if (error.status >= 500) request.log.error({ request_id, detail, err: cause ?? error }, 'request failed')
+  if (isFailure(error)) request.log.error({ request_id, detail, err: cause ?? error }, 'request failed')
   else request.log.debug({ request_id, error: code, reason: message, detail, err: cause }, 'request refused')
   noStore(reply)
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
@@ -45,6 +45,18 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
     .type('application/json')
     .send(JSON.stringify({ error: error.code, error_description: sanitizeDescription(error.message) }))
 }
+
+/**
+ * Whether the server failed. A full queue is not a failure but a limit, which anyone can reach at any rate: it is counted in a
+ * metric, and must not fill the log.
+ */
+export const isFailure = ({
+  status,
+  cause,
+}: {
+  readonly status: number
+  readonly cause?: unknown
+}): boolean => status >= 500 && !(cause instanceof Overloaded)
 
 /** RFC 6749 §5.1, which also requires Pragma for HTTP/1.0 caches. */
 export function noStore(reply: FastifyReply): void {

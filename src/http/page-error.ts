@@ -10,7 +10,7 @@ import type { OAuthError } from '../oauth/errors.ts'
 import type { Branding } from '../views/assets.ts'
 import { type ErrorKind, errorPage } from '../views/pages/error.ts'
 import { chooseLocale, textsIn } from '../views/texts/index.ts'
-import { asOAuthError } from './failures.ts'
+import { asOAuthError, isFailure } from './failures.ts'
 import type { HtmlNotFound } from './methods.ts'
 import { setPageHeaders } from './page-policy.ts'
 
@@ -52,7 +52,7 @@ export function sendErrorPage(
 ): FastifyReply {
   const { kind, shown, detail, status, retryAfter, cause } = errorResponseOf(thrown)
   const request_id = request.id
-  if (status >= 500) request.log.error({ request_id, err: cause }, 'request failed')
+  if (isFailure({ status, cause })) request.log.error({ request_id, err: cause }, 'request failed')
   else request.log.debug({ request_id, error: kind, reason: shown, detail, err: cause }, 'request refused')
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
   const locale = chooseLocale([], request.headers['accept-language'])
