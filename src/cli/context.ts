@@ -13,6 +13,7 @@ import { assertRecorded, explainMissing } from '../node/expected-store.ts'
 import { createStoreRecord, isForbidden } from '../node/store-record.ts'
 import { printable } from '../printable.ts'
 import { databaseName } from '../store/index.ts'
+import { findRemains, listed } from '../store/remains.ts'
 import type { Seconds } from '../system.ts'
 import { holdAudit } from './held-audit.ts'
 import type { Io } from './io.ts'
@@ -110,8 +111,11 @@ export function createContext(given: Io): Context {
       withStore(async (base) => {
         if ((await base.store.ring.read()) === null) {
           const place = databaseName(base.config.databaseUrl)
+          const remains = await findRemains(base.store)
           throw new CommandError(
-            `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
+            remains.length > 0
+              ? `the database at ${place} has no key ring, but rows in ${listed(remains)}: restore a backup`
+              : `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
           )
         }
         noteReplaced(base)

@@ -183,6 +183,10 @@ t.test(
       await refused(t, folder, new RegExp(says))
       const { code, stdout } = await keyturn(folder, ['audit', 'verify'])
       t.match([code, stdout], [1, /no key ring, but rows in .*: the ring was deleted/], label)
+      t.match(
+        (await keyturn(folder, ['keys', 'list'])).stderr,
+        /has no key ring, but rows in .*: restore a backup/,
+      )
       t.equal(await publishedKeys(folder), undefined, 'nothing is created')
     }
   },
