@@ -23,6 +23,7 @@ const MECHANISMS = [
   'src/loopback.ts',
   'src/resource-uri.ts',
   'src/version.ts',
+  'src/visible-text.ts',
 ]
 
 /**

@@ -3,7 +3,7 @@ import type { Audit } from '../audit/events.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { Login } from './login.ts'
-import { hashPassword } from './password.ts'
+import { hashPassword, preparePassword } from './password.ts'
 import type { PasswordProblem, PasswordRules } from './password-rules.ts'
 import type { CurrentUserSession, RequestInfo, UserSessions } from './user-sessions.ts'
 
@@ -46,7 +46,7 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
     const outcome = current === '' ? null : await login({ username, password: current, ip, requestId })
     if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }
     const { user } = outcome
-    if (next.normalize('NFC') === current.normalize('NFC')) return { refused: 'same' }
+    if (preparePassword(next) === preparePassword(current)) return { refused: 'same' }
     // The location is known since the login above.
     const origin = { kind: 'password', ip, knownLocation: true } as const
     const passwordHash = await hashingLimiter.run(() => hashPassword(next), origin)

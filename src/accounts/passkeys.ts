@@ -12,6 +12,7 @@ import type {
 } from '@simplewebauthn/server'
 import { type FactorStore, MAX_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
 import type { Clock, Random } from '../system.ts'
+import { prepareName } from '../visible-text.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 import type { OneTimeState } from './one-time-state.ts'
 import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
@@ -244,7 +245,10 @@ function belongsTo(passkey: Passkey, response: AuthenticationResponseJSON, userI
   return ownerId === passkey.userId && (userId === null || userId === passkey.userId)
 }
 
+/** A page has checked the name before; a name that people cannot read completely is replaced, because the passkey exists already. */
 function normalizeName(name: string): string {
+  const prepared = prepareName(name, MAX_NAME_LENGTH)
+  if (prepared !== null) return prepared
   const text = name
     .normalize('NFC')
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')

@@ -2,9 +2,9 @@
  * Which new passwords are accepted (NIST SP 800-63B §3.1.1.2): long enough, not one of the most common, and not made of the user's
  * name; there are no rules about kinds of characters. Applies to every password that a user or an administrator sets.
  */
-import { MAX_PASSWORD_LENGTH } from './password.ts'
+import { MAX_PASSWORD_LENGTH, passwordLength, preparePassword } from './password.ts'
 
-export type PasswordProblem = 'short' | 'long' | 'common' | 'personal'
+export type PasswordProblem = 'short' | 'long' | 'invisible' | 'common' | 'personal'
 
 /** Whose password it will be. */
 interface Owner {
@@ -35,15 +35,16 @@ export function createPasswordRules({ minPasswordLength, brandName }: PasswordRu
   return {
     minLength: minPasswordLength,
     async problemOf(password, { username, name, givenName, familyName, email }) {
-      if (password.length < minPasswordLength) return 'short'
-      if (password.length > MAX_PASSWORD_LENGTH) return 'long'
-      const text = canonical(password)
+      const prepared = preparePassword(password)
+      if (prepared === null) return password.length > MAX_PASSWORD_LENGTH ? 'long' : 'invisible'
+      if (passwordLength(prepared) < minPasswordLength) return 'short'
+      const text = canonical(prepared)
       if ((await commonPasswords()).has(text)) return 'common'
       const words = [username, name, givenName, familyName, email, brandName].flatMap((value) => [
         canonical(value ?? ''),
         ...canonical(value ?? '').split(/[^\p{L}\p{N}]+/u),
       ])
-      return withoutWords(text, words).length < minPasswordLength ? 'personal' : null
+      return passwordLength(withoutWords(text, words)) < minPasswordLength ? 'personal' : null
     },
   }
 }

@@ -3,6 +3,7 @@
  * limiter first.
  */
 import argon2 from 'argon2'
+import { isVisible } from '../visible-text.ts'
 
 /** The second option of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane, so that a login takes one thread. */
 export const ARGON2_PARAMETERS = {
@@ -12,7 +13,7 @@ export const ARGON2_PARAMETERS = {
   parallelism: 1,
 } as const
 
-/** Longer passwords are refused before hashing, so that a stranger cannot make the server hash megabytes. */
+/** In code points. Longer passwords are refused before hashing, so that a stranger cannot make the server hash megabytes. */
 export const MAX_PASSWORD_LENGTH = 1024
 
 /** This limit also applies on a machine with many processors, because signing uses the same thread pool. */
@@ -23,11 +24,27 @@ export const MAX_WAITING_HASHES = 16
 /** A login with an unknown username is checked against this hash, so that it takes as long as one with a known username. */
 let dummyHash: Promise<string> | undefined
 
-/** One encoding for strings that look equal: keyboards differ in how they compose an é (RFC 8265 §4.2.2). */
-const prepare = (password: string): string => password.normalize('NFC')
+/**
+ * One encoding for passwords that are typed in the same way: keyboards differ in which space they have and in how they compose an é
+ * (RFC 8265 §4.2.2, the OpaqueString profile). Case, width and spaces at the ends are part of a password. null if it is too long, or
+ * has characters that people cannot see, such as controls (RFC 8264 §4.3.3); joiners and variation selectors are accepted as in names,
+ * because emoji consist of them.
+ */
+export function preparePassword(password: string): string | null {
+  // Length first: the time to normalize combining marks grows with the square of their number. A code point has one or two units.
+  if (password.length > 2 * MAX_PASSWORD_LENGTH) return null
+  const prepared = password.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+  return isVisible(prepared) && passwordLength(prepared) <= MAX_PASSWORD_LENGTH ? prepared : null
+}
 
-export function hashPassword(password: string): Promise<string> {
-  return argon2.hash(prepare(password), ARGON2_PARAMETERS)
+/** In code points: a character outside the basic plane is one character for the person who types it. */
+export const passwordLength = (prepared: string): number => [...prepared].length
+
+/** @param password one that {@link preparePassword} accepts */
+export async function hashPassword(password: string): Promise<string> {
+  const prepared = preparePassword(password)
+  if (prepared === null) throw new Error('a password was not checked before it was hashed')
+  return argon2.hash(prepared, ARGON2_PARAMETERS)
 }
 
 export interface PasswordCheck {
@@ -38,9 +55,9 @@ export interface PasswordCheck {
 
 /** @param hash undefined if the account does not exist: takes as long, and is never ok */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<PasswordCheck> {
-  dummyHash ??= hashPassword('\0')
-  const lengthOk = password.length <= MAX_PASSWORD_LENGTH
-  const matches = await argon2.verify(hash ?? (await dummyHash), lengthOk ? prepare(password) : '')
-  if (!matches || !lengthOk || hash === undefined) return { ok: false, outdated: false }
+  dummyHash ??= argon2.hash('\0', ARGON2_PARAMETERS)
+  const prepared = preparePassword(password)
+  const matches = await argon2.verify(hash ?? (await dummyHash), prepared ?? '')
+  if (!matches || prepared === null || hash === undefined) return { ok: false, outdated: false }
   return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
 }

@@ -1,6 +1,7 @@
 /** What the profile of a user may contain (OIDC Core §5.1), and in which form it is stored. Pure. */
 import { KeyturnError } from '../errors.ts'
 import type { Profile } from '../store/contracts/users.ts'
+import { prepareName } from '../visible-text.ts'
 
 /** An account cannot have this username, password or profile; the message says why. */
 export class InvalidAccount extends KeyturnError<'invalid_account'> {
@@ -19,8 +20,6 @@ export const EMPTY_PROFILE: Profile = {
   zoneinfo: null,
 }
 
-/** One line of visible characters. */
-const FULL_NAME = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
 const MAX_LOCALE_LENGTH = 100
 
@@ -30,16 +29,21 @@ export function prepareProfile<T extends Profile>(profile: T): T {
   checkEmail(email)
   if (emailVerified && email === null)
     throw new InvalidAccount('an email address is needed before it can be verified')
-  checkName('name', name)
-  checkName('given name', givenName)
-  checkName('family name', familyName)
-  return { ...profile, locale: canonicalLocale(locale), zoneinfo: canonicalZone(zoneinfo) }
+  return {
+    ...profile,
+    name: checkedName('name', name),
+    givenName: checkedName('given name', givenName),
+    familyName: checkedName('family name', familyName),
+    locale: canonicalLocale(locale),
+    zoneinfo: canonicalZone(zoneinfo),
+  }
 }
 
-function checkName(what: string, name: string | null): void {
-  if (name !== null && (name.length > MAX_NAME_LENGTH || !FULL_NAME.test(name))) {
-    throw new InvalidAccount(`${what} must be 1 to ${MAX_NAME_LENGTH} printable characters`)
-  }
+function checkedName(what: string, name: string | null): string | null {
+  if (name === null) return null
+  const prepared = prepareName(name, MAX_NAME_LENGTH)
+  if (prepared !== null) return prepared
+  throw new InvalidAccount(`${what} must be 1 to ${MAX_NAME_LENGTH} printable characters`)
 }
 
 /** Checks only the form. Whether an address works can be known only by sending a message to it. */

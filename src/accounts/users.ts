@@ -88,6 +88,8 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   async function checkPassword(password: string, owner: PasswordOwner): Promise<void> {
     const problem = await rules.problemOf(password, owner)
     if (problem === 'common') throw new InvalidAccount('password is one of the most common passwords')
+    if (problem === 'invisible')
+      throw new InvalidAccount('password contains a control character or an invisible character')
     if (problem === 'personal') throw new InvalidAccount('password is too similar to the name of the user')
     if (problem !== null) {
       throw new InvalidAccount(`password must have ${rules.minLength} to ${MAX_PASSWORD_LENGTH} characters`)

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { METHOD_NAMES } from '../oauth/client-auth/index.ts'
 import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
+import { clientName } from '../oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -169,7 +170,7 @@ function applyOptions(
   // them for signed requests.
   const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
   const given = {
-    name: options.name,
+    name: options.name === undefined ? undefined : (clientName(options.name) ?? options.name),
     ...changedLists(client, options),
     authMethod: options.auth ?? (addsFirstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
     pkce: options.pkce,

@@ -7,6 +7,7 @@ import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
   checkRegistration,
   checkUserSuppliedSecret,
+  clientName,
   createClientId,
   issueSecret,
 } from '../oauth/client-registration/registration.ts'
@@ -34,7 +35,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
   return context.withStore(async (base) => {
     const blank = newClient({
       id: options.id ?? createClientId(base.random),
-      name: options.name,
+      name: clientName(options.name) ?? options.name,
       createdAt: base.clock.now(),
     })
     const draft = readOptions(await registeredApis(base, options), context.io)(blank)

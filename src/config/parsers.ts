@@ -3,6 +3,7 @@ import { isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
+import { prepareName } from '../visible-text.ts'
 
 /** A problem that an operator can fix; its message completes "KEYTURN_X …". */
 const problem = (message: string): Error => new Error(message)
@@ -193,10 +194,9 @@ function isNetwork(text: string): boolean {
 
 /** Shown to users in sentences and titles. */
 export function brandName(value: string): string {
-  if (value.length > 60 || !/^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u.test(value)) {
-    throw problem('must be 1 to 60 printable characters')
-  }
-  return value
+  const name = prepareName(value, 60)
+  if (name === null) throw problem('must be 1 to 60 printable characters')
+  return name
 }
 
 export function color(value: string): string {

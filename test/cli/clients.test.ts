@@ -583,3 +583,13 @@ t.test('an update adds to a list or removes from it, and leaves the rest as it i
   }
   t.same(await stored(cli, 'shop'), before)
 })
+
+t.test('the name of a client is stored in one form, and its joiners are kept', async (t) => {
+  const cli = await startedCli(t)
+  const create = ['clients', 'create', '--grant', 'client_credentials', '--name']
+  t.match(await cli.json([...create, ' My \u3000 shop\u00a0', '--id', 'a']), { client_name: 'My shop' })
+  t.match(await cli.json(['clients', 'update', 'a', '--name', 'علی\u200cرضا  🛒']), {
+    client_name: 'علی\u200cرضا 🛒',
+  })
+  for (const name of ['x\u202ey', 'x\u200dy', '\u3164']) t.equal((await cli.run([...create, name])).code, 2)
+})

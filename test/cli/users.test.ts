@@ -114,6 +114,8 @@ t.test('invalid account input is a usage error', async (t) => {
     [['bob', '--email-verified'], PASSWORD],
     [['bob', '--name', 'Bob\u202e'], PASSWORD],
     [['bob', '--name', ' '], PASSWORD],
+    [['bob', '--name', 'Bob\u200d'], PASSWORD],
+    [['bob'], 'correct horse\u200b battery'],
     [['bob', '--name', 'x'.repeat(201)], PASSWORD],
     [['bob'], 'short'],
     [['bob'], 'password'],

@@ -266,7 +266,8 @@ t.test(
   'a damaged next key never becomes active, and revoking it repairs the key ring (docs/security.md Q8)',
   async (t) => {
     const folder = await seededFolder(t)
-    const server = await startServer(t, folder)
+    const settings = { ISSUER: 'http://localhost:3000' }
+    const server = await startServer(t, folder, { settings })
     await wrongPrivateKey('next')(folder)
     const ring = () => readStore(folder, async (store) => (await store.ring.read())?.keys ?? [])
     const before = await ring()
@@ -286,7 +287,7 @@ t.test(
     const { code, stderr } = await keyturn(folder, ['keys', 'revoke', kidOf('next')])
     t.equal(code, 0, stderr)
     t.equal((await keyturn(folder, ['keys', 'rotate', '--force'])).code, 0)
-    const again = await startServer(t, folder)
+    const again = await startServer(t, folder, { settings })
     t.equal((await clientCredentials(again)).statusCode, 200)
   },
 )

@@ -116,6 +116,8 @@ t.test('passwords are compared exactly, after Unicode normalization (RFC 8265 §
   const tryPassword = (typed: string) => login(server, { username: 'otto', password: typed })
   t.equal((await tryPassword(password)).statusCode, 200)
   t.equal((await tryPassword(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
+  for (const space of ['\u00a0', '\u3000'])
+    t.equal((await tryPassword(password.replaceAll(' ', space))).statusCode, 200, 'with another space bar')
   for (const wrong of [password.toLowerCase(), ` ${password}`, `${password} `, password.slice(0, -1)]) {
     t.same(outcome(await tryPassword(wrong)), [400, 'invalid_grant'])
   }

@@ -199,6 +199,7 @@ const changePasswordMessages: ChangePasswordModel['message'][] = [
   { kind: 'wrong' },
   { kind: 'short' },
   { kind: 'long' },
+  { kind: 'invisible' },
   { kind: 'common' },
   { kind: 'personal' },
   { kind: 'mismatch' },

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { preparePassword } from '../../src/accounts/password.ts'
 import { createPasswordRules } from '../../src/accounts/password-rules.ts'
 
 const rules = createPasswordRules({ minPasswordLength: 8, brandName: 'Keyturn' })
@@ -46,4 +47,28 @@ t.test('the minimum length is a setting, and there are no rules about kinds of c
   t.equal(await strict.problemOf('fifteen letters', stranger), null)
   t.equal(await strict.problemOf('alice-1234567890', alice), 'personal')
   t.equal(await strict.problemOf('x'.repeat(1025), stranger), 'long')
+})
+
+t.test('a password has one form, however it is typed (RFC 8265 §4.2.2)', async (t) => {
+  t.equal(
+    preparePassword('correct\u00a0horse\u3000battery'),
+    'correct horse battery',
+    'every space is a space',
+  )
+  t.equal(preparePassword('cafe\u0301'), 'caf\u00e9', 'composed')
+  for (const kept of [' at the ends ', 'two  spaces', 'ＷＩＤＥ', 'CaSe', '👩\u200d🚀', 'علی\u200cرضا', ''])
+    t.equal(preparePassword(kept), kept, kept)
+  for (const refused of ['a\0b', 'a\tb', 'a\u200bb', 'a\u202eb', 'a\ud800b', '\ufeffa'])
+    t.equal(preparePassword(refused), null, JSON.stringify(refused))
+})
+
+t.test('the length of a password is that of its prepared form, in code points', async (t) => {
+  const problemOf = (password: string) => rules.problemOf(password, stranger)
+  t.equal(await problemOf('🐴🔋📎🔩🦊🌲🎈'), 'short', 'seven characters are fourteen units of UTF-16')
+  t.equal(await problemOf('🐴🔋📎🔩🦊🌲🎈🎲'), null)
+  t.equal(await problemOf('e\u0301e\u0301e\u0301e\u0301e\u0301'), 'short', 'marks that compose do not count')
+  t.equal(await problemOf('🐴'.repeat(1024)), null)
+  t.equal(await problemOf('🐴'.repeat(1025)), 'long')
+  t.equal(await problemOf('e\u0301'.repeat(1024)), null)
+  t.equal(await problemOf('correct horse\u0007battery'), 'invisible')
 })

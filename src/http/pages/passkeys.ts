@@ -6,6 +6,7 @@ import {
   addPasskeyPage,
   MAX_PASSKEY_NAME_LENGTH,
 } from '../../views/pages/add-passkey.ts'
+import { prepareName } from '../../visible-text.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { redirectToAccount } from './account.ts'
@@ -39,10 +40,9 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
     const context = await enrolment.start(request, PATH)
     if ('respond' in context) return context.respond()
     const { form, requestInfo } = request
-    const name = (form.get('name') ?? '').trim()
-    if (name === '' || [...name].length > MAX_PASSKEY_NAME_LENGTH) {
-      return render(request, context, name, { kind: 'name' }, 400)
-    }
+    const written = form.get('name') ?? ''
+    const name = prepareName(written, MAX_PASSKEY_NAME_LENGTH)
+    if (name === null) return render(request, context, written, { kind: 'name' }, 400)
     const passkey = await secondFactors.finishPasskeyRegistration(
       context.current.user,
       name,

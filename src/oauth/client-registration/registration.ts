@@ -2,9 +2,11 @@
  * The rules of client registration (RFC 7591 §2), and the metadata that describes a client. Pure; must not know the store, or
  * who registers a client.
  */
+import { preparePassword } from '../../accounts/password.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import type { Random } from '../../system.ts'
+import { prepareName } from '../../visible-text.ts'
 import { METHOD_NAMES } from '../client-auth/index.ts'
 import { generateSecret, hashGeneratedSecret, prepareSecret } from '../client-auth/secret.ts'
 import { GRANT_NAMES } from '../grants/index.ts'
@@ -37,7 +39,7 @@ const rules: readonly [(client: Registration) => boolean, string][] = [
     ({ id }) => /^https:\/\//i.test(id),
     'client id must not begin with https://, which marks client metadata documents',
   ],
-  [({ name }) => !isPrintable(name), `name must be 1 to ${MAX_NAME_LENGTH} printable characters`],
+  [({ name }) => clientName(name) === null, `name must be 1 to ${MAX_NAME_LENGTH} printable characters`],
   [
     ({ authMethod }) => !isOneOf(METHOD_NAMES, authMethod),
     `authentication method must be one of ${METHOD_NAMES.join(', ')}`,
@@ -96,6 +98,9 @@ export function checkRegistration(client: Registration): void {
     checkOutboundUri(client.backchannelLogoutUri, 'back-channel logout URI')
 }
 
+/** The form in which the name of a client is stored and shown; null if no client can have it. */
+export const clientName = (name: string): string | null => prepareName(name, MAX_NAME_LENGTH)
+
 function isPrintable(text: string): boolean {
   return text.length <= MAX_NAME_LENGTH && PRINTABLE.test(text)
 }
@@ -119,7 +124,8 @@ export function checkUserSuppliedSecret(secret: string): void {
   if (
     prepared.length < MIN_SECRET_LENGTH ||
     secret.length > MAX_SECRET_LENGTH ||
-    /\p{C}/u.test(secret + prepared)
+    /\p{C}/u.test(secret + prepared) ||
+    preparePassword(prepared) === null
   ) {
     throw new RegistrationError(
       `secret must be ${MIN_SECRET_LENGTH} to ${MAX_SECRET_LENGTH} printable characters`,

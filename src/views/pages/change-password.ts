@@ -4,7 +4,18 @@ import { frame, type PageContext } from '../page.ts'
 import type { Texts } from '../texts/index.ts'
 
 export type ChangePasswordMessage =
-  | { readonly kind: 'wrong' | 'short' | 'long' | 'common' | 'personal' | 'mismatch' | 'same' | 'busy' }
+  | {
+      readonly kind:
+        | 'wrong'
+        | 'short'
+        | 'long'
+        | 'invisible'
+        | 'common'
+        | 'personal'
+        | 'mismatch'
+        | 'same'
+        | 'busy'
+    }
   | { readonly kind: 'rate_limited'; readonly seconds: number }
 
 /** Posts `current_password`, `new_password`, `new_password_repeat`, `csrf` to `/account/password`. */

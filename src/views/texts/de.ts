@@ -189,6 +189,7 @@ export const de: Texts = {
       short: (minLength: number): string =>
         `Das neue Passwort muss mindestens ${minLength} Zeichen lang sein.`,
       long: 'Das neue Passwort ist zu lang.',
+      invisible: 'Das neue Passwort enthält ein Zeichen, das man nicht sieht.',
       common: 'Das neue Passwort ist eines der häufigsten. Wählen Sie ein anderes.',
       personal: 'Das neue Passwort ist Ihrem Namen oder Benutzernamen zu ähnlich.',
       mismatch: 'Die neuen Passwörter stimmen nicht überein.',

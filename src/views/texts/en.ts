@@ -183,6 +183,7 @@ export const en = {
       wrong: 'The current password is incorrect.',
       short: (minLength: number): string => `The new password must have at least ${minLength} characters.`,
       long: 'The new password is too long.',
+      invisible: 'The new password contains a character that cannot be seen.',
       common: 'The new password is one of the most common ones. Choose another one.',
       personal: 'The new password is too similar to your name or username.',
       mismatch: 'The new passwords do not match.',
