@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 
 const MIB = 1_048_576
 /** Room for some hours of write-ahead log. Less is reported while there is still time. */
-export const MIN_FREE_BYTES = 64 * MIB
+const MIN_FREE_BYTES = 64 * MIB
 
 /** @param later what to say of a folder that does not exist */
 export function checkFolder(folder: string, later: () => string): readonly [string] {

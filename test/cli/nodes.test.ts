@@ -220,6 +220,8 @@ t.test('doctor and nodes say where settings differ', async (t) => {
     'STATUS_TTL is 10s there and 1m here',
   )
 
+  // Nodes are listed in the order of their start.
+  cli.clock.tick(1)
   await serving(t, cli, 18, { ACCESS_TOKEN_TTL: '5m' })
   const different = 'KEYTURN_ACCESS_TOKEN_TTL is 10m at east:17 and 5m at east:18'
   t.match(await finding(), { ok: false, message: `${different}: give all nodes the same settings` })
