@@ -1,11 +1,15 @@
 /** Concurrent refreshes in one and in several processes, late and lost responses, and the limits of cookies and stores. */
 import type { ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
-import { type BrowserSessionOptions, memoryStore } from '../../packages/browser-session/index.ts'
+import {
+  type BrowserSessionOptions,
+  memoryStore,
+  type SessionStore,
+} from '../../packages/browser-session/index.ts'
 import { resolveOptions } from '../../packages/browser-session/options.ts'
-import { parseCookie } from '../support/browser/cookie-browser.ts'
+import { type Answer, parseCookie } from '../support/browser/cookie-browser.ts'
+import { fetchWithTimeouts } from '../support/issuers/fake-issuer.ts'
 import {
   APP,
   CLIENT_ID,
@@ -15,6 +19,7 @@ import {
   secret,
   TOKEN_SECONDS,
 } from '../support/issuers/oidc-provider.ts'
+import { turns } from '../support/server/waiting.ts'
 
 const logout = { method: 'POST', headers: SAME_ORIGIN_HEADERS }
 
@@ -53,13 +58,18 @@ for (const store of [undefined, 'cookie'] as const) {
 
   t.test(`${variant}: a refresh whose response is lost is repeated once with the same token`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t, { window: true })
-    await app({ ...kind, timeoutMs: 300 })
+    const { fetch, timeOut } = fetchWithTimeouts()
+    await app({ ...kind, fetch })
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
     issuer.routes.set('/token', (_, response, pass) => {
       issuer.routes.delete('/token')
-      // One variant cuts the connection, the other never responds.
-      response.end = (() => (store === 'cookie' ? response : response.destroy())) as typeof response.end
+      // One variant cuts the connection, the other does not respond in time.
+      response.end = (() => {
+        if (store === 'cookie') timeOut()
+        else response.destroy()
+        return response
+      }) as typeof response.end
       pass()
     })
     t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
@@ -69,14 +79,20 @@ for (const store of [undefined, 'cookie'] as const) {
 
   t.test(`${variant}: a logout during a refresh revokes the tokens of the refresh`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
-    await app(kind)
+    const logoutArrived = Promise.withResolvers<void>()
+    await app(kind, (app) => {
+      app.addHook('onRequest', async ({ url }) => {
+        if (url === '/auth/logout') logoutArrived.resolve()
+      })
+    })
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
     const { requested, release } = delayedResponse(issuer)
     const refreshing = alice.request(`${APP}/token`)
     await requested
     const leaving = alice.request(`${APP}/auth/logout`, logout)
-    await sleep(30)
+    await logoutArrived.promise
+    await turns()
     release()
     await Promise.all([refreshing, leaving])
     t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token)
@@ -85,6 +101,16 @@ for (const store of [undefined, 'cookie'] as const) {
     t.equal((await alice.request(`${APP}/who`)).body, 'nobody')
   })
 }
+
+t.test('an issuer that hangs is waited for as long as the option says', async (t) => {
+  const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+  const store = memoryStore({ clock: time.clocks.clock })
+  const [one, hasty] = [await app({ store }), await app({ store, timeoutMs: 20 })]
+  const alice = await signedIn(one)
+  time.tick(TOKEN_SECONDS)
+  for (const path of ['/.well-known/openid-configuration', '/token']) issuer.routes.set(path, () => {})
+  t.equal((await copyOf(alice, hasty).request(`${APP}/token`)).json().code, 'ISSUER_UNAVAILABLE')
+})
 
 t.test('two processes with one store end up with the same refreshed session', async (t) => {
   const { app, signedIn, issuer, time, copyOf } = await openidWorld(t, { window: true })
@@ -111,18 +137,31 @@ t.test(
   async (t) => {
     const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
     const store = memoryStore({ clock: time.clocks.clock })
-    const [one, two] = [await app({ store }), await app({ store })]
+    const first = Promise.withResolvers<Answer>()
+    let looks = 0
+    const late: SessionStore = {
+      ...store,
+      async get(key) {
+        // The second process looks twice after it was refused; the first stores its session between the two.
+        if (issuer.answers.length === 3) looks += 1
+        if (looks === 2) {
+          release()
+          await first.promise
+        }
+        return store.get(key)
+      },
+    }
+    const [one, two] = [await app({ store }), await app({ store: late })]
     const alice = await signedIn(one)
     time.tick(TOKEN_SECONDS)
     const { requested, release } = delayedResponse(issuer)
-    const first = alice.request(`${APP}/token`)
+    alice.request(`${APP}/token`).then(first.resolve, first.reject)
     await requested
     const second = copyOf(alice, two).request(`${APP}/token`)
-    while (issuer.answers.length < 3) await sleep(5)
-    t.equal(issuer.answers[2]?.error, 'invalid_grant')
-    release()
-    t.same((await first).json(), { nth: 1 })
+    t.same((await first.promise).json(), { nth: 1 })
     t.same((await second).json(), { nth: 1 })
+    t.equal(looks, 2)
+    t.equal(issuer.answers[2]?.error, 'invalid_grant')
   },
 )
 

@@ -1,5 +1,4 @@
 /** Revocation without a request per token: the Token Status List (draft-ietf-oauth-status-list). */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync } from 'node:zlib'
 import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
@@ -17,6 +16,7 @@ import {
   signingKey,
   verdict,
 } from '../support/issuers/fake-issuer.ts'
+import { HANG_MS, isPending, turns, until } from '../support/server/waiting.ts'
 
 const LIST = '/status-lists/0'
 
@@ -398,11 +398,11 @@ t.test(
     })
     const token = await issuer.token(entry(issuer, 2))
     t.equal(await verdict(verifier, token), 'accepted')
-    while (issuer.count(LIST) === 0) await sleep(10)
+    await until(() => issuer.count(LIST) === 1)
     t.equal(await verdict(verifier, token), 'accepted', 'while the list hangs')
     answer()
-    while ((await verdict(verifier, token)) === 'accepted') await sleep(10)
-    t.equal(await verdict(verifier, token), 'revoked')
+    await until(async () => (await verdict(verifier, token)) === 'revoked')
+    t.pass('once it has arrived')
   },
 )
 
@@ -483,7 +483,7 @@ async function startPoller(t: Test, options: Partial<StatusListPollerDeps> = {})
   const lists = createStatusListPoller({
     issuer: issuer.issuer,
     fetch,
-    timeoutMs: 1000,
+    timeoutMs: HANG_MS,
     ...issuer.time.clocks,
     leeway: 0,
     aggregationUri: async () => undefined,
@@ -576,16 +576,31 @@ t.test('a failed poll is repeated after five seconds, not on each tick', async (
 t.test('a list that hangs does not delay the others, and is not fetched twice at once', async (t) => {
   const issuer = await fakeIssuer(t)
   const uris = Array.from({ length: 10 }, (_, i) => `${issuer.origin}/status-lists/${i}`)
-  issuer.routes.set('/status-lists/0', () => {})
+  const answer = Promise.withResolvers<void>()
+  issuer.routes.set('/status-lists/0', (_, response) => {
+    answer.promise.then(() => response.writeHead(503).end())
+  })
   for (let i = 1; i < 10; i += 1) await publish(issuer, { values: { [i]: 1 } }, `/status-lists/${i}`)
-  const verifier = issuer.verifier({ statusList: { uris }, timeoutMs: 300 })
+  const verifier = issuer.verifier({ statusList: { uris } })
   const ready = verifier.ready()
-  const token = async (i: number) =>
-    verdict(verifier, await issuer.token(entry(issuer, i, `/status-lists/${i}`)))
-  await sleep(150)
-  for (let i = 1; i < 10; i += 1) t.equal(await token(i), 'revoked')
+  for (let i = 1; i < 10; i += 1) {
+    const token = await issuer.token(entry(issuer, i, `/status-lists/${i}`))
+    await until(async () => (await verdict(verifier, token)) === 'revoked')
+    t.pass(`list ${i} is in use`)
+  }
   t.equal(issuer.count('/status-lists/0'), 1)
+  t.ok(await isPending(ready))
+  answer.resolve()
   await ready
+})
+
+t.test('a list that hangs is waited for as long as the option says', async (t) => {
+  const { issuer, lists, fetchesOnPoll } = await startPoller(t, { timeoutMs: 20 })
+  issuer.routes.set(LIST, () => {})
+  // The request may time out before it has left.
+  await lists.pollDue()
+  issuer.time.tick(4.9)
+  t.notOk(await fetchesOnPoll(), 'it counts as a failed poll')
 })
 
 t.test('a list is not fetched again during a fetch', async (t) => {
@@ -595,13 +610,14 @@ t.test('a list is not fetched again during a fetch', async (t) => {
     answer = () => response.writeHead(503).end()
   })
   const both = Promise.all([lists.pollDue(), lists.pollDue()])
-  while (issuer.count(LIST) === 0) await sleep(5)
+  await until(() => issuer.count(LIST) === 1)
   const third = lists.pollDue()
-  await sleep(30)
+  await turns()
   t.equal(issuer.count(LIST), 1)
   answer()
   await both
   await third
+  t.equal(issuer.count(LIST), 1)
 })
 
 t.test('a list that was not named for a day is dropped, except for those in the options', async (t) => {
@@ -626,7 +642,7 @@ t.test(
     const lists = createStatusListPoller({
       issuer: issuer.issuer,
       fetch,
-      timeoutMs: 1000,
+      timeoutMs: HANG_MS,
       ...issuer.time.clocks,
       leeway: 0,
       aggregationUri: async () => undefined,

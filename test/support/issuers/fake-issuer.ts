@@ -13,6 +13,7 @@ import {
   type VerifierOptions,
   VerifyError,
 } from '../../../packages/verify/index.ts'
+import { HANG_MS } from '../server/waiting.ts'
 
 export const AUDIENCE = 'https://orders.example'
 export const METADATA = '/.well-known/oauth-authorization-server'
@@ -131,7 +132,13 @@ export async function fakeIssuer(t: Test, { path = '', key }: FakeIssuerOptions 
         signedWith,
       ),
     verifier(options = {}) {
-      const verifier = createVerifier({ issuer: self.issuer, audience: AUDIENCE, ...time.clocks, ...options })
+      const verifier = createVerifier({
+        issuer: self.issuer,
+        audience: AUDIENCE,
+        timeoutMs: HANG_MS,
+        ...time.clocks,
+        ...options,
+      })
       t.teardown(() => verifier.close())
       return verifier
     },
@@ -157,6 +164,19 @@ export async function fakeIssuer(t: Test, { path = '', key }: FakeIssuerOptions 
   const origin = `http://127.0.0.1:${port}`
   t.teardown(() => self.stop())
   return Object.assign(self, { origin, issuer: origin + path })
+}
+
+/** Real requests that run into their time limit when the test says so, instead of after some time. */
+export function fetchWithTimeouts(): { readonly fetch: typeof fetch; timeOut(): void } {
+  let limit = new AbortController()
+  return {
+    fetch: (url, init) => fetch(url, { ...init, signal: limit.signal }),
+    /** Ends all requests in progress, as `AbortSignal.timeout()` does. */
+    timeOut() {
+      limit.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+      limit = new AbortController()
+    },
+  }
 }
 
 export function goodClaims(issuer: string, now: number): Record<string, unknown> {

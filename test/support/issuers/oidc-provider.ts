@@ -12,6 +12,7 @@ import Provider from 'oidc-provider'
 import type { Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../../packages/browser-session/index.ts'
 import { type JarBrowser, jarBrowser } from '../browser/cookie-browser.ts'
+import { HANG_MS } from '../server/waiting.ts'
 import { type TestTime, testTime } from './fake-issuer.ts'
 
 export const APP = 'https://app.example'
@@ -231,6 +232,7 @@ export async function openidWorld(t: Test, options: IssuerOptions = {}): Promise
         scopes: ['offline_access'],
         authorizationParameters: { prompt: 'login' },
         clock: time.clocks.clock,
+        timeoutMs: HANG_MS,
         ...more,
       })
       app.get('/', async () => 'start')
