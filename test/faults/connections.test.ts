@@ -3,12 +3,13 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import t, { type Test } from 'tap'
-import { createApp } from '../../src/http/app.ts'
+import { CONNECTION_LIMITS, createApp } from '../../src/http/app.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { basic, encodeForm } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 import { type Connection, openConnection, postBytes } from '../support/server/tcp-connection.ts'
+import { HANG_MS, until } from '../support/server/waiting.ts'
 
 const MAX = 40
 const PER_PREFIX = MAX / 4
@@ -27,6 +28,8 @@ async function serving(t: Test, settings: Record<string, string> = {}) {
     server: server.deps,
     logger: server.logger as unknown as FastifyBaseLogger,
     metrics,
+    // No connection is closed for its slowness.
+    limits: { ...CONNECTION_LIMITS, request: HANG_MS, headers: HANG_MS, keepAlive: HANG_MS, socket: HANG_MS },
   })
   t.teardown(async () => {
     await app.close()
@@ -84,7 +87,7 @@ t.test(
       () => '127.0.0.2',
       () => UNFINISHED,
     )
-    while ((await open()) > PER_PREFIX) await wait(5)
+    await until(async () => (await open()) <= PER_PREFIX)
     await tokenFrom(t as Test, port, '127.0.0.3')
     await tokenFrom(t as Test, port, '127.0.0.2')
     const left = all.filter(({ received }) => received() === '').length

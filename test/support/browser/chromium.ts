@@ -15,12 +15,10 @@ import {
 } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { root } from '../docs/documents.ts'
+import { HANG_MS } from '../server/waiting.ts'
 
 /** Names under .test resolve to this machine, for origins on another site than localhost. */
 const ARGS = ['--host-resolver-rules=MAP *.test 127.0.0.1', '--force-color-profile=srgb']
-
-/** Only ends a test that hangs: on a busy machine a page may take many times as long as on an idle one. */
-const HANG_MS = 120_000
 
 const PACKAGE = '@sparticuz/chromium'
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Failpoint } from '../../../src/system.ts'
 import type { ScaledClock } from '../server/clock.ts'
+import { HANG_MS } from '../server/waiting.ts'
 import type { Folder, Owner } from './data-folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../../src/keyturn.js', import.meta.url))
@@ -111,7 +112,7 @@ export async function keyturn(
   options: ProcessOptions = {},
 ): Promise<Result> {
   const program = runProgram(folder, args, options)
-  const late = setTimeout(() => program.child.kill('SIGKILL'), COMMAND_TIMEOUT_MS)
+  const late = setTimeout(() => program.child.kill('SIGKILL'), HANG_MS)
   const ending = await program.ended
   clearTimeout(late)
   return { ...ending, stdout: program.stdout(), stderr: program.stderr() }
@@ -168,15 +169,12 @@ function announced(program: Program): Promise<{ port: number }> {
   })
 }
 
-/** Only ends a command that hangs: on a busy machine a command may take many times as long as on an idle one. */
-const COMMAND_TIMEOUT_MS = 120_000
-
 async function send(url: string, request: InjectOptions): Promise<LightMyRequestResponse> {
   const response = await fetch(url + String(request.url), {
     method: request.method ?? 'GET',
     headers: request.headers as Record<string, string>,
     ...(typeof request.payload === 'string' ? { body: request.payload } : {}),
-    signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS),
+    signal: AbortSignal.timeout(HANG_MS),
   })
   const body = await response.text()
   return {

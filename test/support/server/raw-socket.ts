@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { HANG_MS } from './waiting.ts'
 
 export interface RawAnswer {
   readonly status: number
@@ -14,7 +15,7 @@ export interface RawAnswer {
 export async function exchange(
   port: number,
   parts: readonly (string | Uint8Array)[],
-  { silence = 2000 } = {},
+  { silence = HANG_MS } = {},
 ): Promise<RawAnswer> {
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
