@@ -121,7 +121,12 @@ t.test(
 t.test(
   'a client that does not read responses loses its connection (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
-    const { port, connections } = await serving(t as Test, { requests: 0, headers: 400, request: 400, socket: 400 })
+    const { port, connections } = await serving(t as Test, {
+      requests: 0,
+      headers: 400,
+      request: 400,
+      socket: 400,
+    })
     const deaf = await openConnection(t, port)
     deaf.stopReading()
     // More responses than all buffers on the way hold.
