@@ -301,6 +301,8 @@ CREATE TABLE consents (
   PRIMARY KEY (user_id, client_id, audience)
 );
 
+CREATE INDEX consents_by_audience ON consents (audience);
+
 -- Single use, revocation and status lists
 
 -- Identifiers that are accepted once, such as the jti of a client assertion.

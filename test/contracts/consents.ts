@@ -1,4 +1,5 @@
 import type { Consent } from '../../src/store/contracts/consents.ts'
+import { api } from '../support/server/seed.ts'
 import { insertOwners } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
@@ -45,6 +46,20 @@ export const consentsContract: Contract = {
       t.same(await store.consents.list('alice', 'machine'), [stock, consent()])
       t.equal(await store.consents.delete('alice', 'machine'), true)
       t.same(await store.consents.list('alice'), [consent({ clientId: 'phone' })])
+    },
+
+  'a consent for an API ends with it, and is not one for an API that gets its identifier later (docs/security.md S3)':
+    async (t, store) => {
+      await insertOwners(store)
+      const created = api({ identifier: 'https://new.test', scopes: ['new:read'] })
+      const granted = consent({ audience: created.identifier, scopes: ['new:read'] })
+      await store.apis.insert(created)
+      await store.consents.add(granted)
+      await store.consents.add(consent())
+      t.equal(await store.apis.delete('https://new.test/'), true)
+      t.same(await store.consents.list('alice'), [consent()])
+      await store.apis.insert(created)
+      t.equal(await store.consents.find('alice', 'machine', created.identifier), null)
     },
 
   'add extends the scopes that were granted before': async (t, store) => {

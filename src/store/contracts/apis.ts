@@ -22,6 +22,6 @@ export interface ApiStore {
   insert(api: New<Api>): Promise<boolean>
   /** Changes scopes and lifetime. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>
-  /** Deletes the API and its scopes. Returns false if the API does not exist. */
+  /** Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist. */
   delete(identifier: string): Promise<boolean>
 }

@@ -69,6 +69,11 @@ export function createApiStore(db: Db): ApiStore {
 
     delete(identifier) {
       return db.batch([
+        // A user has agreed to this API, and not to another one that gets its identifier later.
+        {
+          sql: 'DELETE FROM consents WHERE audience = (SELECT identifier FROM apis WHERE resource_key = $1)',
+          params: [resourceKey(identifier)],
+        },
         { sql: 'DELETE FROM apis WHERE resource_key = $1', params: [resourceKey(identifier)], expectRows: 1 },
         registryRowDeleted,
         registryChanged,
