@@ -19,6 +19,7 @@ const MECHANISMS = [
   'src/text.ts',
   'src/single-flight.ts',
   'src/durable-file.ts',
+  'src/ip-address.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',
   'src/resource-uri.ts',
@@ -153,7 +154,13 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^commander$/, ['src/cli/'], []],
   [
     /^ipaddr\.js$/,
-    ['src/loopback.ts', 'src/accounts/ip-prefix.ts', 'src/config/parsers.ts', 'src/http/trusted-proxies.ts'],
+    [
+      'src/ip-address.ts',
+      'src/loopback.ts',
+      'src/accounts/ip-prefix.ts',
+      'src/config/parsers.ts',
+      'src/http/trusted-proxies.ts',
+    ],
     [],
   ],
   [/^negotiator$/, ['src/http/', 'src/views/texts/'], []],

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
-import { checkApi } from '../oauth/api-rules.ts'
+import { checkApi, isResourceUri } from '../oauth/api-rules.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -121,6 +121,11 @@ function create(context: Context, identifier: string, options: CreateOptions): P
       await throwScopeTaken(base, api)
     }
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
+    if (!isResourceUri(identifier)) {
+      context.note(
+        `${identifier} is not an absolute URI such as https://orders.example: it is the aud of the API’s tokens, and clients cannot name the API by it in resource (RFC 8707 §2)`,
+      )
+    }
     print(context, options, api)
   })
 }

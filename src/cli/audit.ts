@@ -19,12 +19,16 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
+import { parseMoment } from './moment.ts'
 import { count, table, time } from './output.ts'
 
 export const auditCommand: CommandFactory = (context) =>
   examples(
     action('audit', 'show the audit log, newest event last')
-      .option('--since <time>', 'only events since then: 1h, 30d or 2026-01-31T12:00:00Z')
+      .option(
+        '--since <time>',
+        'only events since then: 1h, 30d or 2026-01-31T12:00:00Z; UTC unless a zone is given',
+      )
       .option('--until <time>', 'only events before then')
       .option('--user <user>', 'only events about or by this user: username, or id of a deleted user')
       .option('--client <id>', 'only events about or by this client')
@@ -96,10 +100,28 @@ const parseAge = duration('1s', '36500d')
 
 /** Parses a duration before now, or a date and time. */
 function parseTime(name: string, value: string, now: EpochSeconds): EpochSeconds {
-  if (/^\d+[smhd]$/.test(value)) return now - parseAge(value)
-  const parsed = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN
-  if (!Number.isNaN(parsed)) return Math.ceil(parsed / 1000)
+  if (/^\d+[smhd]$/.test(value)) {
+    try {
+      return now - parseAge(value)
+    } catch (error) {
+      throw new UsageError(`--${name} ${(error as Error).message}`)
+    }
+  }
+  const moment = parseMoment(value)
+  if (moment) return moment.at
   throw new UsageError(`--${name} must be a duration such as 1h or a time such as 2026-01-31T12:00:00Z`)
+}
+
+/** Says which moment a text without a zone means, because the operator may think of the zone of the machine. */
+function noteZones(context: Context, { since, until }: Filters): void {
+  for (const [name, text] of [
+    ['since', since],
+    ['until', until],
+  ] as const) {
+    const moment = text === undefined ? null : parseMoment(text)
+    if (moment && !moment.hasZone)
+      context.note(`--${name} is ${time(moment.at)}: a time without a zone is in UTC`)
+  }
 }
 
 async function createFilter({ store, clock }: Base, options: Filters): Promise<AuditFilter> {
@@ -130,6 +152,7 @@ async function createFilter({ store, clock }: Base, options: Filters): Promise<A
 }
 
 function list(context: Context, options: Filters): Promise<void> {
+  noteZones(context, options)
   return context.withStore(async (base) => {
     const newest = await base.store.auditRows.find(await createFilter(base, options), options.limit + 1)
     if (base.config.auditRetention === null) {

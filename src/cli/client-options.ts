@@ -6,6 +6,7 @@ import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registra
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { clientName } from '../oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
+import { printable } from '../printable.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
 import { readText, whyUnreadable } from '../text.ts'
@@ -13,6 +14,7 @@ import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-
 import { collect, collectWords, fileName, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
 import { changedList, listChanges } from './list-options.ts'
+import { count } from './output.ts'
 import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
 export interface ClientOptions extends Json, ScopeChoice {
@@ -154,7 +156,7 @@ function oneOrMoreOf(names: readonly string[]) {
 export function readOptions(options: ClientOptions, io: Io): (client: New<Client>) => New<Client> {
   const keys =
     options.jwksFile !== undefined
-      ? { jwks: readJwks(resolve(io.cwd, options.jwksFile)), jwksUri: null }
+      ? { jwks: readJwks(resolve(io.cwd, options.jwksFile), io), jwksUri: null }
       : options.jwksUri !== undefined
         ? { jwks: null, jwksUri: options.jwksUri }
         : {}
@@ -221,7 +223,7 @@ function changedLists(client: New<Client>, options: ClientOptions) {
 
 const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)
 
-function readJwks(file: string) {
+function readJwks(file: string, io: Io) {
   let text: string
   try {
     text = readText(file)
@@ -229,7 +231,11 @@ function readJwks(file: string) {
     throw new UsageError(`${file} ${whyUnreadable(error)}`)
   }
   try {
-    return parseClientJwks(JSON.parse(text))
+    const document = JSON.parse(text)
+    const jwks = parseClientJwks(document)
+    const leftOut = document.keys.length - jwks.keys.length
+    if (leftOut > 0) io.err(`note: ${count(leftOut, 'key')} of another kind in ${printable(file)} left out\n`)
+    return jwks
   } catch (error) {
     if (error instanceof SyntaxError) throw new UsageError(`${file} is not JSON`)
     throw error

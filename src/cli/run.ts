@@ -97,6 +97,9 @@ function report(error: unknown, io: Io, json: boolean): number {
   if (error instanceof CommanderError) {
     // Commander throws for --help and --version too, and has already printed its usage errors on standard error.
     if (error.exitCode === 0) return 0
+    // Names may begin with a hyphen, because other systems gave them.
+    if (error.code === 'commander.unknownOption' && /'-[^-]/.test(error.message))
+      io.err('A name that begins with a hyphen goes after --, as in: clients show -- -name\n')
     printJson({ error: error.message.replace(/^error: /, '') })
     return 2
   }

@@ -193,7 +193,7 @@ async function listenOn(
     return app
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const address = `${host}:${port}`
+    const address = hostAndPort(host, port)
     if (code !== 'EADDRINUSE') throw new CommandError(`${address}: ${message}`)
     // With a metrics port, that port is taken first, also by the same server.
     if ((await localIssuer(config)) === config.issuer)
@@ -253,8 +253,8 @@ async function printStartup(
   const url = issuerBase(config.issuer)
   const isNew = keys.firstStart || (await store.clients.list()).length === 0
   const metricsPort = (metricsApp?.server.address() as AddressInfo | undefined)?.port
-  const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]
-  if (metricsPort !== undefined) lines.push(`Metrics are on ${config.host}:${metricsPort}/metrics`)
+  const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]
+  if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)
   if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (isNew)
     lines.push(
@@ -280,3 +280,7 @@ function firstCommands(url: string): string[] {
     `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
   ]
 }
+
+/** An IPv6 address is in brackets, as in a URL (RFC 3986 §3.2.2). */
+const hostAndPort = (host: string, port: number): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -1,6 +1,7 @@
 /** The parsers of the settings: text → value. Must not know the names of settings, or where their texts come from. */
 import { isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { plainAddress } from '../ip-address.ts'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
 import { prepareName } from '../visible-text.ts'
@@ -49,7 +50,7 @@ export function path(value: string): string {
 /** A host name or an IP address; an IPv6 address may be in brackets, as in a URL. */
 export function host(value: string): string {
   const [, bracketed] = /^\[(.*)\]$/.exec(value) ?? []
-  if (bracketed === undefined ? isIP(value) !== 0 : isIPv6(bracketed)) return bracketed ?? value
+  if (bracketed === undefined ? isIP(value) !== 0 : isIPv6(bracketed)) return plainAddress(bracketed ?? value)
   if (!/^[a-z0-9]([\w.-]*[a-z0-9])?$/i.test(value) || /^[\d.]+$/.test(value))
     throw problem('must be a host name or an IP address, such as 127.0.0.1 or ::1')
   return value

@@ -1,6 +1,7 @@
 /** Finds the address of the client that sent a request, through proxies. */
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
+import { plainAddress } from '../ip-address.ts'
 
 /** Some proxies append the port. */
 const WITH_PORT = /^(?:\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/
@@ -13,5 +14,6 @@ export function clientAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socke
   const [, v6, v4] = WITH_PORT.exec(ip) ?? []
   const address = v6 ?? v4 ?? ip
   // The zone of an IPv6 address (`fe80::1%…`) may be arbitrary text.
-  return isIP(address) !== 0 && !address.includes('%') ? address : (socket.remoteAddress ?? '')
+  const valid = isIP(address) !== 0 && !address.includes('%') ? address : (socket.remoteAddress ?? '')
+  return plainAddress(valid)
 }

@@ -1,6 +1,7 @@
 /** The log: JSON lines on standard error, or readable lines on a terminal. Must not know what is logged. */
 import { createRequire } from 'node:module'
 import pino, { type Logger as PinoLogger } from 'pino'
+import { plainAddress } from '../ip-address.ts'
 import { printableLines } from '../printable.ts'
 import { withoutSecrets } from './secrets.ts'
 import { createSink } from './sink.ts'
@@ -25,7 +26,7 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
       req: (request: { method?: string; url?: string; ip?: string }) => ({
         method: request.method,
         path: request.url?.split('?', 1)[0],
-        ip: request.ip,
+        ip: plainAddress(request.ip ?? ''),
       }),
     },
   }

@@ -6,15 +6,21 @@ import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 const MAX_IDENTIFIER_LENGTH = 500
 
 /**
- * The identifier should be an absolute URI. Otherwise clients cannot select the API by `resource` (RFC 8707 §2), only by its
- * scopes.
- * @throws {RegistrationError}
+ * Whether clients can select the API by `resource` (RFC 8707 §2), which must be an absolute URI. Any other API can be selected only by
+ * its scopes; its identifier is still the `aud` of its tokens, as verifiers of an earlier server may expect it.
  */
+export const isResourceUri = (identifier: string): boolean => URL.canParse(identifier)
+
+/** @throws {RegistrationError} */
 export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scopes'>): void {
   if (identifier.length > MAX_IDENTIFIER_LENGTH || !/^[\x21-\x7E]+$/.test(identifier)) {
     throw new RegistrationError(
       `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without spaces`,
     )
+  }
+  // RFC 8707 §2: clients name the API by its identifier in `resource`, which must not have a fragment.
+  if (isResourceUri(identifier) && identifier.includes('#')) {
+    throw new RegistrationError('identifier must not have a fragment (RFC 8707 §2)')
   }
   // An API without scopes would be open to every client.
   if (scopes.length === 0) throw new RegistrationError('an API needs at least one scope')

@@ -27,6 +27,17 @@ export function checkRedirectUri(uri: string, what = 'redirect URI'): void {
   if (uri.includes('#')) throw refuse('must not have a fragment (RFC 6749 §3.1.2)')
   const authority = /^[^:]+:\/\/([^/?]*)/.exec(uri)?.[1] ?? ''
   if (authority.includes('@')) throw refuse('must not contain user information')
+  // Such a URI would be registered and never match a request.
+  if (uri.includes('*')) {
+    throw refuse(
+      'must not contain *: URIs are compared character by character, without wildcards (RFC 9700 §2.1)',
+    )
+  }
+  if (/:0*$/.test(authority)) {
+    throw refuse(
+      'must not have port 0 or an empty port: leave the port out, and any port matches at 127.0.0.1 and [::1] (RFC 8252 §7.3)',
+    )
+  }
   if (!isLoopbackRedirectUri(uri) && !isHttps(uri, authority) && !PRIVATE_USE.test(uri)) {
     throw refuse(
       'must be https, http on localhost, or an app’s own scheme with a dot in it (RFC 9700 §2.6, RFC 8252 §7)',

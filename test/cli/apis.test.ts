@@ -97,6 +97,7 @@ t.test('an unknown API is refused, and invalid API input is a usage error', asyn
   for (const args of [
     ['create', 'my orders', '--scope', 'a'],
     ['create', '', '--scope', 'a'],
+    ['create', 'https://orders.example#v1', '--scope', 'a'],
     ['create', ORDERS],
     ['create', ORDERS, '--scope', ''],
     ['create', ORDERS, '--scope', 'openid'],
@@ -142,3 +143,26 @@ t.test('scopes are added to an API or removed from it one by one', async (t) => 
   t.match(await update(), { code: 2, err: 'nothing to change: see npx keyturn apis update --help' })
   t.match(await cli.json(['apis', 'show', ORDERS]), { scopes: ['read', 'cancel'] })
 })
+
+t.test(
+  'an identifier that clients cannot use as resource is accepted with a note that says what it is for (RFC 8707 §2)',
+  async (t) => {
+    const cli = await startedCli(t)
+    for (const [identifier, scope] of [
+      ['orders', 'a'],
+      ['orders.example/v1', 'b'],
+    ] as const) {
+      const { code, err } = await cli.run(['apis', 'create', identifier, '--scope', scope])
+      t.equal(code, 0)
+      t.match(
+        err,
+        /^note: orders\S* is not an absolute URI such as \S+: it is the aud of the API’s tokens, .* resource/,
+      )
+    }
+    for (const [identifier, scope] of [
+      ['https://stock.example', 'c'],
+      ['urn:example:mail', 'd'],
+    ] as const)
+      t.equal((await cli.run(['apis', 'create', identifier, '--scope', scope])).err, '')
+  },
+)

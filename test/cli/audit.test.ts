@@ -75,6 +75,14 @@ t.test('--since, --until, --user, --client, --event and --limit filter the rows'
   const moment = new Date((all[1]?.at ?? 0) * 1000).toISOString()
   t.same(await seqs('--since', moment, '--until', '1h'), [2])
   t.same(await seqs('--user', 'ALICE'), [3, 4])
+  const plain = moment.slice(0, 19).replace('T', ' ')
+  const utc = await cli.run(['audit', '--since', plain, '--until', '1h', '--json'])
+  t.same(
+    utc.json<{ seq: number }[]>().map(({ seq }) => seq),
+    [2],
+  )
+  t.equal(utc.err, `note: --since is ${plain}Z: a time without a zone is in UTC\n`)
+  t.equal((await cli.run(['audit', '--since', moment])).err, '')
   t.same(await seqs('--client', 'shop'), [2])
   t.same(await seqs('--event', 'user.changed'), [3, 4])
   t.same(await seqs('--limit', '2'), [3, 4])
@@ -102,6 +110,9 @@ t.test('contradictory or malformed options are usage errors', async (t) => {
     ['--since', 'yesterday'],
     ['--since', '5'],
     ['--until', '2026-13-99'],
+    ['--since', '2026-02-30'],
+    ['--since', '2026-02-28T24:00:00Z'],
+    ['--since', '0s'],
     ['--limit', '0'],
     ['--limit', 'all'],
     ['--event', 'nothing.happened'],

@@ -593,3 +593,28 @@ t.test('the name of a client is stored in one form, and its joiners are kept', a
   })
   for (const name of ['x\u202ey', 'x\u200dy', '\u3164']) t.equal((await cli.run([...create, name])).code, 2)
 })
+
+t.test('names that begin with a hyphen can be given after --, and the error says so', async (t) => {
+  const cli = await startedCli(t)
+  await cli.json([...MACHINE, '--id', '-dash'])
+  const input = 'correct horse battery staple'
+  await cli.run(['users', 'create', '--password-stdin', '--', '-alice'], { input })
+  for (const args of [
+    ['clients', 'show', '--json', '--', '-dash'],
+    ['clients', 'rotate-secret', '--json', '--', '-dash'],
+  ])
+    t.match((await cli.run(args)).json(), { client_id: '-dash' })
+  t.match((await cli.run(['users', 'show', '--json', '--', '-alice'])).json(), { username: '-alice' })
+  t.match(await cli.run(['clients', 'show', '-dash']), { code: 2, err: /goes after --/ })
+  t.notMatch((await cli.run(['clients', 'show', 'x', '--dash'])).err, 'goes after --')
+})
+
+t.test('keys of another kind in a file are left out, and a note says how many', async (t) => {
+  const cli = await startedCli(t)
+  const jwk = { ...ec.publicKey.export({ format: 'jwk' }), kid: 'sig' }
+  const file = jwksFile(cli, [{ ...jwk, kid: 'enc', use: 'enc' }, jwk])
+  const { err, code, json } = await cli.run([...SHOP, '--jwks-file', file, '--json'])
+  t.equal(code, 0, err)
+  t.match(err, /^note: 1 key of another kind in .* left out\n/)
+  t.match(json(), { jwks: { keys: [{ kid: 'sig' }] } })
+})

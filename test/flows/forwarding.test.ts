@@ -54,6 +54,15 @@ t.test('without TRUST_PROXY the logged address is the peer’s, whatever the hea
   t.equal(await auditedFrom(t, 'off', { 'x-real-ip': '203.0.113.9', 'client-ip': '203.0.113.9' }), PROXY)
 })
 
+t.test('an IPv4 address is written as IPv4, also if the server listens for both versions', async (t) => {
+  t.equal(await auditedFrom(t, 'off', {}, '::ffff:192.0.2.7'), '192.0.2.7')
+  t.equal(await auditedFrom(t, 'on', via('::ffff:203.0.113.9')), '203.0.113.9')
+  t.equal(
+    await auditedFrom(t, '10.0.0.0/8', via('[::FFFF:cb00:7109]:4711'), `::ffff:${PROXY}`),
+    '203.0.113.9',
+  )
+})
+
 t.test('with TRUST_PROXY the audit trail records the client address behind the proxy', async (t) => {
   t.equal(await auditedFrom(t, 'on', via('203.0.113.9')), '203.0.113.9')
   t.equal(

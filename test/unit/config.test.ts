@@ -84,6 +84,7 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['ISSUER', 'http://[::1]:3000', 'issuer', 'http://[::1]:3000'],
   ['HOST', '::', 'host', '::'],
   ['HOST', '[::1]', 'host', '::1'],
+  ['HOST', '::ffff:127.0.0.1', 'host', '127.0.0.1'],
   ['HOST', 'fe80::1%eth0', 'host', 'fe80::1%eth0'],
   ['HOST', 'keyturn.internal', 'host', 'keyturn.internal'],
   ['PORT', '0', 'port', 0],

@@ -50,6 +50,14 @@ const BAD: Record<string, string> = {
   'https:app.example/cb': 'https without slashes',
   'https://ex%61mple.com/cb': 'an encoded host',
   'https://': 'no host',
+  'https://app.example/*': 'a wildcard',
+  'https://*.example/cb': 'a wildcard in the host',
+  'http://localhost:*/cb': 'a wildcard for the port',
+  'com.example.app:/*': 'a wildcard at an app',
+  'http://127.0.0.1:0/cb': 'port 0',
+  'http://localhost:0/cb': 'port 0 by name',
+  'https://app.example:0': 'port 0 at the end',
+  'http://127.0.0.1:/cb': 'an empty port',
   [`https://app.example/${'a'.repeat(2000)}`]: 'endless',
 }
 
@@ -106,4 +114,14 @@ t.test(
 
 t.test('only an https redirect URI identifies its owner (RFC 8252 §8.6; docs/security.md C44)', async (t) => {
   for (const uri of GOOD) t.equal(identifiesClient(uri), uri.startsWith('https:'), uri)
+})
+
+t.test('a redirect URI that could never match says why', async (t) => {
+  t.throws(() => checkRedirectUri('https://app.example/*'), {
+    message: /must not contain \*: .*without wildcards/,
+  })
+  t.throws(() => checkRedirectUri('http://127.0.0.1:0/'), {
+    message: /port 0 .*leave the port out, and any port matches/,
+  })
+  t.ok(matchesRedirectUri(['http://127.0.0.1/cb'], 'http://127.0.0.1:51004/cb'))
 })

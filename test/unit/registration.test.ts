@@ -163,6 +163,33 @@ t.test(
 )
 
 t.test(
+  'a key of another kind beside a usable one is left out, as behind a jwks_uri (RFC 7517 §5)',
+  async (t) => {
+    const good = { ...publicEc, kid: 'good' }
+    for (const other of [
+      { ...publicEc, kid: 'enc', use: 'enc' },
+      { ...rsa2048, kid: 'oaep', alg: 'RSA-OAEP-256' },
+      {
+        ...generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' }),
+        kid: 'p384',
+      },
+      { kty: 'AKP', kid: 'pq', alg: 'ML-DSA-44', pub: 'x' },
+    ]) {
+      t.same(parseClientJwks({ keys: [other, good] }), { keys: [good] }, other.kid)
+      t.throws(() => parseClientJwks({ keys: [other] }), { code: 'invalid_client_metadata' }, 'but not alone')
+    }
+    for (const bad of [
+      { ...publicEc, kid: 'private', d: 'x' },
+      { kty: 'oct', kid: 'mac', k: 'x' },
+      { ...rsa(1024), kid: 'small' },
+      { ...publicEc, kid: 'broken', y: publicEc.x },
+    ]) {
+      t.throws(() => parseClientJwks({ keys: [good, bad] }), { code: 'invalid_client_metadata' }, bad.kid)
+    }
+  },
+)
+
+t.test(
   'an outbound URI must be https, or http on this machine (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
   async (t) => {
     const called = [

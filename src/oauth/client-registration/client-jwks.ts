@@ -31,14 +31,27 @@ const MAX_RSA_BITS = 8192
 /** The time of a verification grows with the length of the exponent, which is 65537 in almost every key. */
 const MAX_RSA_EXPONENT = 2n ** 32n - 1n
 
+/** A key for another purpose than signatures that this server verifies, such as encryption. It harms nothing beside a usable key. */
+class OtherKind extends RegistrationError {}
+
 /**
- * Returns the keys with only their public members.
- * @throws {RegistrationError} unless all are public keys for a supported algorithm with different `kid`s
+ * Returns the keys with only their public members. Keys of another kind are left out, because clients publish one set for all purposes.
+ * @throws {RegistrationError} unless there is a usable key, and all others are sound public keys with different `kid`s
  */
 export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   const keys = keysOf(document)
   if (keys.length === 0) throw refuse('must be a JWK Set: {"keys": […]}')
-  const parsed = keys.map(parseKey)
+  let first: OtherKind | undefined
+  const parsed = keys.flatMap((key) => {
+    try {
+      return [parseKey(key)]
+    } catch (error) {
+      if (!(error instanceof OtherKind)) throw error
+      first ??= error
+      return []
+    }
+  })
+  if (parsed.length === 0 && first) throw first
   const kids = parsed.map((key) => key.kid)
   if (parsed.length > 1 && (kids.includes(undefined) || new Set(kids).size < kids.length)) {
     throw refuse('must give each key a different kid (RFC 7517 §4.5)')
@@ -77,11 +90,11 @@ function parseKey(key: Jwk): Jwk {
   }
   const keyType = Object.hasOwn(KEY_TYPES, String(key.kty)) ? KEY_TYPES[String(key.kty)] : undefined
   if (!keyType || (keyType.crv && key.crv !== keyType.crv)) {
-    throw refuse('has a key that is neither RSA, nor EC on P-256, nor Ed25519')
+    throw otherKind('has a key that is neither RSA, nor EC on P-256, nor Ed25519')
   }
-  if (key.use !== undefined && key.use !== 'sig') throw refuse('has a key whose use is not sig')
+  if (key.use !== undefined && key.use !== 'sig') throw otherKind('has a key whose use is not sig')
   if (key.alg !== undefined && !keyType.algorithms.includes(String(key.alg))) {
-    throw refuse(`has a key whose alg is not one of ${CLIENT_ALGORITHMS.join(', ')} for its kty`)
+    throw otherKind(`has a key whose alg is not one of ${CLIENT_ALGORITHMS.join(', ')} for its kty`)
   }
   if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid === '')) {
     throw refuse('has a kid that is not a string')
@@ -110,6 +123,8 @@ function assertUsable(jwk: Jwk): void {
     throw refuse('has an RSA key whose exponent is not an odd number between 3 and 2^32-1 (RFC 8017 §3.1)')
   }
 }
+
+const otherKind = (why: string): OtherKind => new OtherKind(`JWKS ${why}`)
 
 function refuse(why: string, cause?: unknown): RegistrationError {
   return new RegistrationError(`JWKS ${why}`, 'invalid_client_metadata', cause)

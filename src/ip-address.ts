@@ -1,0 +1,12 @@
+/** How IP addresses are written. Must not know whose address it is. */
+import ipaddr from 'ipaddr.js'
+
+/**
+ * An IPv4 client has the address `::ffff:192.0.2.1` on a socket for both versions (RFC 4291 §2.5.5.2). It is written as IPv4, so that one
+ * client has one address in the log, in the audit trail and in rate limits, however the server listens. Other text is unchanged.
+ */
+export function plainAddress(address: string): string {
+  if (!/^[0:]*:ffff:/i.test(address) || !ipaddr.IPv6.isValid(address)) return address
+  const parsed = ipaddr.IPv6.parse(address)
+  return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address
+}
