@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
+import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
 import { testClock } from '../support/server/clock.ts'
 import { lockStore } from '../support/server/engine.ts'
 import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
@@ -318,12 +319,12 @@ t.test(
   },
 )
 
-/** A server whose store can be locked; the timeout is PostgreSQL’s, as SQLite has its own. */
-async function lockable(t: Test) {
+/** A server whose store can be locked; the settings are PostgreSQL’s, as SQLite has a limit of its own. */
+async function lockable(t: Test, settings: Record<string, string> = {}) {
   const server = await testServer({
     database: join(t.testdir(), 'keyturn.db'),
     masterKey: randomBytes(32).toString('base64url'),
-    settings: { DATABASE_TIMEOUT: '1s' },
+    settings,
   })
   t.teardown(() => server.close())
   await seed(server.store)
@@ -334,7 +335,7 @@ async function lockable(t: Test) {
 t.test(
   'a locked database causes 503, and the same request succeeds once it is unlocked (docs/security.md Q5)',
   async (t) => {
-    const { server, first, lock } = await lockable(t as Test)
+    const { server, first, lock } = await lockable(t as Test, { DATABASE_TIMEOUT: '2s' })
     const sid = String(claimsOf(first.access_token).sid)
     const unlock = await lock()
     const [refused, jwks] = await Promise.all([
@@ -355,7 +356,8 @@ t.test('a short database lock only delays the refresh (docs/security.md Q5)', as
   const { server, first, lock } = await lockable(t as Test)
   const unlock = await lock()
   const waiting = Promise.all(Array.from({ length: 10 }, () => refresh(server, first.refresh_token)))
-  setTimeout(unlock, 200)
+  // A small part of the time that a request waits.
+  setTimeout(unlock, BUSY_TIMEOUT_MS / 30)
   const answers = await waiting
   t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([200]))
   t.equal(new Set(answers.map((answer) => answer.json().refresh_token)).size, 1)

@@ -75,10 +75,8 @@ t.test(
     await t.rejects(one.batch([registryChanged, { sql: 'no SQL at all' }]))
     t.equal(await one.batch([quiet]), true)
     t.equal(await one.batch([registryChanged, registryChanged]), true)
-    const committed = performance.now()
     // Notifications arrive in the order of commits, so any other one would have arrived before this one.
     for (const listener of listeners) await listener.untilChanges(2)
-    t.ok(performance.now() - committed < 500, 'the notification arrives without polling')
     await sleep(20)
     for (const listener of listeners) t.equal(listener.changeCount, 2)
 
@@ -127,7 +125,8 @@ t.test(
 
 t.test('a server that does not answer does not delay the stop of a node', async (t) => {
   const url = await postgres.database(t)
-  const db = connect(t as Test, url, { timeout: 1 })
+  // Much longer than this test may take.
+  const db = connect(t as Test, url, { timeout: 100_000 })
   const listener = listen(db)
   await listener.untilStates(1)
   postgres.freeze()
@@ -174,7 +173,7 @@ t.test('without support for notifications, batches run once, and the state is re
 
 t.test('a pooler that accepts LISTEN and drops notifications is detected', async (t) => {
   const url = await postgres.database(t)
-  const db = connect(t as Test, await withoutNotificationDelivery(t, url), { timeout: 1 })
+  const db = connect(t as Test, await withoutNotificationDelivery(t, url), { timeout: 3 })
   const listener = listen(db)
   await listener.untilStates(1)
   t.same(listener.states, ['unsupported'])

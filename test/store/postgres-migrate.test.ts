@@ -1,11 +1,10 @@
 /** Migrations on PostgreSQL: the same files, run by several nodes at once, and after a kill (docs/security.md Q11). */
-import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
 import { migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
-import { run } from '../support/postgres/databases.ts'
+import { run, untilWaiting } from '../support/postgres/databases.ts'
 import { BOTH, FIRST, step } from '../support/postgres/example-migrations.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { script, source } from '../support/processes/script.ts'
@@ -31,7 +30,7 @@ const MIGRATE = `
   const { openDb } = await import(${JSON.stringify(source('store/index.ts'))})
   const { migrate } = await import(${JSON.stringify(source('store/migrate.ts'))})
   const [url, left, steps] = process.argv.slice(1)
-  const db = openDb(url)
+  const db = openDb(url, { timeout: 120 })
   let batches = Number(left)
   const watched = { ...db, batch(...args) {
     if (batches-- === 0) process.kill(process.pid, 'SIGKILL')
@@ -89,8 +88,8 @@ t.test(
   'a migration may take longer than the statement timeout, and so may waiting for it (docs/security.md Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
-    const slow = step('0001_slow', 'CREATE TABLE a (id TEXT)', `INSERT INTO a SELECT 'x' FROM pg_sleep(1.6)`)
-    const [one, other] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+    const slow = step('0001_slow', 'CREATE TABLE a (id TEXT)', `INSERT INTO a SELECT 'x' FROM pg_sleep(2.6)`)
+    const [one, other] = [connect(t as Test, url, 2), connect(t as Test, url, 2)]
     const runs = await Promise.all([migrate(one, clock, [slow]), migrate(other, clock, [slow])])
     t.same(runs.flat(), ['0001_slow'])
     t.same(await one.query('SELECT id FROM a'), [{ id: 'x' }])
@@ -99,7 +98,7 @@ t.test(
 
 t.test('a migration that waits for a table lock does not block other statements', async (t) => {
   const url = await postgres.emptyDatabase()
-  const [node, migrating] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+  const [node, migrating] = [connect(t as Test, url), connect(t as Test, url, 2)]
   await migrate(node, clock, [FIRST])
   // pg_dump holds such a lock for as long as it runs.
   const dump = new pg.Client({ connectionString: url })
@@ -111,12 +110,11 @@ t.test('a migration that waits for a table lock does not block other statements'
   const migrated = migrate(migrating, clock, [FIRST, column]).finally(() => {
     done = true
   })
-  // This takes longer than the statement timeout: statements that had to queue behind the migration would have failed.
-  const until = performance.now() + 2500
-  for (let i = 0; performance.now() < until; i += 1) {
+  // Statements that had to queue behind the migration for as long as it waits would not return.
+  for (let i = 0; i < 3; i += 1) {
+    await untilWaiting(url, 'Lock')
     await node.query('SELECT id FROM a')
     t.equal(await node.batch([{ sql: 'INSERT INTO a VALUES ($1)', params: [`n${i}`] }]), true)
-    await sleep(100)
   }
   t.equal(done, false)
   await dump.query('ROLLBACK')

@@ -1,5 +1,4 @@
 /** What can go wrong between a node and its PostgreSQL, and what a caller sees (docs/security.md Q4, Q6). */
-import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db, Step } from '../../src/store/db.ts'
@@ -7,14 +6,15 @@ import { createStore, type OpenOptions, openDb } from '../../src/store/index.ts'
 import { insertOwners, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { CUT_ALL, run, untilWaiting } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { turns, until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t, { settings: { deadlock_timeout: '50ms' } })
 
 async function open(t: Test, options: OpenOptions = {}): Promise<{ db: Db; url: string }> {
   const url = await postgres.database(t)
-  const db = openDb(url, options)
+  const db = openDb(url, { timeout: 120, ...options })
   t.teardown(() => db.close())
   return { db, url }
 }
@@ -42,13 +42,6 @@ const value = async (db: Db, id: string) =>
 
 const UNAVAILABLE = { name: 'StoreUnavailable', message: 'the store is not available' }
 
-/** Resolves when a backend of this database waits for `event`. Outside a transaction, where the statistics would not change. */
-async function untilWaiting(url: string, event: string): Promise<void> {
-  const seen = `SELECT 1 FROM pg_stat_activity
-                 WHERE datname = current_database() AND (wait_event_type = '${event}' OR wait_event = '${event}')`
-  while ((await run(url, seen)).rowCount === 0) await sleep(10)
-}
-
 t.test(
   'a user session that ends while its code is redeemed ends the new client session too (RFC 9700 §4.14.2; docs/security.md F72, P1)',
   async (t) => {
@@ -63,7 +56,7 @@ t.test(
     const redeemed = store.codes.redeem('h', session({ id: 's', userSessionId: 'browser' }), 1010, 5)
     await untilWaiting(url, 'Lock')
     const ended = store.userSessions.end('browser', 1010, 'out')
-    await sleep(100)
+    await turns()
     await blocker.query('ROLLBACK')
     t.same([await redeemed, await ended], [true, ['s']])
     t.equal((await store.clientSessions.find('s'))?.revokedAt, 1010)
@@ -141,7 +134,7 @@ t.test('a batch rolled back by contention is repeated a limited number of times'
 
 t.test('batches that lock the same rows in opposite order all succeed', async (t) => {
   const { db, url } = await open(t as Test)
-  const other = openDb(url)
+  const other = openDb(url, { timeout: 120 })
   t.teardown(() => other.close())
   await db.batch([insert('a'), insert('b')])
   // A few at a time: a batch that is the victim of eight deadlocks in a row fails (docs/faults.md).
@@ -169,10 +162,9 @@ t.test(
         ({ name }) => name,
       ),
     )
-    await sleep(50)
-    const before = performance.now()
-    await t.rejects(db.query('SELECT 1'), UNAVAILABLE)
-    t.ok(performance.now() - before < 500, 'without waiting')
+    await turns()
+    const added = t.rejects(db.query('SELECT 1'), UNAVAILABLE).then(() => 'refused')
+    t.equal(await Promise.race([...waiting, added]), 'refused', 'before all that wait')
     await slow
     const outcomes = new Set(await Promise.all(waiting))
     t.ok(outcomes.has('StoreUnavailable') || outcomes.has('answered'), 'all have ended')
@@ -196,7 +188,7 @@ t.test(
 
 t.test('a prepared statement still works after its table gets a column', async (t) => {
   const url = await postgres.emptyDatabase()
-  const db = openDb(url, { pool: 2 })
+  const db = openDb(url, { pool: 2, timeout: 120 })
   t.teardown(() => db.close())
   await db.batch([{ sql: 'CREATE TABLE one (id TEXT)' }])
   await db.batch([{ sql: `INSERT INTO one VALUES ('a')` }])
@@ -209,8 +201,15 @@ t.test('a prepared statement still works after its table gets a column', async (
 })
 
 t.test('a server that does not answer causes an error after the timeout (docs/security.md Q6)', async (t) => {
-  const { db } = await open(t as Test, { timeout: 1 })
-  await db.query('SELECT 1')
+  const { db, url } = await open(t as Test, { timeout: 1 })
+  const patient = openDb(url, { timeout: 120 })
+  t.teardown(() => patient.close())
+  const answers = () =>
+    db.query('SELECT 1').then(
+      () => true,
+      () => false,
+    )
+  await until(answers)
   postgres.freeze()
   try {
     await Promise.all([
@@ -220,8 +219,9 @@ t.test('a server that does not answer causes an error after the timeout (docs/se
   } finally {
     postgres.thaw()
   }
-  t.equal(await value(db, 'a'), undefined)
-  t.equal(await db.batch([insert('a')]), true)
+  t.equal(await value(patient, 'a'), undefined)
+  await until(answers)
+  t.equal(await patient.batch([insert('a')]), true)
 })
 
 t.test('a refused connection reveals neither host nor user nor database', async (t) => {
@@ -253,7 +253,7 @@ t.test(
       postgres.admin,
       `CREATE DATABASE ascii ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0`,
     )
-    const ascii = openDb(postgres.url('ascii'))
+    const ascii = openDb(postgres.url('ascii'), { timeout: 120 })
     t.teardown(() => ascii.close())
     const error = await ascii.query('SELECT 1').catch((error) => error)
     t.match(error.cause, { name: 'StoreUnusable', message: /encoded in LATIN1/ })

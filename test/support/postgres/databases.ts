@@ -7,6 +7,7 @@ import pg from 'pg'
 import { openDb } from '../../../src/store/index.ts'
 import { migrate } from '../../../src/store/migrate.ts'
 import { testClock } from '../server/clock.ts'
+import { until } from '../server/waiting.ts'
 
 /** Has the schema and the rows of the migrations, and nothing else. */
 const TEMPLATE = 'keyturn_template'
@@ -132,4 +133,11 @@ async function resetting(admin: string): Promise<string> {
     )
   }
   return statements.join(';\n')
+}
+
+/** Resolves when a backend of this database waits for `event`. Outside a transaction, where the statistics would not change. */
+export async function untilWaiting(url: string, event: string): Promise<void> {
+  const seen = `SELECT 1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND (wait_event_type = '${event}' OR wait_event = '${event}')`
+  await until(async () => (await run(url, seen)).rowCount !== 0)
 }
