@@ -1,9 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { compare } from '../support/server/audit-consistency.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
+import { until } from '../support/server/waiting.ts'
 
 /** The audit fields of a log line. */
 function audited(stderr: string): Record<string, unknown>[] {
@@ -72,8 +72,8 @@ t.test('a stopped server has written all audit events and prints the head of the
   ])
   await Promise.all(servers.map((server) => requests(server, 24)))
   const beside = async () => (await rowsOf(folder)).length > before.length
-  for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)
-  t.ok(await beside(), 'rows are written while the server runs')
+  await until(beside)
+  t.pass('rows are written while the server runs')
   for (const server of servers) t.equal((await server.stop()).code, 0)
   const lines = servers.flatMap((server) => audited(server.stderr()))
   t.ok(lines.length > 2 * 24 * 2)

@@ -26,7 +26,7 @@ async function cluster(t: Test) {
   const all = await startCluster(t, {
     database,
     nodes: 2,
-    settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '2', REFRESH_GRACE: '60s' },
+    settings: { DATABASE_TIMEOUT: '2s', DATABASE_POOL: '2', REFRESH_GRACE: '60s' },
   })
   return { ...all, database, frozenNode: all.at(0), other: all.at(1) }
 }
@@ -106,7 +106,7 @@ t.test(
     // Frozen in the middle of their work.
     const interrupted = tokens.map((token) => refresh(frozenNode, token))
     frozenNode.child.kill('SIGSTOP')
-    await sleep(2000)
+    await sleep(4000)
     // The database server has released its locks; the connections are cut too.
     await Promise.all(
       tokens.map(async (token) =>

@@ -17,6 +17,7 @@ import { hangs, relyingParty } from '../support/server/relying-party.ts'
 import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
 import { revoke } from '../support/server/tokens.ts'
+import { until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t)
 
@@ -144,12 +145,11 @@ t.test(
     const killed = cluster.at(0)
     const { refresh_token } = (await login(killed, {}, 'told')).json()
     t.equal((await revoke(killed, refresh_token, 'told')).statusCode, 200)
-    while (rp.received.length === 0) await sleep(10)
+    await until(() => rp.received.length > 0)
     await killed.kill()
     await cluster.start()
-    const killedAt = performance.now()
-    while (rp.received.length === 1) await sleep(20)
-    t.ok(performance.now() - killedAt < 20_000, 'once the killed node’s delivery attempt has timed out')
+    // Once the killed node’s attempt has timed out.
+    await until(() => rp.received.length > 1)
     const sids = rp.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
     t.equal(new Set(sids).size, 1, 'of the same session')
   },

@@ -75,7 +75,7 @@ t.test(
     const cluster = await startCluster(t as Test, {
       database,
       nodes: 0,
-      settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '3', REFRESH_GRACE: '60s' },
+      settings: { DATABASE_TIMEOUT: '2s', DATABASE_POOL: '3', REFRESH_GRACE: '60s' },
     })
     const [cut, other] = [
       await cluster.start({ settings: { DATABASE_URL: proxy.url } }),
@@ -87,25 +87,28 @@ t.test(
 
     proxy.silence()
     const cutAt = performance.now()
-    await cluster.json(['keys', 'revoke', old])
-    const refused = await refresh(cut, token)
-    t.equal(refused.statusCode, 503, refused.body)
-    t.equal(refused.json().error, 'temporarily_unavailable')
-    t.ok(Number(refused.headers['retry-after']) >= 1)
-    t.ok(performance.now() - cutAt < 8000, 'in bounded time')
-    const successor = (await refresh(other, token)).json().refresh_token
-    t.type(successor, 'string', 'the other node serves the same client')
-
     const signed: { at: number; kid: string }[] = []
     let late = 0
-    while (performance.now() - cutAt < LEASE_MS + SLACK_MS || late === 0) {
-      const answer = await clientCredentials(cut)
+    const request = async () => {
       const at = performance.now() - cutAt
+      const answer = await clientCredentials(cut)
       if (answer.statusCode === 200) signed.push({ at, kid: kidOf(answer.json().access_token) })
       else {
         t.equal(answer.statusCode, 503)
         late += 1
       }
+    }
+    await request()
+    await cluster.json(['keys', 'revoke', old])
+    const refused = await refresh(cut, token)
+    t.equal(refused.statusCode, 503, refused.body)
+    t.equal(refused.json().error, 'temporarily_unavailable')
+    t.ok(Number(refused.headers['retry-after']) >= 1)
+    const successor = (await refresh(other, token)).json().refresh_token
+    t.type(successor, 'string', 'the other node serves the same client')
+
+    while (performance.now() - cutAt < LEASE_MS + SLACK_MS || late === 0) {
+      await request()
       await sleep(100)
     }
     t.ok(signed.length > 0, 'for a while machine clients are served without the store')

@@ -30,7 +30,7 @@ async function begin(): Promise<World> {
   const url = await postgres.emptyDatabase()
   const folder = emptyFolder(t, {
     DATABASE_URL: url,
-    DATABASE_TIMEOUT: '1s',
+    DATABASE_TIMEOUT: '3s',
     DATABASE_POOL: '3',
     MASTER_KEY: randomBytes(32).toString('base64url'),
     ISSUER: 'http://localhost:3000',

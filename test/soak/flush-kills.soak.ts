@@ -11,7 +11,7 @@ import {
 import { withoutStrace } from '../support/processes/fault-injection.ts'
 import { type ProcessOptions, runProgram, startServer } from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
-import { scaledClock } from '../support/server/clock.ts'
+import { type ScaledClock, scaledClock, withSpeed } from '../support/server/clock.ts'
 
 /** Dies in the nth of these system calls; the call itself is not executed. */
 const dieIn = (calls: string, nth: number): Pick<ProcessOptions, 'wrap'> => ({
@@ -51,17 +51,19 @@ async function killFirstStarts(t: Test, calls: string, step = 1): Promise<void> 
 
 /** Kills a rotating server under load in the first, second, … flush of its database. */
 async function killInFlushes(t: Test, flushes: number): Promise<void> {
-  const clock = { from: Date.now(), speed: 30 }
+  let clock: ScaledClock = { from: Date.now(), speed: 1 }
   const folder = await seededFolder(t, { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' })
   const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
   for (let nth = 1; nth <= flushes; nth += 1) {
     const missing = 5 - memory.chains.length
     const added = await withOpened(folder, (opened) => signIn(opened, missing), scaledClock(clock))
     memory.chains.push(...added.map(chainOf))
+    clock = withSpeed(clock, 30)
     const dying = await startServer(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) })
     const { accessTokens, failures } = await load(dying, memory.chains)
     memory.accessTokens.push(...accessTokens)
     await dying.ended
+    clock = withSpeed(clock, 1)
     const server = await startServer(t, folder, { clock })
     const problems = await afterCrash(server, folder, memory, scaledClock(clock))
     t.same([...failures, ...problems], [], `flush ${nth}`)

@@ -1,10 +1,10 @@
 /** Several `keyturn serve`, each in its own process, on one store: a PostgreSQL database or one SQLite file. */
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../../../src/store/index.ts'
 import type { Served } from '../browser/browser.ts'
 import { overHttp } from '../server/http-inject.ts'
 import { seed } from '../server/seed.ts'
+import { until } from '../server/waiting.ts'
 import { emptyFolder, type Folder, type OpenedFolder, type Owner, withOpened } from './data-folder.ts'
 import { keyturn, type ProcessOptions, type Result, type ServerProcess, startServer } from './process.ts'
 
@@ -39,8 +39,8 @@ export interface Cluster {
   json<T = Record<string, unknown>>(args: readonly string[], options?: ProcessOptions): Promise<T>
   /** Opens the store and the keys as a command does, and closes them afterwards. */
   withOpened<T>(work: (opened: OpenedFolder) => Promise<T>): Promise<T>
-  /** Resolves with the number of milliseconds until the condition was true at every node; throws after `limitMs`. */
-  everywhere(what: (node: ClusterNode) => Promise<boolean>, limitMs?: number): Promise<number>
+  /** Resolves when the condition was true at every node. How long that takes depends on the machine. */
+  everywhere(what: (node: ClusterNode) => Promise<boolean>): Promise<void>
 }
 
 const ISSUER = 'http://localhost:3000'
@@ -60,7 +60,7 @@ export async function startCluster(owner: Owner, options: ClusterOptions = {}): 
   async function start(more?: ProcessOptions): Promise<ClusterNode> {
     const server = await startServer(owner, folder, more)
     const node = { ...server, served: { ...overHttp(server.url), config: { issuer } } }
-    while ((await node.inject({ url: '/health/ready' })).statusCode !== 200) await sleep(20)
+    await until(async () => (await node.inject({ url: '/health/ready' })).statusCode === 200)
     nodes.push(node)
     return node
   }
@@ -85,18 +85,8 @@ export async function startCluster(owner: Owner, options: ClusterOptions = {}): 
       return JSON.parse(stdout) as T
     },
     withOpened: (work) => withOpened(folder, work),
-    async everywhere(what, limitMs = 10_000) {
-      const from = performance.now()
-      const passed = () => performance.now() - from
-      await Promise.all(
-        nodes.map(async (node) => {
-          while (!(await what(node))) {
-            if (passed() > limitMs) throw new Error(`not at ${node.url} after ${Math.round(passed())} ms`)
-            await sleep(10)
-          }
-        }),
-      )
-      return passed()
+    async everywhere(what) {
+      await Promise.all(nodes.map((node) => until(() => what(node))))
     },
   }
 }

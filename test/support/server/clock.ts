@@ -20,13 +20,21 @@ export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): 
   }
 }
 
-/** A clock that runs faster than the real one, identical in every process with the same two numbers. */
+/** A clock that runs faster than the real one, identical in every process with the same numbers. */
 export interface ScaledClock {
-  /** The real time, in milliseconds, at which both clocks agree. */
+  /** A real time, in milliseconds. */
   readonly from: number
+  /** What the clock shows then; default: the same. */
+  readonly at?: number
   readonly speed: number
 }
 
-export function scaledClock({ from, speed }: ScaledClock): Clock {
-  return { now: () => Math.floor((from + (Date.now() - from) * speed) / 1000) }
+export function scaledClock({ from, at = from, speed }: ScaledClock): Clock {
+  return { now: () => Math.floor((at + (Date.now() - from) * speed) / 1000) }
+}
+
+/** The clock as it goes on from now with another speed. */
+export function withSpeed({ from, at = from, speed }: ScaledClock, next: number): ScaledClock {
+  const now = Date.now()
+  return { from: now, at: at + (now - from) * speed, speed: next }
 }

@@ -9,6 +9,7 @@ import { openTracing } from '../../../src/tracing/open.ts'
 import type { Tracing } from '../../../src/tracing/tracing.ts'
 import type { Owner } from '../processes/data-folder.ts'
 import { testLogger } from './log.ts'
+import { until } from './waiting.ts'
 
 export interface SeenSpan {
   readonly traceId: string
@@ -45,8 +46,6 @@ export interface Collector {
   answers(listener: RequestListener | null): void
 }
 
-const ARRIVAL_TIMEOUT_MS = 20_000
-
 export async function collector(owner: Owner): Promise<Collector> {
   const delivered: Delivered[] = []
   let answer: RequestListener | null = null
@@ -69,12 +68,8 @@ export async function collector(owner: Owner): Promise<Collector> {
     delivered,
     spans,
     async until(condition) {
-      for (let waited = 0; waited < ARRIVAL_TIMEOUT_MS; waited += 10) {
-        const seen = spans()
-        if (condition(seen)) return seen
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-      throw new Error(`did not arrive; the spans are ${spans().map(({ name }) => name)}`)
+      await until(() => condition(spans()))
+      return spans()
     },
     answers(listener) {
       answer = listener
