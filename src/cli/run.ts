@@ -78,7 +78,7 @@ async function reportLostOutput([name]: readonly string[], io: Io): Promise<numb
 function settingsHelp(): string {
   const rows = Object.values(fields).map((field) => [`  ${PREFIX}${field.name}`, field.default, field.doc])
   const lines = table(['  SETTING', 'DEFAULT', 'MEANING'], rows)
-  return `Settings are read from the environment or from a file .env in the working directory; see README.md.\n\n${lines}`
+  return `Settings are read from the environment or from a file .env in the working directory; see docs/settings.md.\n\n${lines}`
 }
 
 /** Usage errors exit with 2, all other errors with 1. */

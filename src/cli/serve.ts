@@ -257,11 +257,7 @@ async function printStartup(
   if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)
   if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (isNew)
-    lines.push(
-      'To sign users in, see "Sign users in" in README.md. Their account page is at',
-      `${url}/account`,
-      '',
-    )
+    lines.push('To sign users in, see docs/sign-in.md. Their account page is at', `${url}/account`, '')
   const value = {
     issuer: config.issuer,
     host: config.host,

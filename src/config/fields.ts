@@ -1,6 +1,6 @@
 /**
- * The table of settings. The type `Config`, the loader, `keyturn --help` and a check of the README's table follow from it. Must
- * not know what a setting is used for. A new setting is a row here and a row in the README.
+ * The table of settings. The type `Config`, the loader, `keyturn --help` and a check of the table in docs/settings.md follow from it. Must
+ * not know what a setting is used for. A new setting is a row here and a row in docs/settings.md.
  */
 
 import { join } from 'node:path'

@@ -5,7 +5,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
 /** What only the ID token contains (OIDC Core §2). It is issued if `openid` was granted. */
-export interface IdTokenRequest {
+interface IdTokenRequest {
   /** The nonce of the authorization request; null for a refresh (OIDC Core §12.2). */
   readonly nonce: string | null
   /** Claims about the user (`idTokenClaimsOf`). */

@@ -1,6 +1,6 @@
 /**
  * Sends spans to the collector (OTLP/HTTP). A collector that is slow or down delays no request; only a server that stops
- * waits for it, for a short time. docs/dependencies.md explains why no exporter of OpenTelemetry is used.
+ * waits for it, for a short time. docs/internals/dependencies.md explains why no exporter of OpenTelemetry is used.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'

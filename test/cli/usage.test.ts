@@ -362,7 +362,7 @@ t.test('the top-level help lists every command and every setting', async (t) => 
     t.match(out, new RegExp(`^  ${name}\\b.*  \\w.*$`, 'm'), name)
   }
   for (const { name } of Object.values(fields)) t.match(out, `KEYTURN_${name} `, name)
-  t.match(out, 'README.md')
+  t.match(out, 'docs/settings.md')
   t.equal((await cli.run([])).code, 2, 'a missing command is a usage error')
   t.same(await cli.run(['--version']).then(({ code, out }) => [code, out]), [0, `${version}\n`])
 })

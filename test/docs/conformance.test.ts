@@ -73,7 +73,7 @@ const PLANS: Record<string, readonly string[]> = {
   ],
 }
 
-const page = read('docs/conformance.md')
+const page = read('docs/internals/conformance.md')
 
 /** Titles as written in the sources, including template placeholders. */
 function titlesIn(path: string): string[] {
@@ -95,9 +95,9 @@ for (const [heading, expected] of Object.entries(PLANS)) {
   t.test(`${heading.slice(3)}: every cited test exists with its title`, async (t) => {
     for (const [module, what = '', cell = ''] of rows) {
       t.ok(what.length > 5, `${module} says what is checked`)
-      const cited = [...cell.matchAll(/\[[\w-]+\]\(\.\.\/([^)]+)\): `([^`]+)`/g)]
+      const cited = [...cell.matchAll(/\[[\w-]+\]\(\.\.\/\.\.\/([^)]+)\): `([^`]+)`/g)]
       t.equal(
-        cell.replaceAll(/\[[\w-]+\]\(\.\.\/[^)]+\): `[^`]+`/g, '').trim(),
+        cell.replaceAll(/\[[\w-]+\]\(\.\.\/\.\.\/[^)]+\): `[^`]+`/g, '').trim(),
         '',
         `${module}: the whole cell is parsed`,
       )

@@ -33,7 +33,8 @@ const answers = () =>
   )
 
 const withTestUrl = (block: string) => block.replaceAll('http://localhost:3000', URL)
-const blocks = codeBlocks(read('README.md'))
+const blocks = ['README.md', 'docs/sign-in.md']
+  .flatMap((page) => codeBlocks(read(page)))
   .filter(({ language }) => language === 'sh')
   .map(({ info, text }) => ({ info, text: withTestUrl(text) }))
 const [install, token, keys, offline, turn] = blocks
@@ -46,7 +47,7 @@ const passwordGrant = named('password-grant')
 t.test('the README’s commands and those printed by serve return a first token when pasted', async (t) => {
   t.equal(install, 'npm ci\nnpm start\n')
   if (!token || !keys || !offline || !turn || !signIn || !passwordGrant)
-    throw new Error('the README lost a block')
+    throw new Error('a page lost a block')
   const folder = checkout(t)
   const first = await start(t, folder)
 

@@ -12,8 +12,8 @@ import { overHttp } from '../support/server/http-inject.ts'
 const page = read('docs/http.md')
 const codes = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code)
 
-t.test('every endpoint of the README has a section or is named in one', async (t) => {
-  const endpoints = tableBelow(read('README.md'), '## Endpoints').flatMap(([cell = '']) => codes(cell))
+t.test('every endpoint of the table has a section or is named in one', async (t) => {
+  const endpoints = tableBelow(read('docs/http.md'), '## Endpoints').flatMap(([cell = '']) => codes(cell))
   const headings = [...page.matchAll(/^## ([A-Z]+ \/.*)$/gm)].map(([, heading = '']) =>
     heading.replaceAll('&lt;', '<').replaceAll('&gt;', '>'),
   )

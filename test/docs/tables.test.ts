@@ -104,13 +104,13 @@ t.test('docs/operations.md lists every audit event, and every event is written s
   for (const event of AUDIT_EVENTS) t.ok(sources.includes(`'${event}'`), event)
 })
 
-t.test('docs/dependencies.md gives a reason for every dependency', async (t) => {
+t.test('docs/internals/dependencies.md gives a reason for every dependency', async (t) => {
   const { dependencies, devDependencies } = JSON.parse(read('package.json'))
   for (const [heading, listed] of [
     ['## At run time', dependencies],
     ['## For development', devDependencies],
   ]) {
-    const rows = tableBelow(read('docs/dependencies.md'), heading)
+    const rows = tableBelow(read('docs/internals/dependencies.md'), heading)
     t.same(
       rows.map(([name]) => plain(name)),
       Object.keys(listed),

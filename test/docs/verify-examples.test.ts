@@ -21,13 +21,13 @@ const works = (command: string, args: string[], env: NodeJS.ProcessEnv = {}) =>
     () => false,
   )
 
-t.test('the README shows the three example files verbatim', async (t) => {
+t.test('docs/verify.md shows the three example files verbatim', async (t) => {
   for (const [language, file] of [
     ['js', 'verify.mjs'],
     ['python', 'verify.py'],
     ['go', 'verify.go'],
   ] as const) {
-    const shown = codeBlocks(read('README.md')).filter((block) => block.language === language)
+    const shown = codeBlocks(read('docs/verify.md')).filter((block) => block.language === language)
     t.ok(
       shown.some((block) => block.text === readFileSync(join(folder, file), 'utf8')),
       file,

@@ -1,4 +1,4 @@
-/** The README’s "Sign users in", pasted as it is, up to a user who is signed in at examples/web-app, and out again. */
+/** "Try it" of docs/sign-in.md, pasted as it is, up to a user who is signed in at examples/web-app, and out again. */
 import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
@@ -14,7 +14,7 @@ const ports = { issuer: await freePort(), orders: await freePort(), app: await f
 const ISSUER = `http://localhost:${ports.issuer}`
 const APP = `http://localhost:${ports.app}`
 const withTestUrls = (text: string) => text.replaceAll('http://localhost:4002', APP)
-const blocks = codeBlocks(read('README.md'))
+const blocks = ['README.md', 'docs/sign-in.md'].flatMap((page) => codeBlocks(read(page)))
 const block = (info: string) => blocks.find((one) => one.info === info)?.text ?? ''
 /** Everything from the first five minutes that the section builds on. */
 const api = blocks
@@ -78,25 +78,28 @@ const send = (
     headers: { 'content-type': 'application/json', origin: APP, ...headers },
   })
 
-t.test('the README’s commands lead to a user who signs in, places an order and signs out', async (t) => {
-  const alice = open()
-  const home = await signIn(t, alice, 'alice')
-  t.match(home.body, 'Signed in as <strong>Alice</strong>')
-  t.match(home.body, 'No orders yet.')
-  t.match(home.body, `href="${ISSUER}/account"`)
-  t.notMatch(home.body, /eyJ|ktr\./, 'the page contains no token')
+t.test(
+  'the commands of docs/sign-in.md lead to a user who signs in, places an order and signs out',
+  async (t) => {
+    const alice = open()
+    const home = await signIn(t, alice, 'alice')
+    t.match(home.body, 'Signed in as <strong>Alice</strong>')
+    t.match(home.body, 'No orders yet.')
+    t.match(home.body, `href="${ISSUER}/account"`)
+    t.notMatch(home.body, /eyJ|ktr\./, 'the page contains no token')
 
-  t.same(JSON.parse((await send(alice, '/orders', { item: '<b>a lamp' })).body), { next: '/' })
-  t.equal((await send(alice, '/orders', { item: 'forged' }, {})).status, 403, 'a form of another site')
-  const ordered = (await alice.app.open('/')).body
-  t.match(ordered, '<ul>\n<li>&lt;b&gt;a lamp</li>\n</ul>', 'the order, escaped, and nothing else')
+    t.same(JSON.parse((await send(alice, '/orders', { item: '<b>a lamp' })).body), { next: '/' })
+    t.equal((await send(alice, '/orders', { item: 'forged' }, {})).status, 403, 'a form of another site')
+    const ordered = (await alice.app.open('/')).body
+    t.match(ordered, '<ul>\n<li>&lt;b&gt;a lamp</li>\n</ul>', 'the order, escaped, and nothing else')
 
-  const { next } = JSON.parse((await send(alice, '/auth/logout', {})).body) as { next: string }
-  const out = await alice.issuer.open(away(await alice.app.open(next)))
-  t.equal(away(out), `${APP}/`, 'signed out at Keyturn, and sent back without a question')
-  t.match((await alice.app.open('/')).body, 'You are not signed in')
-  await signIn(t, alice, 'alice')
-})
+    const { next } = JSON.parse((await send(alice, '/auth/logout', {})).body) as { next: string }
+    const out = await alice.issuer.open(away(await alice.app.open(next)))
+    t.equal(away(out), `${APP}/`, 'signed out at Keyturn, and sent back without a question')
+    t.match((await alice.app.open('/')).body, 'You are not signed in')
+    await signIn(t, alice, 'alice')
+  },
+)
 
 const bobBrowser = open()
 

@@ -1,4 +1,4 @@
-/** The modules of the basic and form post plans that vary the authorization request (docs/conformance.md). */
+/** The modules of the basic and form post plans that vary the authorization request (docs/internals/conformance.md). */
 import { UnsecuredJWT } from 'jose'
 import t from 'tap'
 import {

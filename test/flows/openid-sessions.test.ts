@@ -1,4 +1,4 @@
-/** The modules of the basic and form post plans about user sessions and later tokens (docs/conformance.md). */
+/** The modules of the basic and form post plans about user sessions and later tokens (docs/internals/conformance.md). */
 import t from 'tap'
 import { authorizeParams, CHALLENGE, redeem, seedUsers } from '../support/browser/sign-in.ts'
 import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'

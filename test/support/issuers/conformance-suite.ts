@@ -1,5 +1,5 @@
 /**
- * What nearly every module of the OpenID Foundation’s provider plans does and checks (docs/conformance.md): one
+ * What nearly every module of the OpenID Foundation’s provider plans does and checks (docs/internals/conformance.md): one
  * sign-in, by redirect or by form_post, its response, its tokens.
  */
 import { createHash } from 'node:crypto'

@@ -17,7 +17,6 @@ import {
 } from '../../src/http/routes.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
 
-const readme = read('README.md')
 const code = (text: string) => `\`${text}\``
 
 t.test('the settings table lists every setting with its default and meaning', async (t) => {
@@ -27,13 +26,14 @@ t.test('the settings table lists every setting with its default and meaning', as
     field.default === undefined ? '–' : code(field.default),
     field.doc,
   ])
-  t.same(tableBelow(readme, '## Settings'), expected)
+  t.same(tableBelow(read('docs/settings.md'), '# Settings'), expected)
 })
 
-t.test('the README names the settings that can be read from a file', async (t) => {
+t.test('the page of settings names those that can be read from a file', async (t) => {
   const rows = Object.values(fields as Record<string, Field<unknown>>)
   const secrets = rows.filter(({ secret }) => secret).map(({ name }) => `KEYTURN_${name}`)
-  const [, sentence = ''] = /lists all of them\.([^.]+)can come from a file/.exec(readme) ?? []
+  const [, sentence = ''] =
+    /lists\s+all of them\.([^.]+)can\s+come from a file/.exec(read('docs/settings.md')) ?? []
   t.same(sentence.match(/KEYTURN_\w+/g), secrets)
 })
 
@@ -43,11 +43,13 @@ t.test('the commands table lists every command with all its options', async (t) 
     description,
     options.map(code).join(' '),
   ])
-  t.same(tableBelow(readme, '## Commands'), expected)
+  t.same(tableBelow(read('docs/commands.md'), '# Commands'), expected)
 })
 
 t.test('the endpoints table lists every endpoint', async (t) => {
-  const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
+  const shown = tableBelow(read('docs/http.md'), '## Endpoints').flatMap(([cell = '']) =>
+    cell.match(/`[A-Z]+ \/[^`]*`/g),
+  )
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
   const browserPaths = [AUTHORIZE_PATH, LOGOUT_PATH]
