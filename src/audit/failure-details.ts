@@ -48,7 +48,8 @@ export const failureDetails = {
   code_revoked: 'the code was revoked, by an administrator or because the consent was withdrawn',
   code_guessed: 'too many wrong code verifiers were sent for the code',
   redirect_uri_mismatch: '`redirect_uri` is missing, or not the one of the authorization request',
-  pkce_missing: '`code_verifier` is missing',
+  pkce_missing:
+    '`code_verifier` is missing, or the code was requested without PKCE, which the client must use now',
   pkce_mismatch: '`code_verifier` does not match the challenge',
   signed_out: 'the user signed out after the code was issued',
   unknown_user: 'no user has this name',

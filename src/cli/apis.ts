@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
-import { checkApi, isResourceUri } from '../oauth/api-rules.ts'
+import { checkApi, checkNotIssuer, isResourceUri } from '../oauth/api-rules.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -114,6 +114,7 @@ function create(context: Context, identifier: string, options: CreateOptions): P
   const accessTokenTtl = resolveTtl(options.accessTokenTtl, null)
   checkApi({ identifier, scopes })
   return context.withStore(async (base) => {
+    checkNotIssuer(identifier, base.config.issuer)
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
       const existing = await base.store.apis.find(identifier)

@@ -1,4 +1,5 @@
 /** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
+import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
@@ -25,6 +26,18 @@ export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scope
   // An API without scopes would be open to every client.
   if (scopes.length === 0) throw new RegistrationError('an API needs at least one scope')
   for (const scope of scopes) checkApiScope(scope)
+}
+
+/**
+ * Tokens for no API are for the issuer, such as those of a sign-in without other scopes. If the issuer were an API, none of them
+ * could be issued: they would pass the checks of that API without any of its scopes.
+ * @throws {RegistrationError}
+ */
+export function checkNotIssuer(identifier: string, issuer: string): void {
+  if (!isSameResource(identifier, issuer)) return
+  throw new RegistrationError(
+    `the issuer cannot be an API: tokens of users who only sign in are for it; choose another URI, such as ${issuer.replace(/\/$/, '')}/api`,
+  )
 }
 
 /** @throws {RegistrationError} */

@@ -12,6 +12,13 @@ export function pkcePolicyOf({ authMethod, pkce }: Pick<Client, 'authMethod' | '
   return authMethod === 'none' ? 'required' : (pkce ?? 'optional')
 }
 
+/**
+ * Whether the client may have a code without PKCE. It then relies on the nonce, and so on an ID token, for which it needs the scope
+ * `openid`.
+ */
+export const mayOmitPkce = (client: Pick<Client, 'authMethod' | 'pkce' | 'scopes'>): boolean =>
+  pkcePolicyOf(client) === 'optional' && client.scopes.includes('openid')
+
 /** RFC 7636 §4.2: a SHA-256 hash in base64url has 43 characters, the last of which carries four bits. */
 const CHALLENGE = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 /** RFC 7636 §4.1. */

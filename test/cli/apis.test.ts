@@ -57,6 +57,20 @@ t.test(
   },
 )
 
+t.test(
+  'the issuer cannot be an API: tokens for no API, such as those of a sign-in, are for it (docs/security.md S1)',
+  async (t) => {
+    const cli = await startedCli(t)
+    const issuer = 'http://localhost:3000'
+    for (const identifier of [issuer, `${issuer}/`]) {
+      const { code, err } = await cli.run(['apis', 'create', identifier, '--scope', 'read'])
+      t.match({ code, err }, { code: 2, err: /^keyturn: the issuer cannot be an API: / }, identifier)
+    }
+    t.same(await cli.json(['apis', 'list']), [])
+    await cli.json(['apis', 'create', `${issuer}/orders`, '--scope', 'read'])
+  },
+)
+
 t.test('terminal output is a table, and an empty list says so', async (t) => {
   const cli = await startedCli(t)
   t.equal((await cli.run(['apis', 'list'])).out, 'none\n')

@@ -16,7 +16,7 @@ const EXPECTED = [
   ...labels('E', 55, 64),
   ...labels('F', 65, 75),
   ...labels('H', 86, 96),
-  ...labels('I', 97, 108),
+  ...labels('I', 97, 109),
   ...labels('K', 117, 128),
   ...labels('M', 136, 144),
   ...labels('N', 145, 151),

@@ -3,6 +3,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import { UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { revokeKey, rotateRing } from '../../src/keys/rotate.ts'
+import { freshCode, redeem, seedUsers, tokensOf } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { basic, claimsOf, clientCredentials, kidOf, post } from '../support/server/requests.ts'
 import { resigned } from '../support/server/resigned-tokens.ts'
@@ -66,6 +67,35 @@ t.test(
       exp: clock.now() + 7 * 86_400,
       scope: 'orders:read orders:write',
     })
+  },
+)
+
+t.test(
+  'a client that the user has not shown the profile to learns the username neither from its access token nor from its refresh token (RFC 7662 §5; docs/security.md I109)',
+  async (t) => {
+    const own = await testServer()
+    t.teardown(() => own.close())
+    await seedUsers(own.store)
+    await own.store.clients.insert(client({ id: 'orders', introspects: [ORDERS], grants: [] }))
+    const tokens = async (scope: string) => tokensOf(await redeem(own, await freshCode(own, { scope })))
+    const usernames = async (scope: string) => {
+      const { access_token, refresh_token } = await tokens(scope)
+      const answers = [
+        await introspect(own, access_token, 'web'),
+        await introspect(own, refresh_token, 'web'),
+        await introspect(own, access_token, 'orders'),
+      ]
+      return answers.map((answer) => answer.json().username)
+    }
+    t.same(await usernames('openid orders:read'), [undefined, undefined, 'alice'], 'the API may know it')
+    t.same(await usernames('openid profile orders:read'), ['alice', 'alice', 'alice'])
+    const { access_token } = await tokens('openid profile orders:read')
+    await own.store.clients.update('web', (web) => ({ ...web, scopes: ['openid', 'orders:read'] }))
+    await own.poll()
+    t.notOk(
+      'username' in (await introspect(own, access_token, 'web')).json(),
+      'the client has lost the scope',
+    )
   },
 )
 

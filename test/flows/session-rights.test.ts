@@ -1,6 +1,7 @@
 /** What a session may have now (src/oauth/session-rights.ts), and what ends codes and sessions together. */
 import fc from 'fast-check'
 import t from 'tap'
+import type { Client } from '../../src/store/contracts/clients.ts'
 import type { Role } from '../../src/store/contracts/roles.ts'
 import { openBrowser } from '../support/browser/browser.ts'
 import {
@@ -11,9 +12,11 @@ import {
   seedUsers,
   signIn,
   tokensOf,
+  VERIFIER,
+  WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { refused } from '../support/server/error-responses.ts'
-import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials, type Form, login, post, refresh } from '../support/server/requests.ts'
 import { ORDERS, STOCK } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 import { isActive } from '../support/server/tokens.ts'
@@ -151,6 +154,39 @@ t.test(
       const code = (await signIn(openBrowser(world.server), {}, { remember: true })).code
       await end(world)
       refused(t, await redeem(world.server, code), GRANT, label)
+    }
+  },
+)
+
+t.test(
+  'a code without PKCE is refused once its client must use PKCE, or can no longer get an ID token (OAuth 2.1 §7.5.1; docs/security.md D52)',
+  async (t) => {
+    const withoutPkce = { code_challenge: undefined, code_challenge_method: undefined }
+    const changes: Record<string, Partial<Client>> = {
+      'it is registered so': { pkce: 'required' },
+      'it has become public': { authMethod: 'none', secretHash: null },
+      'it has lost the scope openid': { scopes: ['orders:read'] },
+    }
+    for (const [label, change] of Object.entries(changes)) {
+      const { server, replaceClient } = await started()
+      const [code, other] = [await freshCode(server, withoutPkce), await freshCode(server)]
+      await replaceClient('web', change)
+      const form = { code_verifier: '', ...(change.authMethod === 'none' ? { client_id: 'web' } : {}) }
+      const send = (all: Form) =>
+        change.authMethod === 'none'
+          ? post(server, '/oauth2/token', {
+              grant_type: 'authorization_code',
+              redirect_uri: WEB_REDIRECT,
+              ...all,
+            })
+          : redeem(server, all.code as string, { form: all })
+      refused(t, await send({ ...form, code }), GRANT, label)
+      t.match(server.logger.audits('token.refused').at(-1), { detail: 'pkce_missing' })
+      t.equal(
+        (await send({ ...form, code: other, code_verifier: VERIFIER })).statusCode,
+        200,
+        `${label}: with PKCE`,
+      )
     }
   },
 )

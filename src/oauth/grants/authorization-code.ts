@@ -6,7 +6,7 @@ import type { EpochSeconds } from '../../system.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
 import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
-import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
+import { isCodeVerifier, matchesChallenge, mayOmitPkce } from '../pkce.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import { parseResource } from '../resource.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
@@ -45,7 +45,7 @@ export function authorizationCode(deps: Deps): Grant {
         throw invalidGrant('the code is not valid', { detail: code ? 'other_client' : 'unknown_code' })
       }
       checkRedirectUri(code, parameters.get('redirect_uri'), client)
-      await checkVerifier(code, hash, parameters.get('code_verifier'))
+      await checkVerifier(code, hash, parameters.get('code_verifier'), client)
       if (code.usedAt !== null) return refuseReplay(code, request)
       if (code.revokedAt !== null) throw invalidGrant('the code was revoked', { detail: 'code_revoked' })
       if (clock.now() >= code.expiresAt)
@@ -117,11 +117,21 @@ export function authorizationCode(deps: Deps): Grant {
     },
   }
 
-  async function checkVerifier(code: AuthorizationCode, hash: string, verifier: string | undefined) {
+  async function checkVerifier(
+    code: AuthorizationCode,
+    hash: string,
+    verifier: string | undefined,
+    client: Client,
+  ) {
     if (code.codeChallenge === null) {
       // RFC 9700 §4.8.2: an attacker may have removed the code challenge from the authorization request.
       if (verifier !== undefined)
         throw invalidRequest('code_verifier for a code that was requested without PKCE')
+      // The registration of the client may have changed since the request.
+      if (!mayOmitPkce(client))
+        throw invalidGrant('the code was requested without PKCE, which the client must use', {
+          detail: 'pkce_missing',
+        })
       return
     }
     if (verifier === undefined) throw invalidGrant('code_verifier is missing', { detail: 'pkce_missing' })

@@ -1,7 +1,7 @@
 /** Token introspection (RFC 7662). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import { isSameResource } from '../../resource-uri.ts'
-import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
+import type { ClientSession, ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
@@ -46,19 +46,20 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     })
 
   async function accessToken(claims: AccessTokenClaims, requester: Client): Promise<IntrospectionResponse> {
-    const mayIntrospect =
-      claims.client_id === requester.id ||
-      requester.introspects.some((api) => isSameResource(api, claims.aud))
-    if (!mayIntrospect) return INACTIVE
+    const isForApi = requester.introspects.some((api) => isSameResource(api, claims.aud))
+    if (claims.client_id !== requester.id && !isForApi) return INACTIVE
     const status = await activeTokens.accessToken(claims)
     if (!status.active) return INACTIVE
     const { scope: _, ...rest } = claims
+    const { endUser } = status
     const { scopes, roles } = status.rights
+    const username =
+      endUser && (isForApi || mayKnowUsername(endUser.session, scopes)) ? endUser.user.username : undefined
     return {
       active: true,
       token_type: 'Bearer',
       ...rest,
-      ...(status.endUser ? { username: status.endUser.user.username } : {}),
+      ...(username === undefined ? {} : { username }),
       ...(scopes.length > 0 ? { scope: scopes.join(' ') } : {}),
       ...(claims.roles ? { roles: claims.roles.filter((role) => roles.includes(role)) } : {}),
     }
@@ -83,7 +84,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       active: true,
       client_id: session.clientId,
       sub: session.userId,
-      username: status.user.username,
+      ...(mayKnowUsername(session, scopes) ? { username: status.user.username } : {}),
       iss: deps.issuer,
       iat: session.rotatedAt,
       exp: session.idleExpiresAt,
@@ -91,3 +92,10 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     }
   }
 }
+
+/**
+ * RFC 7662 §5: the client itself learns no more than its tokens stand for. The username belongs to the scope `profile`, which the user
+ * has been shown. A session without a user session is from the password grant, whose client was given the username.
+ */
+const mayKnowUsername = ({ userSessionId }: ClientSession, scopes: readonly string[]): boolean =>
+  userSessionId === null || scopes.includes('profile')
