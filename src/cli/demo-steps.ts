@@ -7,7 +7,7 @@ import { systemClock } from '../system.ts'
 
 const API = 'https://orders.example'
 const SCOPE = 'orders:read'
-const TIMEOUT_MS = 5000
+const TIMEOUT_MS = 30_000
 
 /** A running server, its commands, and where each step is reported. */
 export interface DemoServer {

@@ -6,7 +6,7 @@ import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
 import { localIssuer, localUrl } from './local-server.ts'
 
-const TIMEOUT_MS = 3000
+const TIMEOUT_MS = 10_000
 /** Long enough for a running server to have polled the store. */
 const UPDATE_TIMEOUT_MS = 2 * LISTENING_POLL_INTERVAL_MS
 const RETRY_INTERVAL_MS = 150

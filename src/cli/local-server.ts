@@ -5,7 +5,7 @@ import { issuerPath } from '../issuer-path.ts'
 
 type Address = Pick<Config, 'issuer' | 'host' | 'port'>
 
-const TIMEOUT_MS = 3000
+const TIMEOUT_MS = 10_000
 
 /** Where this machine reaches a server that listens on this host and port. */
 export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {

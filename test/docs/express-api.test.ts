@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { seedExample, startExample } from '../support/docs/examples.ts'
 import { listen } from '../support/server/listen.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
+import { until } from '../support/server/waiting.ts'
 
 t.test('the Express example checks scope, role and status, and works while the issuer is down', async (t) => {
   const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })
@@ -38,9 +39,7 @@ t.test('the Express example checks scope, role and status, and works while the i
 
   await post(server, '/oauth2/revoke', { token: reader }, { authorization: basic('reader') })
   await server.poll()
-  for (let i = 0; i < 100 && (await call(reader)).status === 200; i += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
+  await until(async () => (await call(reader)).status !== 200)
   t.same(await outcome(call(reader)), [401, 'invalid_token'], 'revoked, and the service knows it')
   await server.poll()
   t.equal((await server.store.verifiers.list(0))[0]?.name, 'orders', 'it reported itself to the issuer')
