@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { commandLine } from '../command-line.ts'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
 import { activeKey, automaticRotationAt, isPublished, leavesAt, nextKey, SKEW } from '../keys/ring.ts'
-import { assertRecorded, evidenceOf, explainMissing } from '../node/expected-store.ts'
+import { assertRecorded, explainMissing, readableEvidence } from '../node/expected-store.ts'
 import { nodeName } from '../node/heartbeat.ts'
 import { settingsOfNodes } from '../node/node-settings.ts'
 import { createStoreRecord, type StoreRecord } from '../node/store-record.ts'
@@ -66,7 +66,7 @@ export async function runChecks(io: Io): Promise<Finding[]> {
   const file = databaseFile(config.databaseUrl)
   const record = createStoreRecord(config)
   /** Why there should be a database; null if the first start is still to come, or the files cannot be read. */
-  const why = evidenceOf(config, record)
+  const why = readableEvidence(config, record)
   const masterKey = await check('master key', () => checkMasterKey(config))
   const firstStart = (folder: string) => () => `${folder} will be created at the first start`
   if (!config.masterKey)
@@ -220,9 +220,7 @@ function checkSchedule(
   for (const key of ring.keys) {
     const leaves = key.state === 'retiring' ? leavesAt(key) : null
     if (leaves !== null && now > leaves + OVERDUE_AFTER) {
-      throw new Error(
-        `key ${key.kid} should have left the JWKS at ${time(leaves)}: start ${commandLine('serve')}`,
-      )
+      throw new Error(`key ${key.kid} should have left the JWKS at ${time(leaves)}: ${remedy}`)
     }
   }
   const rotation = automaticRotationAt(ring, config)

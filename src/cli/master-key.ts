@@ -254,8 +254,7 @@ async function showStatus(context: Context, options: Json, base: Base, keys: Key
     `in use     ${current.id}`,
     `available  ${value.available.join(' ')}`,
     ...serving.map(
-      (node) =>
-        `${node.hostname}:${node.pid} has ${node.masterKeys.join(' ') || 'not reported its master keys'}`,
+      (node) => `${nodeName(node)} has ${node.masterKeys.join(' ') || 'not reported its master keys'}`,
     ),
     ...(old.length === 0 ? ['There are no old data keys.'] : old.map(dataKeySentence)),
   ]

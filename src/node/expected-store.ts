@@ -39,7 +39,7 @@ export function migrationModeFor(config: Config, record: StoreRecord, isNew: boo
 /** Adds the evidence, and what an administrator can do, to the message of a `StoreMissing`. */
 export function explainMissing(error: unknown, config: Config, record: StoreRecord): unknown {
   if (!(error instanceof StoreMissing)) return error
-  const why = evidenceOf(config, record)
+  const why = readableEvidence(config, record)
   if (why === null) return error
   return new StoreMissing(
     databaseName(config.databaseUrl),
@@ -48,7 +48,7 @@ export function explainMissing(error: unknown, config: Config, record: StoreReco
 }
 
 /** As `evidence`, but null if the user who runs a command has no permission to read the keys folder. */
-export function evidenceOf(config: Config, record: StoreRecord): string | null {
+export function readableEvidence(config: Config, record: StoreRecord): string | null {
   try {
     return evidence(config, record)
   } catch {

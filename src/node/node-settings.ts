@@ -4,7 +4,7 @@
  */
 import type { Config } from '../config/load.ts'
 import { combineShared, type Difference, differences, sharedSettings, withShared } from '../config/shared.ts'
-import type { NodeStore, ServingNode } from '../store/contracts/nodes.ts'
+import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
 import { StoreUnusable } from '../store/db.ts'
 import type { Clock, Logger } from '../system.ts'
 import { isServing, type NodeInfo, nodeName } from './heartbeat.ts'
@@ -69,7 +69,7 @@ export async function joinNodes({ record, nodes, clock, config, ...deps }: JoinD
     const issuer = found.find(({ variable }) => variable === 'KEYTURN_ISSUER')
     if (issuer) {
       throw new StoreUnusable(
-        `${nodeName(node)} serves this store with the issuer ${issuer.there}, and this node would serve ${issuer.here}: set KEYTURN_ISSUER to the same URL on all nodes, or stop the other node first; one that was killed is forgotten after 30 s`,
+        `${nodeName(node)} serves this store with the issuer ${issuer.there}, and this node would serve ${issuer.here}: set KEYTURN_ISSUER to the same URL on all nodes, or stop the other node first; one that was killed is forgotten after ${NODE_TIMEOUT} s`,
       )
     }
     if (found.length > 0)

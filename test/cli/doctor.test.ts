@@ -17,6 +17,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Step } from '../../src/store/db.ts'
+import { node } from '../contracts/nodes.ts'
 import { type Cli, type RunOptions, startedCli, testCli } from '../support/processes/cli.ts'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 import { smallDisk, withoutTmpfs } from '../support/processes/fault-injection.ts'
@@ -302,6 +303,16 @@ const faults: {
     title: 'a key that should have been removed',
     break: (cli) => cli.clock.tick(2 * DAY),
     bad: [{ check: 'schedule', message: /should have left the JWKS at .*start npx keyturn serve/ }],
+  },
+  {
+    title: 'a key that should have been removed by the node that serves',
+    break: async (cli) => {
+      cli.clock.tick(2 * DAY)
+      await cli.withStore(({ nodes }) =>
+        nodes.record(node({ hostname: 'west', pid: 5, seenAt: cli.clock.now() })),
+      )
+    },
+    bad: [{ check: 'schedule', message: /should have left the JWKS at .*the log of west:5 says why/ }],
   },
   {
     title: 'an overdue rotation',
