@@ -2,23 +2,18 @@
  * Which new passwords are accepted (NIST SP 800-63B §3.1.1.2): long enough, not one of the most common, and not made of the user's
  * name; there are no rules about kinds of characters. Applies to every password that a user or an administrator sets.
  */
+import type { User } from '../store/contracts/users.ts'
 import { MAX_PASSWORD_LENGTH, passwordLength, preparePassword } from './password.ts'
 
 export type PasswordProblem = 'short' | 'long' | 'invisible' | 'common' | 'personal'
 
 /** Whose password it will be. */
-interface Owner {
-  readonly username: string
-  readonly name: string | null
-  readonly givenName?: string | null
-  readonly familyName?: string | null
-  readonly email: string | null
-}
+export type PasswordOwner = Pick<User, 'username' | 'name' | 'givenName' | 'familyName' | 'email'>
 
 export interface PasswordRules {
   readonly minLength: number
   /** null if the password is accepted. */
-  problemOf(password: string, owner: Owner): Promise<PasswordProblem | null>
+  problemOf(password: string, owner: PasswordOwner): Promise<PasswordProblem | null>
 }
 
 export interface PasswordRulesConfig {

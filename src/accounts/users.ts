@@ -11,7 +11,7 @@ import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
 import { hashPassword, MAX_PASSWORD_LENGTH } from './password.ts'
-import { createPasswordRules, type PasswordRulesConfig } from './password-rules.ts'
+import { createPasswordRules, type PasswordOwner, type PasswordRulesConfig } from './password-rules.ts'
 import { InvalidAccount, prepareProfile } from './profile.ts'
 import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
@@ -31,9 +31,6 @@ interface NewAccount extends Profile {
 interface NewUser extends NewAccount {
   readonly password: string
 }
-
-/** Whose name must not be in the password. */
-type PasswordOwner = Pick<User, 'username' | 'name' | 'email'>
 
 export interface Users {
   /** @throws {InvalidAccount | AccountConflict} */
@@ -85,7 +82,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     if (!(await roles.find(role))) throw new AccountConflict(`there is no role ${role}`)
   }
 
-  async function checkPassword(password: string, owner: PasswordOwner): Promise<void> {
+  async function assertPassword(password: string, owner: PasswordOwner): Promise<void> {
     const problem = await rules.problemOf(password, owner)
     if (problem === 'common') throw new InvalidAccount('password is one of the most common passwords')
     if (problem === 'invisible')
@@ -114,7 +111,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   return {
     async create({ password, ...account }) {
       const { name, profile } = await checkNew(account)
-      await checkPassword(password, { username: name, ...profile })
+      await assertPassword(password, { username: name, ...profile })
       const now = clock.now()
       const user: New<User> = {
         id: `u_${random.id()}`,
@@ -136,7 +133,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       if (await users.findByUsername(name)) throw alreadyExists(name)
     },
 
-    assertPassword: checkPassword,
+    assertPassword,
 
     async find(username) {
       const name = normalizeUsername(username)
@@ -156,7 +153,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     },
 
     async setPassword(user, password) {
-      await checkPassword(password, user)
+      await assertPassword(password, user)
       // The password is changed before sessions end, so that the old password cannot start a session in between.
       await users.setPasswordHash(user.id, await hashPassword(password))
       auditChange(user, 'password set')

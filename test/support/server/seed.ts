@@ -1,5 +1,6 @@
 /** What tests put into a store before they begin, through the contracts and without the command line. */
 import { hashPassword } from '../../../src/accounts/password.ts'
+import { EMPTY_PROFILE } from '../../../src/accounts/profile.ts'
 import { generateSecret, hashGeneratedSecret } from '../../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
 import type { Api } from '../../../src/store/contracts/apis.ts'
@@ -51,13 +52,7 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
   return {
     id: `u_${systemRandom.id()}`,
     username: 'alice',
-    email: null,
-    emailVerified: false,
-    name: null,
-    givenName: null,
-    familyName: null,
-    locale: null,
-    zoneinfo: null,
+    ...EMPTY_PROFILE,
     passwordHash: await hashed,
     roles: ['clerk'],
     disabled: false,
