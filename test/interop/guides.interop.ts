@@ -149,6 +149,6 @@ browserTest('the single-page app signs in, renews its token and signs out', asyn
   await tab.getByRole('button', { name: 'Renew' }).click()
   t.equal((await renewed).status(), 200)
   await tab.getByRole('button', { name: 'Sign out' }).click()
-  await tab.locator('#who', { hasText: 'Nobody is signed in.' }).waitFor()
+  await tab.locator('#who', { hasText: 'Not signed in.' }).waitFor()
   t.equal(new URL(tab.url()).origin, origin)
 })
