@@ -124,7 +124,7 @@ function create(context: Context, identifier: string, options: CreateOptions): P
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
     if (!isResourceUri(identifier)) {
       context.note(
-        `${identifier} is not an absolute URI such as https://orders.example: it is the aud of the API’s tokens, and clients cannot name the API by it in resource (RFC 8707 §2)`,
+        `${identifier} is not an absolute URI such as https://orders.example: tokens for the API have it as aud, but clients cannot name it in resource (RFC 8707 §2)`,
       )
     }
     print(context, options, api)

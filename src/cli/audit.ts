@@ -87,7 +87,7 @@ const MAX_REASON = 500
 function reasonOption(value: string): string {
   const text = value.trim()
   if (text !== '' && text.length <= MAX_REASON) return text
-  throw new InvalidArgumentError(`It must be a text of at most ${MAX_REASON} characters.`)
+  throw new InvalidArgumentError(`It must have 1 to ${MAX_REASON} characters.`)
 }
 
 function anchorOption(value: string): Anchor {

@@ -82,7 +82,7 @@ export function clientOptions(command: Command): Command {
     .addOption(
       new Option(
         '--pkce <policy>',
-        'whether the client must use PKCE; optional: or the scope openid with a nonce, which is the default unless --auth is none',
+        'whether every request must use PKCE; "optional" also accepts the scope openid with a nonce (default unless --auth is none)',
       ).choices(['required', 'optional']),
     )
     .addOption(accessTokenTtlOption())
@@ -94,7 +94,7 @@ export function clientOptions(command: Command): Command {
     .option('--introspects <api>', 'API whose tokens the client may introspect; repeatable', collectWords)
     .option(
       '--post-logout-redirect-uri <uri>',
-      'redirect URI after logout; repeatable',
+      'post-logout redirect URI; repeatable',
       (uri, before?: string[] | false) => collect(uri, before || []),
     )
     .option('--backchannel-logout-uri <url>', 'URL that receives a logout token when a session ends')
@@ -108,8 +108,8 @@ const LISTS = [
   { name: 'grant', value: '<grant>', what: 'grant', parse: oneOrMoreOf(GRANT_NAMES) },
   { name: 'scope', value: '<scopes>', what: 'scope', parse: collectWords },
   { name: 'redirect-uri', value: '<uri>', what: 'redirect URI', parse: collect },
-  { name: 'introspects', value: '<api>', what: 'API to introspect', parse: collectWords },
-  { name: 'post-logout-redirect-uri', value: '<uri>', what: 'redirect URI after logout', parse: collect },
+  { name: 'introspects', value: '<api>', what: 'introspected API', parse: collectWords },
+  { name: 'post-logout-redirect-uri', value: '<uri>', what: 'post-logout redirect URI', parse: collect },
 ] as const
 
 /** Options of `update` that change one member of a list. */
@@ -132,7 +132,7 @@ export function resetOptions(command: Command): Command {
     ),
   )
     .option('--no-accept-endpoint-audience', 'accept only the issuer as the audience of client assertions')
-    .option('--no-post-logout-redirect-uri', 'remove all redirect URIs after logout')
+    .option('--no-post-logout-redirect-uri', 'remove all post-logout redirect URIs')
     .option('--no-backchannel-logout-uri', 'no longer send logout tokens to the client')
     .option('--no-first-party', 'show the consent page')
     .option('--no-require-pushed-requests', 'no longer require pushed requests')
@@ -208,12 +208,12 @@ function changedLists(client: New<Client>, options: ClientOptions) {
       add: options.addRedirectUri,
       remove: options.removeRedirectUri,
     }),
-    introspects: changedList('API to introspect', client.introspects, {
+    introspects: changedList('introspected API', client.introspects, {
       all: options.introspects,
       add: options.addIntrospects,
       remove: options.removeIntrospects,
     }),
-    postLogoutRedirectUris: changedList('redirect URI after logout', client.postLogoutRedirectUris, {
+    postLogoutRedirectUris: changedList('post-logout redirect URI', client.postLogoutRedirectUris, {
       all: postLogoutRedirectUri === false ? [] : postLogoutRedirectUri,
       add: options.addPostLogoutRedirectUri,
       remove: options.removePostLogoutRedirectUri,

@@ -18,7 +18,7 @@ export function listChanges(command: Command, { name, value, what, parse }: List
   const option = (verb: string, text: string) =>
     new Option(`--${verb}-${name} ${value}`, `${text}; repeatable`).argParser(parse).conflicts(replaces)
   return command
-    .addOption(option('add', `add this ${what} to those there are`))
+    .addOption(option('add', `add this ${what} and keep the others`))
     .addOption(option('remove', `remove only this ${what}`))
 }
 

@@ -170,7 +170,7 @@ t.test(
       t.equal(code, 0)
       t.match(
         err,
-        /^note: orders\S* is not an absolute URI such as \S+: it is the aud of the API’s tokens, .* resource/,
+        /^note: orders\S* is not an absolute URI such as \S+: tokens for the API have it as aud, .* resource/,
       )
     }
     for (const [identifier, scope] of [
