@@ -82,14 +82,14 @@ export async function assertRing(
   const exists = (await store.ring.read()) !== null
   const recorded = record.recorded()
   const isOurs = !recorded || recorded.store === (await store.identity.read())
-  if (!exists && recorded && !isNew) {
+  // A new ring has no place beside parts of the old one, so it is not offered either.
+  const isPartial = remains.includes('ring') || remains.includes('ring_keys')
+  if (!exists && recorded && !isNew && !isPartial) {
     throw new StoreUnusable(
       `the database at ${place} has lost the key ring that it had according to ${record.file}: restore a backup, or ${NEW_RING_HINT}`,
     )
   }
   if (remains.length > 0) {
-    // A new ring has no place beside parts of the old one.
-    const isPartial = remains.includes('ring') || remains.includes('ring_keys')
     const wayOut = `restore a backup${isPartial ? '' : `, or ${NEW_RING_HINT}`}`
     if (isPartial || !isNew) {
       throw new StoreUnusable(

@@ -131,7 +131,9 @@ const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   ],
   ...['middle_name', 'nickname', 'profile', 'picture', 'website', 'gender'],
   ...['birthdate', 'phone_number', 'phone_number_verified', 'address'],
-  ...['_claim_names', '_claim_sources', '__proto__'],
+  ...['_claim_names', '_claim_sources'],
+  // Programs call these as methods of any object, also of one with claims.
+  ...Object.getOwnPropertyNames(Object.prototype),
 ])
 
 export function isRolesClaimName(name: string): boolean {

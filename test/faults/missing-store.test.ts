@@ -193,10 +193,15 @@ t.test(
 )
 
 t.test(
-  'parts of a key ring are damage, and no new ring is put beside them (docs/security.md R5)',
+  'parts of a key ring are damage, and no new ring is put beside them or offered (docs/security.md R5)',
   async (t) => {
-    for (const table of ['ring', 'ring_keys']) {
-      const folder = await seededFolder(t, { STORE_RECORD_FILE: 'off' })
+    const cases: [table: string, settings: Record<string, string>][] = [
+      ['ring', { STORE_RECORD_FILE: 'off' }],
+      ['ring_keys', { STORE_RECORD_FILE: 'off' }],
+      ['ring_keys', {}],
+    ]
+    for (const [table, settings] of cases) {
+      const folder = await seededFolder(t, settings)
       damage(folder, `DELETE FROM ${table}`)
       for (const args of [['serve'], ['serve', '--new']]) {
         const { code, stderr } = await keyturn(folder, args)

@@ -80,7 +80,8 @@ t.test('the claim for roles may have any name without another meaning (RFC 7519 
     ...['', ' ', 'my roles', 'röles', 'a"b', 'a\\b', 'a\nb', 'x'.repeat(201)],
     ...['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'azp', 'nonce', 'acr', 'amr', 'auth_time', 'sid'],
     ...['at_hash', 'c_hash', 'name', 'email', 'email_verified', 'given_name', 'address', 'updated_at'],
-    ...['client_id', 'scope', 'cnf', 'status', 'events', '_claim_names', '__proto__'],
+    ...['client_id', 'scope', 'cnf', 'status', 'events', '_claim_names'],
+    ...['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'valueOf'],
   ]) {
     t.notOk(isRolesClaimName(name), name)
   }
