@@ -61,14 +61,14 @@ async function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * What `src/keyturn.js` has heard since the process started, and where it sends what it hears from now on.
+ * The signals that `src/keyturn.js` has received since the process started, and the function that it calls for later ones.
  */
 interface Signals {
   readonly early: NodeJS.Signals[]
   handle?: ((name: NodeJS.Signals) => void) | undefined
 }
 
-/** For another entry than `src/keyturn.js`, which does not listen itself. */
+/** For programs other than `src/keyturn.js` that call `start`, such as those of tests: they do not listen for signals themselves. */
 function listen(): Signals {
   const signals: Signals = { early: [] }
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)

@@ -18,7 +18,7 @@ export function readSecretFile(file: string): SecretFile {
   }
 }
 
-/** For a file that is not read: whether other users can. False if there is no such file. */
+/** Whether other users can read or change a file. False if there is no such file. */
 export function isExposedFile(file: string): boolean {
   const stat = statSync(file, { throwIfNoEntry: false })
   return stat?.isFile() === true && isExposed(stat)

@@ -12,7 +12,7 @@ const SPACES = /\p{Zs}+/gu
  */
 const HIDDEN = /\p{C}|\p{Zl}|\p{Zp}|[\p{Default_Ignorable_Code_Point}--\p{Variation_Selector}]/v
 
-/** What at least one character of a name is: neither a space, nor a mark on another character, nor invisible. */
+/** A name needs at least one such character: it is not a space, not a mark on another character, and not invisible. */
 const BASE = /[^\p{Z}\p{M}\p{Default_Ignorable_Code_Point}]/u
 
 /**

@@ -104,7 +104,7 @@ const isNotFound = (error: unknown): boolean => error instanceof UnexpectedStatu
 
 function wrongIssuer(configured: string, found: string, url: string): ConfigurationError {
   return new ConfigurationError(
-    `the option issuer is "${configured}", but ${url} is of the issuer "${found}": both texts must be equal, character by character (RFC 8414 §3.3)`,
+    `the option issuer is "${configured}", but the metadata at ${url} is that of the issuer "${found}": both texts must be equal, character by character (RFC 8414 §3.3)`,
   )
 }
 
@@ -116,7 +116,7 @@ async function notFound(urls: readonly string[], options: DiscoveryOptions): Pro
     if (typeof metadata?.issuer === 'string') return wrongIssuer(issuer, metadata.issuer, url)
   }
   return new ConfigurationError(
-    `the option issuer is "${issuer}", but the server has no metadata of this issuer (404 at ${urls.join(' and ')}): the text must be that of the issuer, with its path`,
+    `the option issuer is "${issuer}", but the server has no metadata of this issuer (404 at ${urls.join(' and ')}): set the option to the issuer as its metadata names it, with its path`,
   )
 }
 

@@ -18,7 +18,7 @@ interface FetchOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Any status except 200, and 304 to a conditional request. */
+/** The status is not 200, nor 304 in response to a conditional request. */
 export class UnexpectedStatus extends Error {
   readonly status: number
   constructor(url: string, status: number) {

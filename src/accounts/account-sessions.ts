@@ -87,7 +87,7 @@ export function createAccountSessions(deps: AccountSessionsDeps): AccountSession
       revokeClientSessions({ userId, id }, 'ended by the user', requestInfo),
 
     async withdrawConsent(userId, clientId, requestInfo) {
-      // The consent is deleted first: with it, new sessions could start without asking the user. The sessions are revoked even if no
+      // The consent is deleted first, because as long as it is stored, new sessions can start without asking the user. The sessions are revoked even if no
       // consent is stored: an earlier withdrawal may have failed half way, or the user may have given consent without storing it.
       const deleted = await consents.delete(userId, clientId)
       if (deleted) audit('consent.withdrawn', { ...auditFields(userId, requestInfo), client_id: clientId })

@@ -16,7 +16,7 @@ export interface FairQueue<T> {
 /** Every fourth turn does not look at the rank, so that groups with a low rank cannot block the others. */
 const UNRANKED_TURN_INTERVAL = 4
 
-/** @param rankOf asked anew whenever it matters, because ranks change while members wait */
+/** @param rankOf called each time a rank is needed, because ranks change while members wait */
 export function createFairQueue<T>(
   capacity: number,
   rankOf: (group: string) => number = () => 0,
@@ -35,7 +35,7 @@ export function createFairQueue<T>(
 
   const length = (group: string | undefined): number => groups.get(group ?? '')?.length ?? 0
 
-  /** Who gives its place to a new member of the group; undefined if the new member would be no better. */
+  /** The group whose newest member gives its place to a new member of `group`; undefined if no group should give a place. */
   function findVictim(group: string): string | undefined {
     if (length(group) === 0) {
       const last = best((one, other) => rankOf(one) > rankOf(other))

@@ -245,7 +245,7 @@ function belongsTo(passkey: Passkey, response: AuthenticationResponseJSON, userI
   return ownerId === passkey.userId && (userId === null || userId === passkey.userId)
 }
 
-/** A page has checked the name before; a name that people cannot read completely is replaced, because the passkey exists already. */
+/** A page has checked the name already. Here it is not refused, because the passkey exists: what people cannot see becomes a space. */
 function normalizeName(name: string): string {
   const prepared = prepareName(name, MAX_NAME_LENGTH)
   if (prepared !== null) return prepared

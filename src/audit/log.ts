@@ -189,7 +189,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       : { baseSeq: firstSeq - 1, baseHash: '' }
     const [lastRow] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
     const found = lastRow ?? { seq: base.baseSeq, hash: base.baseHash }
-    // A signed head knows rows that were cut off at the end. Their numbers are not used again, so that they stay missing.
+    // A signed head names the last row, even if rows were cut off at the end. Their numbers are not used again, so that the gap stays visible.
     const last = entry && isSigned && head.seq > found.seq ? head : found
     const row = entry && createRow(last, entry)
     const { seq, hash } = row ?? last

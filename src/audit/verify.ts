@@ -94,7 +94,7 @@ async function verifyOnce({
   if (!head) report('the head of the log is missing')
   else checkHead(head, previous ?? base)
   checkAnchor()
-  // Without a ring no signature is expected, so whoever deletes the log deletes the ring too.
+  // Without a ring no signature is expected, so an attacker who rewrites the log would delete the ring too.
   if (remains.length > 0) {
     report(`the database has no key ring, but rows in ${listed(remains)}: the ring was deleted`)
   }

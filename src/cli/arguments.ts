@@ -19,7 +19,7 @@ function helpFor(program: Command, words: readonly string[]): string[] {
   return [...words, '--help']
 }
 
-/** The options of `keys revoke` have two dashes, or one and one letter. */
+/** An option of `keys revoke` begins with two dashes, or is one dash and one letter; a shortened kid is neither. */
 const SHORT_KID = /^-(?!-)[\w-]{3,42}…?$/
 /** No option has 43 characters. */
 const KID = /^-[\w-]{42}$/

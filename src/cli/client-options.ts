@@ -115,7 +115,10 @@ const LISTS = [
 /** Options of `update` that change one member of a list. */
 export const memberOptions = (command: Command): Command => LISTS.reduce(listChanges, command)
 
-/** For `create`. `update` declares the option after its opposite: alone, it would be set to true by default. */
+/**
+ * commander gives a `--no-…` option the default true if the command does not declare the positive option before it. `create` uses that
+ * default. `update` declares both, so that the value is undefined if neither is given.
+ */
 export function noClaimsInIdToken(command: Command): Command {
   return command.option(
     '--no-claims-in-id-token',

@@ -95,7 +95,7 @@ export function createContext(given: Io): Context {
 
   const note = (text: string): void => io.err(`note: ${printable(text)}\n`)
 
-  /** What a command says about keys is computed from these settings. */
+  /** Says which settings of the servers replace those of this command, because its statements about keys follow from them. */
   function noteReplaced({ replaced }: Base): void {
     if (replaced.length > 0)
       note(`the servers’ settings apply and not those of this command: ${differencesText(replaced)}`)

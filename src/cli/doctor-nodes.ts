@@ -9,7 +9,7 @@ import { createStore } from '../store/index.ts'
 import type { Clock } from '../system.ts'
 import { count } from './output.ts'
 
-/** The nodes that serve by their heartbeats. A node that was killed counts until it is listed as gone. */
+/** The nodes that are serving according to their heartbeats. A node that was killed counts until it is listed as gone. */
 export async function checkNodes(db: Db, clock: Clock): Promise<readonly [string, readonly ServingNode[]]> {
   const nodes = await servingNodes(createStore(db).nodes, clock)
   const names = nodes.map(nodeName)

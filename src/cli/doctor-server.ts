@@ -18,7 +18,7 @@ const UNREACHABLE = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', '
 
 /**
  * @param published the kids of this store; null if unknown
- * @param nodes the nodes that serve by their heartbeats in this store, in words
+ * @param nodes the names of the nodes that are serving according to their heartbeats in this store
  */
 export async function checkServer(
   config: Config,
@@ -54,7 +54,7 @@ export async function checkServer(
 function notReached({ issuer }: Config, nodes: readonly string[]): string {
   return nodes.length === 0
     ? `not running at ${issuer}, or not reachable from here`
-    : `running by its heartbeat (${nodes.join(', ')}), and not reachable from here at ${issuer}`
+    : `running according to its heartbeat (${nodes.join(', ')}), and not reachable from here at ${issuer}`
 }
 
 /** A server that cannot use its store answers all the same. */

@@ -8,7 +8,7 @@ export interface Io {
   readonly stdin: AsyncIterable<Buffer | string>
   /** Writes to standard output: the result of the command and nothing else. */
   out(text: string): void
-  /** Resolves when all output was written or lost: why some of it was lost, or null. */
+  /** Resolves when all output has been written or lost, with the reason why some was lost; null if none was. */
   outputLost?(): Promise<string | null>
   /** Writes to standard error: everything else. */
   err(text: string): void

@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander'
 import { CommandError, UsageError } from './context.ts'
 
 interface ListOption {
-  /** Of the option that replaces the list: `redirect-uri`. */
+  /** The name of the option that replaces the list, such as `redirect-uri`. */
   readonly name: string
-  /** `<uri>`. */
+  /** The placeholder of the value in the help, such as `<uri>`. */
   readonly value: string
   /** What a member of the list is: `redirect URI`. */
   readonly what: string
@@ -30,8 +30,9 @@ interface ListChange {
 }
 
 /**
- * The list after the change, which another administrator may have changed since the command started.
+ * Applies the change to the current list, which another administrator may have changed since the command started.
  * @throws {CommandError} if a value that is to be removed is not in the list, because it may be mistyped
+ * @throws {UsageError} if a value is to be both added and removed
  */
 export function changedList(
   what: string,

@@ -1,4 +1,4 @@
-/** What answers at the address that these settings serve on. Must not know the store. */
+/** Finds out which server answers at the address in the settings. Must not know the store. */
 import type { Config } from '../config/load.ts'
 import { OPENID_METADATA } from '../http/routes.ts'
 import { issuerPath } from '../issuer-path.ts'

@@ -67,7 +67,7 @@ export async function run(args: readonly string[], io: Io, onStart: () => void =
   }
 }
 
-/** The output of `serve` only announces the server. The result of any other command is missing without its output. */
+/** The output of `serve` only announces the server. The output of any other command is its result, so losing it is an error. */
 async function reportLostOutput([name]: readonly string[], io: Io): Promise<number> {
   const reason = name === 'serve' ? null : ((await io.outputLost?.()) ?? null)
   if (reason === null) return 0

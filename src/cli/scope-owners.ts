@@ -1,4 +1,4 @@
-/** Which API owns a scope, and who still has a scope that none owns. */
+/** Which API owns a scope, and which clients and roles still have a scope that no API owns. */
 import { Option } from 'commander'
 import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'

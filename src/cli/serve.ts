@@ -99,7 +99,8 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
           { variables: config.ignoredVariables },
           'ignored variables that Kubernetes sets for a service',
         )
-      // The text of `printStartup` says the same to people, who read both streams. A program that reads JSON has its own stream.
+      // Without `--json`, `printStartup` tells people the same, who read both streams. With it, a program reads standard output, and
+      // the log needs a line of its own.
       const { issuer, host, port } = config
       if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
       await printStartup(context, options, server, metricsApp)
@@ -195,7 +196,7 @@ async function listenOn(
     const { code, message } = error as NodeJS.ErrnoException
     const address = hostAndPort(host, port)
     if (code !== 'EADDRINUSE') throw new CommandError(`${address}: ${message}`)
-    // With a metrics port, that port is taken first, also by the same server.
+    // The metrics port is opened before the main port, so a second start of this server can fail at either of them.
     if ((await localIssuer(config)) === config.issuer)
       throw new CommandError(
         `Keyturn is already running as ${config.issuer} on ${host}:${config.port}: stop it first, or choose another KEYTURN_PORT`,

@@ -1,6 +1,6 @@
 /**
- * The variables that Kubernetes puts into the environment of every pod beside a service. For a service with the name `keyturn`, or a
- * name that begins so, they have the prefix of settings (Kubernetes documentation, "Environment variables" of a Service). Must not
+ * The variables that Kubernetes sets in every pod for each service of its namespace. For a service named `keyturn`, or with a name
+ * that begins with `keyturn-`, they have the prefix of settings (Kubernetes documentation, "Environment variables" of a Service). Must not
  * know any setting.
  */
 

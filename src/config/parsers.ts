@@ -39,7 +39,7 @@ export function assertVisible(value: string): void {
   if (/\p{Cc}/u.test(value)) throw problem('must be text without control characters')
 }
 
-/** The name of a file or folder, used as it is. A shell expands `~`, so in a setting or in quotes it would be the name of a folder. */
+/** The name of a file or folder, used as it is. Only a shell expands `~`; in a setting or in quotes it would name a folder called `~`. */
 export function path(value: string): string {
   assertVisible(value)
   if (value === '') throw problem('must not be empty')
@@ -126,7 +126,7 @@ export function databaseUrl(value: string): string {
   if (/^sqlite:/.test(value)) return sqliteUrl(value)
   if (!isPostgresUrl(value))
     throw problem('must be sqlite:<file> or postgres://<user>:<password>@<host>/<database>')
-  // With a raw `/`, `?` or `#` in the password, the host would end there, and messages would name the rest of it as the database.
+  // With a raw `/`, `?` or `#` in the password, the host would end there, and messages would name the rest of the password as the database.
   if (!POSTGRES_URL.test(value) || !isPercentEncoded(value)) {
     throw problem(
       'must be postgres://<user>:<password>@<host>/<database>, with % and two digits for special characters in the password (@ is %40, / is %2F)',

@@ -46,7 +46,7 @@ export const differencesText = (found: readonly Difference[]): string =>
 
 /**
  * The settings by which a command stays on the safe side of nodes that differ: the longest time that something lasts, and the shortest
- * time between rotations. A text is that of the last node.
+ * time between rotations. For settings that are text, the value of the last node is used.
  */
 export function combineShared(nodes: readonly SharedSettings[]): SharedSettings {
   const combined = rows.flatMap(({ name }) => {

@@ -47,7 +47,7 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
 }
 
 /**
- * Whether the server failed. A full queue is not a failure but a limit, which anyone can reach at any rate: it is counted in a
+ * Whether the server failed. A full queue is not a failure but a limit, which anyone can reach as often as they like: it is counted in a
  * metric, and must not fill the log.
  */
 export const isFailure = ({

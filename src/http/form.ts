@@ -56,7 +56,7 @@ const MAX_ENCODED = 9
 // RFC 9110 §15.5.14, as for a body that is too long.
 const tooLong = () => new OAuthError('invalid_request', 'a parameter is too long', { status: 413 })
 
-/** Text that needs no decoding, as most text does. A space that was not encoded can mean nothing but a space. */
+/** Text that needs no decoding, which is true of most text. A space that was not encoded can mean nothing but a space. */
 const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$ ]*$/
 
 function decode(text: string): string {
@@ -74,7 +74,7 @@ function decode(text: string): string {
   return decoded
 }
 
-/** What must not stand in a form as it is, for developers whose client sends it. */
+/** Describes the character that must be percent-encoded, for the developer whose client sent it. */
 function describe(raw: string): string {
   if (raw === '\n' || raw === '\r') return 'a line break, even at the end of the body,'
   return raw < ' ' || raw === '\x7F' ? 'a control character' : 'a character outside ASCII'

@@ -77,8 +77,8 @@ export const OPENID_METADATA = '/.well-known/openid-configuration'
 export const METRICS_PATH = '/metrics'
 
 /**
- * RFC 8414 §3.1 puts the path of the issuer behind the well-known part, and OpenID Connect Discovery §4 before it. Libraries do either
- * for either document, so both are at both places.
+ * RFC 8414 §3.1 puts the path of the issuer behind the well-known part, and OpenID Connect Discovery §4 before it. Libraries look in
+ * either place for either document, so both documents are at both places.
  * @param prefix the path of the issuer, or empty
  */
 export function metadataPaths(prefix: string): readonly string[] {

@@ -58,7 +58,7 @@ export interface System {
 export interface Base {
   /** Commands have the shared settings of the serving nodes, if there are any. */
   readonly config: Config
-  /** The settings that the environment of a command has in another way than the serving nodes. */
+  /** The settings of a command's environment whose values differ from those of the serving nodes. */
   readonly replaced: readonly Difference[]
   readonly clock: Clock
   readonly clusterClock: ClusterClock

@@ -47,7 +47,7 @@ export function explainMissing(error: unknown, config: Config, record: StoreReco
   )
 }
 
-/** As `evidence`, but null if the user who runs a command has no permission to read the keys folder. */
+/** Like `evidence`, but null if the user who runs a command has no permission to read the keys folder. */
 export function readableEvidence(config: Config, record: StoreRecord): string | null {
   try {
     return evidence(config, record)

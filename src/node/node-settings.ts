@@ -12,7 +12,7 @@ import { isServing, type NodeInfo, nodeName } from './heartbeat.ts'
 interface NodeSettings {
   /** The configuration with the settings of the serving nodes. */
   readonly config: Config
-  /** The settings that this process has in another way than the nodes. */
+  /** The settings of this process whose values differ from those of the nodes. */
   readonly replaced: readonly Difference[]
 }
 
@@ -25,7 +25,7 @@ export function settingsOfNodes(config: Config, serving: readonly ServingNode[])
   }
 }
 
-/** One line for each pair of a node and the first node, if the nodes differ among themselves. */
+/** One line for each setting of a node that differs from that of the first node. */
 export function disagreements(serving: readonly ServingNode[]): string[] {
   const [first, ...others] = serving
   if (!first) return []

@@ -101,7 +101,7 @@ export function idTokenClaimsOf(
   return userInfoClaimsOf(user, client, client.claimsInIdToken ? scopes : [], named)
 }
 
-/** The names as this module uses them: `roles` has the name that the client is registered with. Unknown names are left out. */
+/** Translates the names of claims in a request into those of this module: the client has its own name for `roles`. Unknown names are left out. */
 export function knownClaims(names: readonly string[], { rolesClaim }: Pick<Client, 'rolesClaim'>): string[] {
   return USER_CLAIM_NAMES.filter((name) => names.includes(name === 'roles' ? rolesClaim : name))
 }

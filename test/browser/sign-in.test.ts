@@ -110,7 +110,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   )
 
   browserTest(
-    `a user whom login_hint does not name continues or signs in as the other one, ${how}`,
+    `a signed-in user whom login_hint does not name continues, or signs in as the named user, ${how}`,
     async (t, open) => {
       const { app, server } = await browserWorld(t)
       await server.store.users.insert(await user({ username: 'bob' }))

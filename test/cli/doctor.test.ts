@@ -374,43 +374,49 @@ t.test('a running server must publish the keys of this store', async (t) => {
   t.equal((await serving).code, 0)
 })
 
-t.test('a server that only this machine reaches is seen, and one that is not ready', async (t) => {
-  const { cli, settings: port } = await installation(t)
-  const settings = { ...port, ISSUER: 'https://login.invalid' }
-  let stop = (_: string) => {}
-  const stopSignal = () => new Promise<string>((resolve) => (stop = resolve))
-  let announced = (_: string) => {}
-  const ready = new Promise<string>((resolve) => (announced = resolve))
-  const serving = cli.run(['serve', '--json'], { settings, stopSignal, out: announced, pid: 17 })
-  await ready
-  const nodes = () => cli.json<unknown[]>(['nodes'], { settings })
-  while ((await nodes()).length === 0) await nextTurn()
-  const seen = await examine(cli, { settings })
-  t.equal(seen.code, 0)
-  t.match(
-    seen.findings.at(-1)?.message,
-    /^running at http:\/\/127\.0\.0\.1:\d+, and https:\/\/login\.invalid is not reachable/,
-  )
-  t.match(
-    seen.findings.find(({ check }) => check === 'nodes'),
-    { ok: true, message: /^1 node: .*:17$/ },
-  )
-  // Elsewhere, only its heartbeat tells that it runs.
-  const elsewhere = await examine(cli, { settings: { ...settings, PORT: String(await freePort()) } })
-  t.match(elsewhere.findings.at(-1), { ok: true, message: /^running by its heartbeat \(.*:17\)/ })
+t.test(
+  'a server that only this machine can reach is found, and a server that is not ready is reported',
+  async (t) => {
+    const { cli, settings: port } = await installation(t)
+    const settings = { ...port, ISSUER: 'https://login.invalid' }
+    let stop = (_: string) => {}
+    const stopSignal = () => new Promise<string>((resolve) => (stop = resolve))
+    let announced = (_: string) => {}
+    const ready = new Promise<string>((resolve) => (announced = resolve))
+    const serving = cli.run(['serve', '--json'], { settings, stopSignal, out: announced, pid: 17 })
+    await ready
+    const nodes = () => cli.json<unknown[]>(['nodes'], { settings })
+    while ((await nodes()).length === 0) await nextTurn()
+    const seen = await examine(cli, { settings })
+    t.equal(seen.code, 0)
+    t.match(
+      seen.findings.at(-1)?.message,
+      /^running at http:\/\/127\.0\.0\.1:\d+, and https:\/\/login\.invalid is not reachable/,
+    )
+    t.match(
+      seen.findings.find(({ check }) => check === 'nodes'),
+      { ok: true, message: /^1 node: .*:17$/ },
+    )
+    // Elsewhere, only its heartbeat tells that it runs.
+    const elsewhere = await examine(cli, { settings: { ...settings, PORT: String(await freePort()) } })
+    t.match(elsewhere.findings.at(-1), { ok: true, message: /^running according to its heartbeat \(.*:17\)/ })
 
-  const [database, away] = [cli.database, `${cli.database}.away`]
-  renameSync(database, away)
-  const isReady = async () => (await fetch(`http://127.0.0.1:${port.PORT}/health/ready`)).ok
-  while (await isReady()) await nextTurn()
-  const broken = await examine(cli, { settings })
-  renameSync(away, database)
-  t.match(broken.bad.at(-1), { check: 'server', message: /runs, but is not ready \(503\): its log says why/ })
-  stop('SIGTERM')
-  t.equal((await serving).code, 0)
-})
+    const [database, away] = [cli.database, `${cli.database}.away`]
+    renameSync(database, away)
+    const isReady = async () => (await fetch(`http://127.0.0.1:${port.PORT}/health/ready`)).ok
+    while (await isReady()) await nextTurn()
+    const broken = await examine(cli, { settings })
+    renameSync(away, database)
+    t.match(broken.bad.at(-1), {
+      check: 'server',
+      message: /runs, but is not ready \(503\): its log says why/,
+    })
+    stop('SIGTERM')
+    t.equal((await serving).code, 0)
+  },
+)
 
-t.test('a disk that is almost full', { skip: withoutTmpfs }, async (t) => {
+t.test('a disk that is almost full is reported', { skip: withoutTmpfs }, async (t) => {
   const { cli, settings: port } = await installation(t)
   const disk = smallDisk(t, join(emptyFolder(t).path, 'data'), 80_000_000)
   cpSync(cli.database, join(disk.path, 'keyturn.db'))

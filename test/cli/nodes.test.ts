@@ -101,15 +101,18 @@ t.test('a heartbeat is one write every five seconds, plus one when the key ring 
   t.equal(await writesOf(rotated), 1)
 })
 
-t.test('expecting a verifier that was never seen says so, because the name may be mistyped', async (t) => {
-  const cli = await startedCli(t)
-  const verifier = { instance: 'a', ringVersion: 1, seenAt: cli.clock.now() }
-  await cli.withStore(({ verifiers }) => verifiers.record([{ name: 'orders', ...verifier }]))
-  t.match(await cli.run(['verifiers', 'expect', 'orders']), { code: 0, err: '' })
-  const { code, out, err } = await cli.run(['verifiers', 'expect', 'ordres'])
-  t.same([code, out], [0, 'rotations wait for ordres\n'])
-  t.match(err, /^note: no verifier named ordres has fetched .*: npx keyturn verifiers forget ordres\n$/)
-})
+t.test(
+  'expecting a verifier that was never seen prints a note, because the name may be mistyped',
+  async (t) => {
+    const cli = await startedCli(t)
+    const verifier = { instance: 'a', ringVersion: 1, seenAt: cli.clock.now() }
+    await cli.withStore(({ verifiers }) => verifiers.record([{ name: 'orders', ...verifier }]))
+    t.match(await cli.run(['verifiers', 'expect', 'orders']), { code: 0, err: '' })
+    const { code, out, err } = await cli.run(['verifiers', 'expect', 'ordres'])
+    t.same([code, out], [0, 'rotations wait for ordres\n'])
+    t.match(err, /^note: no verifier named ordres has fetched .*: npx keyturn verifiers forget ordres\n$/)
+  },
+)
 
 interface Rotated {
   readonly nodes: number

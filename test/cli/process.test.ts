@@ -206,7 +206,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
   })
 }
 
-t.test('a signal ends any other command as it ends a program that does not listen', async (t) => {
+t.test('a signal ends any other command as it ends a program without a signal handler', async (t) => {
   const cli = await startedCli(t)
   // Emitted, because the command may be done before Node.js looks for signals again.
   const early = `await import(${JSON.stringify(pathToFileURL(ENTRY))}); process.emit('SIGTERM', 'SIGTERM')`

@@ -77,7 +77,7 @@ async function tokenFrom(t: Test, port: number, from: string): Promise<void> {
 }
 
 t.test(
-  'unfinished bodies from one address are bounded, and other clients and its own still get tokens (RFC 9110 §15.5.9; docs/security.md Q12)',
+  'unfinished bodies from one address are bounded, and clients at that address and elsewhere still get tokens (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
     const { port, open } = await serving(t as Test)
     const all = await openAll(

@@ -101,7 +101,7 @@ t.test('the claims are also in the ID tokens of refreshes and of the password gr
 })
 
 t.test(
-  'a client that is registered without claims in ID tokens gets them only at userinfo, or by name (OpenID Connect Core §5.5)',
+  'a client that is registered without claims in ID tokens gets them only at userinfo, unless it requests them by name (OpenID Connect Core §5.5)',
   async (t) => {
     const tokens = await signedIn('bare')
     t.same(aboutUser(tokens), { sub: alice.id })

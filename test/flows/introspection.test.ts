@@ -71,7 +71,7 @@ t.test(
 )
 
 t.test(
-  'a client that the user has not shown the profile to learns the username neither from its access token nor from its refresh token (RFC 7662 §5; docs/security.md I109)',
+  'a client without the scope profile learns the username neither from introspecting its access token nor its refresh token (RFC 7662 §5; docs/security.md I109)',
   async (t) => {
     const own = await testServer()
     t.teardown(() => own.close())

@@ -472,7 +472,7 @@ async function ofAlice(): Promise<Browser> {
 }
 
 t.test(
-  'a login_hint for somebody else than the signed-in user asks which account to use (OpenID Connect Core §3.1.2.1)',
+  'a login_hint for a user other than the signed-in one leads to a page that asks which account to use (OpenID Connect Core §3.1.2.1)',
   async (t) => {
     await store.users.update(alice.id, (one) => ({ ...one, email: 'Alice@Example.test' }))
     const browser = await ofAlice()
@@ -542,7 +542,7 @@ t.test(
 )
 
 t.test(
-  'with prompt=none, a login_hint for somebody else is login_required, and without consent makes no difference (OpenID Connect Core §3.1.2.6)',
+  'with prompt=none, a login_hint for another user gets login_required, or consent_required like any request if there is no consent (OpenID Connect Core §3.1.2.6)',
   async (t) => {
     const browser = await ofAlice()
     const silently = (overrides: Overrides) => browser.open(authorizeUrl({ prompt: 'none', ...overrides }))
@@ -555,7 +555,7 @@ t.test(
 )
 
 t.test(
-  'a login page for another user than the signed-in one has an empty or hinted username, which can be edited (OpenID Connect Core §3.1.2.1)',
+  'a login page for a user other than the signed-in one has an empty or hinted username, which can be edited (OpenID Connect Core §3.1.2.1)',
   async (t) => {
     const browser = await ofAlice()
     for (const [overrides, username] of [

@@ -649,7 +649,7 @@ for (const [kind, properties] of Object.entries(KINDS)) {
   )
 
   t.test(
-    `a request_uri of a ${kind} client is not one of another client that has its id now (RFC 9126 §2.2; docs/security.md K128)`,
+    `a request_uri of a ${kind} client is refused for another client that has its id now (RFC 9126 §2.2; docs/security.md K128)`,
     async (t) => {
       const url = await begin(`${kind}-again`)
       await store.clients.delete(`${kind}-again`)

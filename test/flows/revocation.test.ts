@@ -251,7 +251,7 @@ t.test(
 )
 
 t.test(
-  'repeating a revocation takes nothing from what the client may revoke (RFC 7009 §2.2; docs/security.md I108)',
+  'a repeated revocation does not count towards the client’s limit of revocations (RFC 7009 §2.2; docs/security.md I108)',
   async (t) => {
     const twice = { burst: 2, interval: 3600 }
     const writeLimits = { ...WRITE_LIMITS, revocation: twice, sessionRevocation: twice }

@@ -174,7 +174,7 @@ t.test('a resource that is no API of this client is invalid_target (RFC 8707 §2
 })
 
 t.test(
-  'an API is meant by its identifier with or without the slash of an empty path, and aud is the identifier (RFC 3986 §6.2.3, RFC 8707 §2)',
+  'resource names an API by its identifier with or without the slash of an empty path, and aud is the identifier (RFC 3986 §6.2.3, RFC 8707 §2)',
   async (t) => {
     const slashed = 'https://slashed.test/'
     await store.apis.insert(api({ identifier: slashed, scopes: ['slashed:read'] }))

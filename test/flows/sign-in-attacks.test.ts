@@ -620,7 +620,7 @@ t.test('with an issuer path everything stays below it except cookies', async (t)
 })
 
 t.test(
-  'a page that was shown for a client gives nothing to another client that has its id now, and follows what its own client must do (RFC 6749 §10.12; docs/security.md K128)',
+  'a form of a page that was shown for a client is refused if another client has its id now, or if the client must now push or sign its requests (RFC 6749 §10.12; docs/security.md K128)',
   async (t) => {
     const { store } = server
     const shop = codeClient({ id: 'shop', name: 'The shop' })

@@ -70,18 +70,21 @@ t.test(
   },
 )
 
-t.test('the address of a peer on this machine, in IPv4, IPv6 and mapped (RFC 4291 §2.5.5.2)', async (t) => {
-  for (const [address, expected] of [
-    ['127.0.0.1', true],
-    ['127.0.0.53', true],
-    ['::1', true],
-    ['::ffff:127.0.0.1', true],
-    ['10.0.0.1', false],
-    ['::ffff:10.0.0.1', false],
-    ['fe80::1', false],
-    ['::', false],
-    ['', false],
-  ] as const) {
-    t.equal(isLoopbackAddress(address), expected, address)
-  }
-})
+t.test(
+  'a peer on this machine is recognised by its address in IPv4, IPv6 and mapped form (RFC 4291 §2.5.5.2)',
+  async (t) => {
+    for (const [address, expected] of [
+      ['127.0.0.1', true],
+      ['127.0.0.53', true],
+      ['::1', true],
+      ['::ffff:127.0.0.1', true],
+      ['10.0.0.1', false],
+      ['::ffff:10.0.0.1', false],
+      ['fe80::1', false],
+      ['::', false],
+      ['', false],
+    ] as const) {
+      t.equal(isLoopbackAddress(address), expected, address)
+    }
+  },
+)

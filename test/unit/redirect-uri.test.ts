@@ -116,7 +116,7 @@ t.test('only an https redirect URI identifies its owner (RFC 8252 §8.6; docs/se
   for (const uri of GOOD) t.equal(identifiesClient(uri), uri.startsWith('https:'), uri)
 })
 
-t.test('a redirect URI that could never match says why', async (t) => {
+t.test('a redirect URI that could never match is refused with the reason', async (t) => {
   t.throws(() => checkRedirectUri('https://app.example/*'), {
     message: /must not contain \*: .*without wildcards/,
   })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { decodeText, InvalidText, readText, whyUnreadable, withoutFinalNewline } from '../../src/text.ts'
 
-t.test('a text is the same in every way that editors write it', async (t) => {
+t.test('a text has one value, whichever encoding and line endings an editor saves it with', async (t) => {
   const file = join(t.testdir({}), 'text')
   for (const written of ['a\nbé\n', 'a\r\nbé\r\n', '\uFEFFa\nbé\n', '\uFEFFa\r\nbé\r\n']) {
     writeFileSync(file, written)

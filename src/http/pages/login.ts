@@ -34,7 +34,7 @@ interface LoginContext {
   readonly loginHint: string
   readonly locales: readonly string[]
   readonly clientId?: string
-  /** The client requests a choice of accounts (`prompt=select_account`), or means another user than the signed-in one. */
+  /** The client requests a choice of accounts (`prompt=select_account`), or expects a user other than the signed-in one. */
   readonly selectAccount: boolean
 }
 
@@ -129,7 +129,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
   async function cancel(request: PageRequest): Promise<FastifyReply> {
     const flow = requireFlow(request)
     if (!flow.request && !flow.pushed) return request.redirect('/account')
-    // Without the user, because someone else may be signed in in this browser, who has decided nothing.
+    // No user is passed on: the user who is signed in with this browser may be someone else, who has decided nothing.
     const requester = { ...requesterOf(request), current: null }
     return showOutcome(request, await authorize.resume(flow, { ...requester, decision: { allow: false } }))
   }

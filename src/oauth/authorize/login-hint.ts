@@ -5,7 +5,7 @@
 import { normalizeUsername } from '../../accounts/username.ts'
 import type { User } from '../../store/contracts/users.ts'
 
-/** Whether the hint is the username, the email address or the `sub` of the user. A text that nobody could have names nobody else. */
+/** Whether the hint is the username, the email address or the `sub` of the user. A text that cannot be a username names no other user. */
 export function hintFits(hint: string, user: Pick<User, 'id' | 'username' | 'email'>): boolean {
   const named = normalizeUsername(hint)
   if (named === null || hint === user.id) return true

@@ -64,7 +64,7 @@ export async function resolveRequest(
         detail,
       })
     }
-    // The client has not changed since it pushed the request, and then the signature was verified if the client must sign.
+    // The client has not changed since it pushed the request. If it must sign, the signature was verified at that time.
     const signed = client.requireSignedRequests
     if (!carried) return { pushed: { clientId: client.id, hash }, signed }
     // The pages may take as long as a flow lives.

@@ -31,7 +31,7 @@ const MAX_RSA_BITS = 8192
 /** The time of a verification grows with the length of the exponent, which is 65537 in almost every key. */
 const MAX_RSA_EXPONENT = 2n ** 32n - 1n
 
-/** A key for another purpose than signatures that this server verifies, such as encryption. It harms nothing beside a usable key. */
+/** A key with which this server verifies no signature: for another purpose, or of another type. It harms nothing beside a usable key. */
 class OtherKind extends RegistrationError {}
 
 /**

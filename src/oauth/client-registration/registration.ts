@@ -79,7 +79,7 @@ const rules: readonly [(client: Registration) => boolean, string][] = [
   ],
   [
     ({ rolesClaim }) => !isRolesClaimName(rolesClaim),
-    'the claim for roles must be 1 to 200 printable ASCII characters without spaces, quotes or backslashes, and no claim with another meaning',
+    'the name of the claim for roles must be 1 to 200 printable ASCII characters without spaces, quotes or backslashes, and not the name of another claim',
   ],
   [
     ({ requireSignedRequests, jwks, jwksUri }) => requireSignedRequests && jwks === null && jwksUri === null,

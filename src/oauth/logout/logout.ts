@@ -12,7 +12,7 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import type { Registry } from '../registry.ts'
 
 interface AfterLogout {
-  /** The client of the ID token, or that `client_id` names, if it is known. */
+  /** The client of the ID token, or the client that `client_id` names; null if it is unknown. */
   readonly client: Client | null
   /** The address that the browser is redirected to, with `state`; null: no redirect. */
   readonly redirect: string | null

@@ -1,10 +1,10 @@
 /**
- * Updates of clients, APIs, roles and users. Every such row has a `revision`, which the store sets to 1 and increments with each
+ * Updates of clients, APIs, roles and users. Every such row has a `revision`, which the store sets and increments with each
  * change. An update is a compare-and-swap on the revision, so a writer that has read an older row never overwrites an acknowledged
  * change. Must not know what a row contains.
  */
 
-/** How far the first revision of a row that is created again is above those of the deleted row. No row is changed this often. */
+/** The least distance between the first revision of a row and that of a row which gets its name after it was deleted. No row is changed this often. */
 export const REVISIONS_PER_ROW = 1_000_000
 
 /** Whether two revisions under one name are of one row, and not of a row that was deleted and another one that was created. */

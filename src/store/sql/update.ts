@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Change, New, UpdateOutcome } from '../contracts/update.ts'
 import { ConstraintViolation, StoreUnavailable } from '../db.ts'
 
-/** The revision of a new row. */
+/** The first revision of a user. Rows of the registry begin with FIRST_REVISION_SQL, because their names can be used again. */
 export const FIRST_REVISION = 1
 
 /** Each lost attempt means that another writer was faster. Only writers that never pause could exhaust the attempts. */
