@@ -99,7 +99,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
           { variables: config.ignoredVariables },
           'ignored variables that Kubernetes sets for a service',
         )
-      // Without `--json`, `printStartup` tells people the same, who read both streams. With it, a program reads standard output, and
+      // Without `--json`, a person reads both streams, and `printStartup` says the same. With it, a program reads standard output, so
       // the log needs a line of its own.
       const { issuer, host, port } = config
       if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')

@@ -71,7 +71,7 @@ t.test(
 )
 
 t.test(
-  'a client without the scope profile learns the username neither from introspecting its access token nor its refresh token (RFC 7662 §5; docs/security.md I109)',
+  'without the scope profile, a client does not learn the username by introspecting its own tokens (RFC 7662 §5; docs/security.md I109)',
   async (t) => {
     const own = await testServer()
     t.teardown(() => own.close())
