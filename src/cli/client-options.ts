@@ -237,7 +237,10 @@ function readJwks(file: string, io: Io) {
     const document = JSON.parse(text)
     const jwks = parseClientJwks(document)
     const leftOut = document.keys.length - jwks.keys.length
-    if (leftOut > 0) io.err(`note: ${count(leftOut, 'key')} of another kind in ${printable(file)} left out\n`)
+    if (leftOut > 0)
+      io.err(
+        `note: ${count(leftOut, 'key')} of another kind in ${printable(file)} ${leftOut === 1 ? 'was' : 'were'} left out\n`,
+      )
     return jwks
   } catch (error) {
     if (error instanceof SyntaxError) throw new UsageError(`${file} is not JSON`)

@@ -48,7 +48,7 @@ export const consentsContract: Contract = {
       t.same(await store.consents.list('alice'), [consent({ clientId: 'phone' })])
     },
 
-  'a consent for an API ends with it, and is not one for an API that gets its identifier later (docs/security.md S3)':
+  'deleting an API deletes the consents for it, and they do not count for an API that gets its identifier later (docs/security.md S3)':
     async (t, store) => {
       await insertOwners(store)
       const created = api({ identifier: 'https://new.test', scopes: ['new:read'] })
