@@ -5,10 +5,14 @@ import { CommandError } from './context.ts'
 
 const MIN_LENGTH = 4
 
-/** @returns the whole kid; the given text if no published key begins with it @throws {CommandError} if several do */
+/**
+ * @returns the whole kid; the given text if no published key begins with it
+ * @throws {CommandError} if several do, or if the text is too short to name one key for certain
+ */
 export function wholeKid(ring: Ring, text: string): string {
   const beginning = text.replace(/…$/, '')
-  if (beginning.length < MIN_LENGTH) return text
+  if (beginning.length < MIN_LENGTH)
+    throw new CommandError(`"${text}" is too short: give at least ${MIN_LENGTH} characters of the kid`)
   const kids = ring.keys.filter(isPublished).map(({ kid }) => kid)
   const [match, ...others] = kids.filter((kid) => kid.startsWith(beginning))
   if (others.length > 0)

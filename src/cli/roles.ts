@@ -161,9 +161,9 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
     await noteUnownedScopes(context, base, added)
     const removed = before.scopes.filter((scope) => !role.scopes.includes(scope))
     if (removed.length > 0)
-      await noteUsers(context, base, name, `no longer have ${removed.join(', ')} from this role`)
+      await noteUsers(context, base, name, `users who no longer have ${removed.join(', ')} from this role`)
     if (role.requireSecondFactor && !before.requireSecondFactor) {
-      await noteUsers(context, base, name, 'must now sign in with a second factor')
+      await noteUsers(context, base, name, 'users who must now sign in with a second factor')
     }
     print(context, options, role)
   })
@@ -177,7 +177,7 @@ function remove(context: Context, name: string, options: DeleteOptions): Promise
       options,
       `Delete the role ${name}? Its users lose the scopes that it grants.`,
     )
-    await noteUsers(context, base, name, 'no longer have the role')
+    await noteUsers(context, base, name, 'users who no longer have the role')
     if (!(await base.store.roles.delete(name))) throw new CommandError(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })
     context.print(options, { deleted: name }, `deleted ${name}`)
@@ -191,6 +191,6 @@ async function noteUsers(context: Context, base: Base, role: string, what: strin
   const users = (await base.store.users.list()).filter((user) => user.roles.includes(role))
   if (users.length === 0) return
   const names = users.slice(0, MAX_NAMES).map((user) => user.username)
-  const others = users.length > MAX_NAMES ? ` and ${users.length - MAX_NAMES} others` : ''
-  context.note(`${names.join(', ')}${others} ${what}`)
+  const others = users.length > MAX_NAMES ? ` and ${users.length - MAX_NAMES} more` : ''
+  context.note(`${what}: ${names.join(', ')}${others}`)
 }

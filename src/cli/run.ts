@@ -39,7 +39,9 @@ export async function createProgram(
   names: readonly string[] = Object.keys(commands),
 ): Promise<Command> {
   const program = new Command('keyturn')
-    .description('An OAuth 2 authorization server with rotating keys and tokens that verify offline.')
+    .description(
+      'An OpenID Connect and OAuth 2 authorization server with rotating keys and tokens that verify offline.',
+    )
     .version(version)
     .showSuggestionAfterError()
     .addHelpText('after', () => `\n${settingsHelp()}`)

@@ -76,7 +76,7 @@ t.test('notes and errors contain no control characters (docs/security.md R2)', a
   await cli.json(['roles', 'create', 'clerk', '--scope', 'read', '--allow-unowned'])
   await cli.withStore(async ({ users }) => users.insert(await user({ username: HOSTILE, roles: ['clerk'] })))
   const removed = await cli.run(['roles', 'delete', 'clerk'])
-  t.match(removed.err, `note: ${SHOWN}`)
+  t.match(removed.err, `note: users who no longer have the role: ${SHOWN}`)
   t.notMatch(removed.err, UNSAFE)
   for (const args of [
     ['clients', 'show', HOSTILE],
