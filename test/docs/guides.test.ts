@@ -54,6 +54,23 @@ t.test('the commands of all guides work together', async (t) => {
   await runCommands(t, [...new Set([...(prepare ?? []), ...others.flat()])])
 })
 
+t.test(
+  'a reader who has followed the README, or "Sign users in" too, has what the guides need',
+  async (t) => {
+    const signIn = commandsOf('docs/sign-in.md').slice(0, 4)
+    const [api = '', role, alice] = commandsOf('docs/guides/README.md')
+    for (const command of [role ?? '', alice ?? '']) t.ok(signIn.includes(command), command)
+    const [addScope = ''] = signIn
+    t.match(
+      read('docs/guides/README.md'),
+      `\`${addScope}\``,
+      'the command that completes the API of the README',
+    )
+    const [readmeApi = ''] = commandsOf('README.md').filter((line) => line.includes('apis create'))
+    t.equal(readmeApi + addScope.replace(/^.*--add-(?=scope)/, ' --'), api)
+  },
+)
+
 t.test('the commands of the page about migrating work', async (t) => {
   const lines = commandsOf('docs/migrating.md')
   t.equal(lines.length, 4)

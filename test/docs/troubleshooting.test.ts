@@ -1,8 +1,9 @@
 /** docs/troubleshooting.md: people search it for the text that they see, so every quoted message must be one of the program. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { read, root, tableBelow } from '../support/docs/documents.ts'
+import { startedCli } from '../support/processes/cli.ts'
 
 const page = read('docs/troubleshooting.md')
 const source = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
@@ -46,4 +47,42 @@ t.test('quoted log lines are in the sources', async (t) => {
   )
   t.equal(lines.length, 2)
   for (const part of lines.flatMap((line) => line.split('…'))) t.ok(source.includes(part.trim()), part)
+})
+
+/** A message in the sources may still be one that no command prints, so the commands are run and compared with this pattern. */
+function asPattern(row: string): RegExp {
+  const parts = row.slice(1, -1).split('…')
+  return new RegExp(parts.map((part) => part.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&').trimEnd()).join('.*'))
+}
+
+t.test('commands print the messages below "## Commands" and about a lost master key', async (t) => {
+  const cli = await startedCli(t)
+  const create = (...options: string[]) => ['clients', 'create', '--name', 'one', ...options]
+  writeFileSync(join(cli.dir, 'one.env'), '')
+  await cli.json(['keys', 'rotate'])
+  const machine = ['--grant', 'client_credentials', '--scope', 'read', '--allow-unowned']
+  const attempts = [
+    create('--grant', 'client_credentials', '--scope', 'raed'),
+    create(...machine, '--env', 'one.env'),
+    create('--grant', 'authorization_code', '--redirect-uri', 'myapp:/back'),
+    create(...machine, '--auth', 'none'),
+    ['keys', 'rotate'],
+    ['users', 'create', 'alice'],
+  ]
+  const errors: string[] = []
+  for (const args of attempts) errors.push((await cli.run(args)).err)
+  renameSync(join(cli.keysDir, 'master.key'), join(cli.keysDir, 'lost'))
+  errors.push((await cli.run(['keys', 'rotate'])).err)
+  // It needs a second migration, which only test/store/migrate.test.ts has.
+  const [pending, ...messages] = tableBelow(page, '## Commands')
+  t.match(pending?.[0], 'migration(s)')
+  const lost = tableBelow(page, '## The server does not start').filter(([, cause]) => cause?.includes('lost'))
+  t.equal(lost.length, 1)
+  for (const [message = ''] of [...messages, ...lost]) {
+    t.ok(
+      errors.some((error) => asPattern(message).test(error)),
+      message,
+      { errors },
+    )
+  }
 })

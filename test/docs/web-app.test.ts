@@ -84,7 +84,7 @@ t.test(
   async (t) => {
     const alice = open()
     const home = await signIn(t, alice, 'alice')
-    t.match(home.body, 'Signed in as <strong>Alice</strong>')
+    t.match(home.body, 'Signed in as <strong>Alice Able</strong>')
     t.match(home.body, 'No orders yet.')
     t.match(home.body, `href="${ISSUER}/account"`)
     t.notMatch(home.body, /eyJ|ktr\./, 'the page contains no token')
@@ -139,7 +139,7 @@ browserTest(
     await tab.getByLabel('Username').fill('alice')
     await tab.getByLabel('Password').fill(PASSWORD)
     await tab.getByLabel('Password').press('Enter')
-    await tab.getByText('Signed in as Alice').waitFor()
+    await tab.getByText('Signed in as Alice Able').waitFor()
     await tab.getByLabel('Item').fill('a real lamp')
     await tab.getByText('Order', { exact: true }).click()
     await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
