@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { checkApi, checkNotIssuer, isResourceUri } from '../oauth/api-rules.ts'
 import { isSameResource } from '../resource-uri.ts'
@@ -9,15 +8,15 @@ import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
+  assertChanges,
   CommandError,
   type CommandFactory,
   type Context,
   collectWords,
   examples,
   type Json,
-  UsageError,
 } from './context.ts'
-import { changedList, listChanges } from './list-options.ts'
+import { changedList, listChanges, SCOPE_LIST } from './list-options.ts'
 import { record, span, table, time } from './output.ts'
 import { noteScopeHolders } from './scope-owners.ts'
 
@@ -55,7 +54,7 @@ export const apisCommand: CommandFactory = (context) =>
           action('update', 'change the scopes of an API or the lifetime of its tokens')
             .argument('<identifier>')
             .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords),
-          { name: 'scope', value: '<scope>', what: 'scope', parse: collectWords },
+          SCOPE_LIST,
         )
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
@@ -75,8 +74,6 @@ export const apisCommand: CommandFactory = (context) =>
 
 interface UpdateOptions extends Json {
   readonly scope?: string[]
-  readonly addScope?: string[]
-  readonly removeScope?: string[]
   readonly accessTokenTtl?: AccessTokenTtl
 }
 
@@ -166,12 +163,10 @@ function show(context: Context, identifier: string, options: Json): Promise<void
 
 function update(context: Context, identifier: string, options: UpdateOptions): Promise<void> {
   const { json, ...changes } = options
-  if (Object.keys(changes).length === 0)
-    throw new UsageError(`nothing to change: see ${commandLine('apis update --help')}`)
-  const { scope: all, addScope: add, removeScope: remove } = options
+  assertChanges('apis update', changes)
   return context.withStore(async (base) => {
     const outcome = await base.store.apis.update(identifier, (current) => {
-      const scopes = changedList('scope', current.scopes, { all, add, remove })
+      const scopes = changedList(SCOPE_LIST, current.scopes, options)
       const accessTokenTtl = resolveTtl(options.accessTokenTtl, current.accessTokenTtl)
       const api = { ...current, scopes, accessTokenTtl }
       checkApi(api)
@@ -179,10 +174,7 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
     })
     if (!outcome.updated) {
       const { identifier: own, scopes } = await find(base, identifier)
-      return throwScopeTaken(base, {
-        identifier: own,
-        scopes: changedList('scope', scopes, { all, add, remove }),
-      })
+      return throwScopeTaken(base, { identifier: own, scopes: changedList(SCOPE_LIST, scopes, options) })
     }
     const { before, after: api } = outcome
     base.audit('api.changed', { actor: context.actor, target: api.identifier, action: 'updated' })

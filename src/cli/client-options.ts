@@ -6,14 +6,12 @@ import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registra
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { clientName } from '../oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
-import { printable } from '../printable.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
 import { readText, whyUnreadable } from '../text.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
-import { collect, collectWords, fileName, type Json, UsageError } from './context.ts'
-import type { Io } from './io.ts'
-import { changedList, listChanges } from './list-options.ts'
+import { type Context, collect, collectWords, fileName, type Json, UsageError } from './context.ts'
+import { changedList, type ListOption, listChanges } from './list-options.ts'
 import { count } from './output.ts'
 import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
@@ -22,16 +20,6 @@ export interface ClientOptions extends Json, ScopeChoice {
   readonly grant?: string[]
   readonly scope?: string[]
   readonly redirectUri?: string[]
-  readonly addGrant?: string[]
-  readonly removeGrant?: string[]
-  readonly addScope?: string[]
-  readonly removeScope?: string[]
-  readonly addRedirectUri?: string[]
-  readonly removeRedirectUri?: string[]
-  readonly addIntrospects?: string[]
-  readonly removeIntrospects?: string[]
-  readonly addPostLogoutRedirectUri?: string[]
-  readonly removePostLogoutRedirectUri?: string[]
   readonly auth?: string
   readonly jwksFile?: string
   readonly jwksUri?: string
@@ -42,8 +30,9 @@ export interface ClientOptions extends Json, ScopeChoice {
   readonly rolesClaim?: string
   readonly acceptEndpointAudience?: boolean
   readonly introspects?: string[]
+  readonly addIntrospects?: string[]
+  readonly removeIntrospects?: string[]
   /** false restores the default. */
-  readonly postLogoutRedirectUri?: string[] | false
   readonly backchannelLogoutUri?: string | false
   readonly firstParty?: boolean
   readonly requirePushedRequests?: boolean
@@ -104,16 +93,22 @@ export function clientOptions(command: Command): Command {
     .option('--require-second-factor', 'require users of this client to sign in with a second factor')
 }
 
-const LISTS = [
-  { name: 'grant', value: '<grant>', what: 'grant', parse: oneOrMoreOf(GRANT_NAMES) },
-  { name: 'scope', value: '<scopes>', what: 'scope', parse: collectWords },
-  { name: 'redirect-uri', value: '<uri>', what: 'redirect URI', parse: collect },
-  { name: 'introspects', value: '<api>', what: 'introspected API', parse: collectWords },
-  { name: 'post-logout-redirect-uri', value: '<uri>', what: 'post-logout redirect URI', parse: collect },
-] as const
+/** The lists of a client, and the options for each. */
+const LISTS = {
+  grants: { name: 'grant', value: '<grant>', what: 'grant', parse: oneOrMoreOf(GRANT_NAMES) },
+  scopes: { name: 'scope', value: '<scopes>', what: 'scope', parse: collectWords },
+  redirectUris: { name: 'redirect-uri', value: '<uri>', what: 'redirect URI', parse: collect },
+  introspects: { name: 'introspects', value: '<api>', what: 'introspected API', parse: collectWords },
+  postLogoutRedirectUris: {
+    name: 'post-logout-redirect-uri',
+    value: '<uri>',
+    what: 'post-logout redirect URI',
+    parse: collect,
+  },
+} as const satisfies Partial<Record<keyof Client, ListOption>>
 
 /** Options of `update` that change one member of a list. */
-export const memberOptions = (command: Command): Command => LISTS.reduce(listChanges, command)
+export const memberOptions = (command: Command): Command => Object.values(LISTS).reduce(listChanges, command)
 
 /**
  * commander gives a `--no-…` option the default true if the command does not declare the positive option before it. `create` uses that
@@ -156,10 +151,10 @@ function oneOrMoreOf(names: readonly string[]) {
  * Reads the files that the options name, and returns the change that the options describe: all other fields are unchanged. The
  * change can be applied again to a newer state of the client (store/contracts/update.ts).
  */
-export function readOptions(options: ClientOptions, io: Io): (client: New<Client>) => New<Client> {
+export function readOptions(options: ClientOptions, context: Context): (client: New<Client>) => New<Client> {
   const keys =
     options.jwksFile !== undefined
-      ? { jwks: readJwks(resolve(io.cwd, options.jwksFile), io), jwksUri: null }
+      ? { jwks: readJwks(context, options.jwksFile), jwksUri: null }
       : options.jwksUri !== undefined
         ? { jwks: null, jwksUri: options.jwksUri }
         : {}
@@ -193,40 +188,15 @@ function applyOptions(
   return { ...client, ...keys, ...Object.fromEntries(changes) }
 }
 
-function changedLists(client: New<Client>, options: ClientOptions) {
-  const { postLogoutRedirectUri } = options
-  return {
-    grants: changedList('grant', client.grants, {
-      all: options.grant,
-      add: options.addGrant,
-      remove: options.removeGrant,
-    }),
-    scopes: changedList('scope', client.scopes, {
-      all: options.scope,
-      add: options.addScope,
-      remove: options.removeScope,
-    }),
-    redirectUris: changedList('redirect URI', client.redirectUris, {
-      all: options.redirectUri,
-      add: options.addRedirectUri,
-      remove: options.removeRedirectUri,
-    }),
-    introspects: changedList('introspected API', client.introspects, {
-      all: options.introspects,
-      add: options.addIntrospects,
-      remove: options.removeIntrospects,
-    }),
-    postLogoutRedirectUris: changedList('post-logout redirect URI', client.postLogoutRedirectUris, {
-      all: postLogoutRedirectUri === false ? [] : postLogoutRedirectUri,
-      add: options.addPostLogoutRedirectUri,
-      remove: options.removePostLogoutRedirectUri,
-    }),
-  }
+function changedLists(client: New<Client>, options: ClientOptions): Partial<New<Client>> {
+  const names = Object.keys(LISTS) as (keyof typeof LISTS)[]
+  return Object.fromEntries(names.map((name) => [name, changedList(LISTS[name], client[name], options)]))
 }
 
 const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)
 
-function readJwks(file: string, io: Io) {
+function readJwks({ io, note }: Context, name: string) {
+  const file = resolve(io.cwd, name)
   let text: string
   try {
     text = readText(file)
@@ -238,9 +208,7 @@ function readJwks(file: string, io: Io) {
     const jwks = parseClientJwks(document)
     const leftOut = document.keys.length - jwks.keys.length
     if (leftOut > 0)
-      io.err(
-        `note: ${count(leftOut, 'key')} of another kind in ${printable(file)} ${leftOut === 1 ? 'was' : 'were'} left out\n`,
-      )
+      note(`${count(leftOut, 'key')} of another kind in ${file} ${leftOut === 1 ? 'was' : 'were'} left out`)
     return jwks
   } catch (error) {
     if (error instanceof SyntaxError) throw new UsageError(`${file} is not JSON`)

@@ -1,5 +1,4 @@
 /** `clients create` and `clients update`, which apply the same rules. */
-import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { hashSuppliedSecret } from '../oauth/client-auth/secret.ts'
@@ -7,7 +6,6 @@ import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
   checkRegistration,
   checkUserSuppliedSecret,
-  clientName,
   createClientId,
   issueSecret,
 } from '../oauth/client-registration/registration.ts'
@@ -15,7 +13,7 @@ import type { Client } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
 import { type ClientOptions, readOptions } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
-import { CommandError, type Context, UsageError } from './context.ts'
+import { assertChanges, CommandError, type Context, UsageError } from './context.ts'
 import { newEnvFile } from './env-file.ts'
 import { assertOwned, noteUnownedScopes } from './scope-owners.ts'
 import { readSecret } from './secret-input.ts'
@@ -35,10 +33,10 @@ export function createClient(context: Context, options: CreateOptions): Promise<
   return context.withStore(async (base) => {
     const blank = newClient({
       id: options.id ?? createClientId(base.random),
-      name: clientName(options.name) ?? options.name,
+      name: options.name,
       createdAt: base.clock.now(),
     })
-    const draft = readOptions(await registeredApis(base, options), context.io)(blank)
+    const draft = readOptions(await registeredApis(base, options), context)(blank)
     await checkClient(base, draft, options, [])
     const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
     const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
@@ -63,10 +61,9 @@ export function createClient(context: Context, options: CreateOptions): Promise<
 
 export function updateClient(context: Context, id: string, options: ClientOptions): Promise<void> {
   const { json, allowUnowned, ...changes } = options
-  if (Object.keys(changes).length === 0)
-    throw new UsageError(`nothing to change: see ${commandLine('clients update --help')}`)
+  assertChanges('clients update', changes)
   return context.withStore(async (base) => {
-    const withOptions = readOptions(await registeredApis(base, options), context.io)
+    const withOptions = readOptions(await registeredApis(base, options), context)
     const found = await findClient(base, id)
     await checkClient(base, withOptions(found), options, found.scopes)
     const suppliedHash = await userSuppliedHash(context, options)
@@ -105,7 +102,6 @@ async function checkClient(
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
   }
-  await registeredApis(base, options)
   const newScopes = client.scopes.filter((scope) => !earlierScopes.includes(scope))
   await assertOwned(base, newScopes, options)
 }

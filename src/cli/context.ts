@@ -159,6 +159,15 @@ export function collectWords(value: string, before: string[] = []): string[] {
   return [...new Set([...before, ...value.split(' ').filter(Boolean)])]
 }
 
+/**
+ * @param command as it is typed
+ * @throws {UsageError} if an update has no option that changes something
+ */
+export function assertChanges(command: string, changes: object): void {
+  if (Object.keys(changes).length === 0)
+    throw new UsageError(`nothing to change: see ${commandLine(`${command} --help`)}`)
+}
+
 /** Parser of names of files and folders, with the rules of settings. */
 export function fileName(value: string): string {
   try {

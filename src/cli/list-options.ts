@@ -1,8 +1,8 @@
 /** Options for the lists of a client, an API or a role: `--scope` replaces the list, `--add-scope` and `--remove-scope` change it. */
 import { type Command, Option } from 'commander'
-import { CommandError, UsageError } from './context.ts'
+import { CommandError, collectWords, UsageError } from './context.ts'
 
-interface ListOption {
+export interface ListOption {
   /** The name of the option that replaces the list, such as `redirect-uri`. */
   readonly name: string
   /** The placeholder of the value in the help, such as `<uri>`. */
@@ -12,36 +12,44 @@ interface ListOption {
   readonly parse: (value: string, before?: string[]) => string[]
 }
 
+export const SCOPE_LIST: ListOption = { name: 'scope', value: '<scope>', what: 'scope', parse: collectWords }
+
+/** The name of an option as commander returns it: `addRedirectUri`. */
+const memberName = (option: string): string =>
+  option.replace(/-./g, ([, letter = '']) => letter.toUpperCase())
+
 /** Adds `--add-…` and `--remove-…` to a command that has the option that replaces the list. */
 export function listChanges(command: Command, { name, value, what, parse }: ListOption): Command {
-  const replaces = name.replace(/-./g, ([, letter = '']) => letter.toUpperCase())
   const option = (verb: string, text: string) =>
-    new Option(`--${verb}-${name} ${value}`, `${text}; repeatable`).argParser(parse).conflicts(replaces)
+    new Option(`--${verb}-${name} ${value}`, `${text}; repeatable`)
+      .argParser(parse)
+      .conflicts(memberName(name))
   return command
     .addOption(option('add', `add this ${what} and keep the others`))
     .addOption(option('remove', `remove only this ${what}`))
 }
 
-interface ListChange {
-  /** The whole new list. */
-  readonly all?: readonly string[] | undefined
-  readonly add?: readonly string[] | undefined
-  readonly remove?: readonly string[] | undefined
-}
+/** Of options that commander has parsed. false: `--no-…` was given, so no member is left. */
+type Given = Readonly<Record<string, readonly string[] | false | undefined>>
 
 /**
- * Applies the change to the current list, which another administrator may have changed since the command started.
+ * Applies the change that the options describe to the current list, which another administrator may have changed since the command
+ * started.
  * @throws {CommandError} if a value that is to be removed is not in the list, because it may be mistyped
  * @throws {UsageError} if a value is to be both added and removed
  */
 export function changedList(
-  what: string,
+  { name, what }: ListOption,
   current: readonly string[],
-  { all, add = [], remove = [] }: ListChange,
+  options: object,
 ): string[] {
+  const given = (option: string) => (options as Given)[memberName(option)]
+  const all = given(name) ?? current
+  const add = given(`add-${name}`) || []
+  const remove = given(`remove-${name}`) || []
   const both = add.find((value) => remove.includes(value))
   if (both !== undefined) throw new UsageError(`${both} cannot be added and removed at once`)
   const missing = remove.find((value) => !current.includes(value))
   if (missing !== undefined) throw new CommandError(`there is no ${what} ${missing} to remove`)
-  return [...new Set([...(all ?? current), ...add])].filter((value) => !remove.includes(value))
+  return [...new Set([...(all || []), ...add])].filter((value) => !remove.includes(value))
 }

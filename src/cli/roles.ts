@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { isRoleName } from '../accounts/roles.ts'
-import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
@@ -8,6 +7,7 @@ import type { New } from '../store/contracts/update.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
+  assertChanges,
   CommandError,
   type CommandFactory,
   type Context,
@@ -16,7 +16,7 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
-import { changedList, listChanges } from './list-options.ts'
+import { changedList, listChanges, SCOPE_LIST } from './list-options.ts'
 import { record, table, time } from './output.ts'
 import { allowUnownedOption, assertOwned, noteUnownedScopes, type ScopeChoice } from './scope-owners.ts'
 
@@ -52,7 +52,7 @@ export const rolesCommand: CommandFactory = (context) =>
               'scope that the role grants; repeatable; replaces all its scopes',
               collectWords,
             ),
-          { name: 'scope', value: '<scope>', what: 'scope', parse: collectWords },
+          SCOPE_LIST,
         )
           .addOption(allowUnownedOption())
           .option('--require-second-factor', SECOND_FACTOR)
@@ -74,8 +74,6 @@ export const rolesCommand: CommandFactory = (context) =>
 
 interface UpdateOptions extends Json, ScopeChoice {
   readonly scope?: string[]
-  readonly addScope?: string[]
-  readonly removeScope?: string[]
   readonly requireSecondFactor?: boolean
 }
 
@@ -138,14 +136,12 @@ function list(context: Context, options: Json): Promise<void> {
 }
 
 function update(context: Context, name: string, options: UpdateOptions): Promise<void> {
-  const { scope: all, addScope: add, removeScope: remove } = options
-  if ([all, add, remove, options.requireSecondFactor].every((value) => value === undefined)) {
-    throw new UsageError(`nothing to change: see ${commandLine('roles update --help')}`)
-  }
+  const { json, allowUnowned, ...changes } = options
+  assertChanges('roles update', changes)
   return context.withStore(async (base) => {
     const outcome = await base.store.roles.update(name, async (current) => {
       const { requireSecondFactor = current.requireSecondFactor } = options
-      const scopes = changedList('scope', current.scopes, { all, add, remove })
+      const scopes = changedList(SCOPE_LIST, current.scopes, options)
       checkScopes(scopes)
       await assertOwned(
         base,

@@ -2,19 +2,18 @@ import { Command } from 'commander'
 import { EMPTY_PROFILE } from '../accounts/profile.ts'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
-import { commandLine } from '../command-line.ts'
 import type { Base } from '../node/base.ts'
 import type { FactorSummary } from '../store/contracts/factors.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
 import {
   action,
+  assertChanges,
   CommandError,
   type CommandFactory,
   type Context,
   collect,
   examples,
   type Json,
-  UsageError,
 } from './context.ts'
 import { count, table } from './output.ts'
 import { newPassword } from './secret-input.ts'
@@ -168,8 +167,7 @@ function profileChanges(options: ProfileOptions): Partial<Profile> {
 
 function update(context: Context, username: string, options: ProfileOptions): Promise<void> {
   const changes = profileChanges(options)
-  if (Object.keys(changes).length === 0)
-    throw new UsageError(`nothing to change: see ${commandLine('users update --help')}`)
+  assertChanges('users update', changes)
   return withUsers(context, async (users) => {
     printUser(context, options, await users.setProfile(await find(users, username), changes))
   })
