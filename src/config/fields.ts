@@ -44,8 +44,11 @@ export interface Field<T> {
   readonly doc: string
   /** Can also be given as a file, `KEYTURN_<NAME>_FILE`, and is never printed. */
   readonly secret?: true
-  /** All nodes of a store must have the same value. They record it in the store, so it is never a secret. */
-  readonly shared?: true
+  /**
+   * All nodes of a store must have the same value. They record it in the store, so it is never a secret. If nodes differ in a number, a
+   * command computes with the largest or the smallest one, whichever is the safe side.
+   */
+  readonly shared?: 'largest' | 'smallest'
 }
 
 type Parse<T> = (value: string) => T
@@ -84,7 +87,10 @@ const secret = <T>(row: Field<T>): Field<T> => ({ ...row, secret: true })
 
 type Plain = string | number | null
 
-const shared = <T extends Plain>(row: Field<T>): Field<T> => ({ ...row, shared: true })
+const shared = <T extends Plain>(row: Field<T>, safeSide: 'largest' | 'smallest' = 'largest'): Field<T> => ({
+  ...row,
+  shared: safeSide,
+})
 
 export const fields = {
   /** Exactly as in tokens and metadata. */
@@ -199,6 +205,7 @@ export const fields = {
       '30d',
       'time between automatic key rotations; `off`: only by hand',
     ),
+    'smallest',
   ),
   defaultAudience: shared(
     derived(

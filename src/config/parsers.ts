@@ -9,10 +9,22 @@ import { prepareName } from '../visible-text.ts'
 /** A problem that an operator can fix; its message completes "KEYTURN_X …". */
 const problem = (message: string): Error => new Error(message)
 
-const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+const UNITS: Readonly<Record<string, Seconds>> = { d: 86_400, h: 3600, m: 60, s: 1 }
+const DURATION = /^(\d{1,9})([smhd])$/
+
+export const isDurationText = (value: string): boolean => DURATION.test(value)
+
+/** As an operator would write it, in the largest unit that divides it. */
+export function durationText(value: Seconds): string {
+  const [unit, size] = Object.entries(UNITS).find(([, size]) => value >= size && value % size === 0) ?? [
+    's',
+    1,
+  ]
+  return `${value / size}${unit}`
+}
 
 function seconds(value: string): Seconds {
-  const match = /^(\d{1,9})([smhd])$/.exec(value)
+  const match = DURATION.exec(value)
   const unit = UNITS[match?.[2] ?? '']
   if (!match || unit === undefined) throw problem('must be a duration such as 10s, 5m, 12h or 30d')
   return Number(match[1]) * unit

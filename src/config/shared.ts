@@ -4,6 +4,7 @@
  */
 import { type Field, fields, PREFIX } from './fields.ts'
 import type { Config } from './load.ts'
+import { durationText, isDurationText } from './parsers.ts'
 
 /** By the name of the setting, in lower case and without prefix. */
 export type SharedSettings = Readonly<Record<string, string | number | null>>
@@ -44,32 +45,22 @@ export function differences(here: SharedSettings, there: SharedSettings): Differ
 export const differencesText = (found: readonly Difference[]): string =>
   found.map(({ variable, here, there }) => `${variable} is ${there} there and ${here} here`).join('; ')
 
-/**
- * The settings by which a command stays on the safe side of nodes that differ: the longest time that something lasts, and the shortest
- * time between rotations. For settings that are text, the value of the last node is used.
- */
+/** The settings by which a command stays on the safe side of nodes that differ. For a text, the value of the last node is used. */
 export function combineShared(nodes: readonly SharedSettings[]): SharedSettings {
-  const combined = rows.flatMap(({ name }) => {
+  const combined = rows.flatMap(({ row, name }) => {
     const values = nodes.map((settings) => settings[name]).filter((value) => value !== undefined)
     const numbers = values.filter((value) => typeof value === 'number')
     const last = values.at(-1)
     if (last === undefined) return []
     if (numbers.length === 0) return [[name, last]]
-    return [[name, name === 'key_rotation' ? Math.min(...numbers) : Math.max(...numbers)]]
+    return [[name, row.shared === 'smallest' ? Math.min(...numbers) : Math.max(...numbers)]]
   })
   return Object.fromEntries(combined)
 }
 
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3600],
-  ['m', 60],
-  ['s', 1],
-] as const
-
 function written(row: Field<unknown>, value: string | number | null): string {
   if (value === null) return 'off'
-  if (typeof value === 'string' || !/[smhd]$/.test(row.default ?? '')) return String(value)
-  const [unit, size] = UNITS.find(([, seconds]) => value >= seconds && value % seconds === 0) ?? ['s', 1]
-  return `${value / size}${unit}`
+  // Every duration among the shared settings has a default, which shows that the number is one.
+  const isDuration = typeof value === 'number' && isDurationText(row.default ?? '')
+  return isDuration ? durationText(value) : String(value)
 }
