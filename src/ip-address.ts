@@ -10,3 +10,7 @@ export function plainAddress(address: string): string {
   const parsed = ipaddr.IPv6.parse(address)
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address
 }
+
+/** A host name or an IP address with a port. An IPv6 address is in brackets, as in a URL (RFC 3986 §3.2.2). */
+export const hostAndPort = (host: string, port: number): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -1,14 +1,12 @@
 import { InvalidArgumentError } from 'commander'
-import { normalizeUsername } from '../accounts/username.ts'
 import type { Anchor } from '../audit/anchor.ts'
 import { AUDIT_EVENTS } from '../audit/events.ts'
 import { type VerifyResult, verifyLog } from '../audit/verify.ts'
-import { duration } from '../config/parsers.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import type { Base } from '../node/base.ts'
-import type { AuditFilter, AuditRow } from '../store/contracts/audit.ts'
+import type { AuditRow } from '../store/contracts/audit.ts'
 import { findRemains } from '../store/remains.ts'
-import type { EpochSeconds } from '../system.ts'
+import { createFilter, type Filters, noteZones } from './audit-filter.ts'
 import {
   AlreadyReported,
   action,
@@ -17,9 +15,7 @@ import {
   type Context,
   examples,
   type Json,
-  UsageError,
 } from './context.ts'
-import { parseMoment } from './moment.ts'
 import { count, table, time } from './output.ts'
 
 export const auditCommand: CommandFactory = (context) =>
@@ -59,15 +55,6 @@ export const auditCommand: CommandFactory = (context) =>
     'audit --event keys.rotated --json',
   )
 
-interface Filters extends Json {
-  readonly since?: string
-  readonly until?: string
-  readonly user?: string
-  readonly client?: string
-  readonly event?: string
-  readonly limit: number
-}
-
 const DEFAULT_LIMIT = 200
 const MAX_LIMIT = 100_000
 
@@ -94,61 +81,6 @@ function anchorOption(value: string): Anchor {
   const [, seq, hash] = /^(\d{1,15}):([\w-]{43})$/.exec(value) ?? []
   if (seq === undefined || hash === undefined) throw new InvalidArgumentError('It must be <seq>:<hash>.')
   return { seq: Number(seq), hash }
-}
-
-const parseAge = duration('1s', '36500d')
-
-/** Parses a duration before now, or a date and time. */
-function parseTime(name: string, value: string, now: EpochSeconds): EpochSeconds {
-  if (/^\d+[smhd]$/.test(value)) {
-    try {
-      return now - parseAge(value)
-    } catch (error) {
-      throw new UsageError(`--${name} ${(error as Error).message}`)
-    }
-  }
-  const moment = parseMoment(value)
-  if (moment) return moment.at
-  throw new UsageError(`--${name} must be a duration such as 1h or a time such as 2026-01-31T12:00:00Z`)
-}
-
-/** Says which moment a text without a zone means, because the operator may think of the zone of the machine. */
-function noteZones(context: Context, { since, until }: Filters): void {
-  for (const [name, text] of [
-    ['since', since],
-    ['until', until],
-  ] as const) {
-    const moment = text === undefined ? null : parseMoment(text)
-    if (moment && !moment.hasZone)
-      context.note(`--${name} is ${time(moment.at)}: a time without a zone is in UTC`)
-  }
-}
-
-async function createFilter({ store, clock }: Base, options: Filters): Promise<AuditFilter> {
-  const filter: { -readonly [K in keyof AuditFilter]: AuditFilter[K] } = {}
-  const now = clock.now()
-  if (options.since !== undefined) filter.since = parseTime('since', options.since, now)
-  if (options.until !== undefined) filter.until = parseTime('until', options.until, now)
-  if (options.event !== undefined) filter.event = options.event
-  if (options.user !== undefined) {
-    const name = normalizeUsername(options.user)
-    const user = name === null ? null : await store.users.findByUsername(name)
-    filter.userId = user?.id ?? options.user
-    if (!user) await assertKnown({ userId: options.user }, `user ${options.user}`)
-  }
-  if (options.client !== undefined) {
-    filter.clientId = options.client
-    if (!(await store.clients.find(options.client))) {
-      await assertKnown({ clientId: options.client }, `client ${options.client}`)
-    }
-  }
-  return filter
-
-  /** An empty result for a mistyped name would look as if nothing had happened. */
-  async function assertKnown(subjectFilter: AuditFilter, subject: string): Promise<void> {
-    if ((await store.auditRows.find(subjectFilter, 1)).length > 0) return
-    throw new CommandError(`there is no ${subject}, and the audit log has no events for that id`)
-  }
 }
 
 function list(context: Context, options: Filters): Promise<void> {

@@ -1,12 +1,13 @@
-import { type AddressInfo, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
-import { type Config, onPort } from '../config/load.ts'
+import type { Config } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { createApp, createMetricsApp } from '../http/app.ts'
+import { hostAndPort } from '../ip-address.ts'
 import { issuerBase } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
 import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
@@ -27,9 +28,9 @@ import { openServer, type Server } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
 import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
-import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
-import { localIssuer } from './local-server.ts'
+import { listenOn, reservePort } from './listen.ts'
 import { withProgress } from './progress.ts'
 
 /** How long a stopping server waits for requests in progress. */
@@ -177,34 +178,6 @@ function listenForMetrics(config: Config, metrics: Metrics, system: System): Pro
   return listenOn(app, config, { port: config.metricsPort ?? 0, setting: 'KEYTURN_METRICS_PORT' })
 }
 
-interface ListenAt {
-  readonly port: number
-  /** The setting that the port comes from. */
-  readonly setting: string
-}
-
-async function listenOn(
-  app: FastifyInstance,
-  config: Config,
-  { port, setting }: ListenAt,
-): Promise<FastifyInstance> {
-  const { host } = config
-  try {
-    await app.listen({ host, port })
-    return app
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const address = hostAndPort(host, port)
-    if (code !== 'EADDRINUSE') throw new CommandError(`${address}: ${message}`)
-    // The metrics port is opened before the main port, so a second start of this server can fail at either of them.
-    if ((await localIssuer(config)) === config.issuer)
-      throw new CommandError(
-        `Keyturn is already running as ${config.issuer} on ${host}:${config.port}: stop it first, or choose another KEYTURN_PORT`,
-      )
-    throw new CommandError(`${address} is in use by another program: choose another ${setting}`)
-  }
-}
-
 /** Waits for requests in progress, and after SHUTDOWN_TIMEOUT_MS closes all connections, so that the server always stops. */
 async function close(app: FastifyInstance, forceExit: (code: number) => void): Promise<void> {
   const timeout = setTimeout(() => {
@@ -216,32 +189,6 @@ async function close(app: FastifyInstance, forceExit: (code: number) => void): P
   await app.close()
   clearInterval(idleCheck)
   clearTimeout(timeout)
-}
-
-interface Reserved {
-  readonly config: Config
-  /** Frees the port, so that the server can listen on it. */
-  release(): Promise<void>
-}
-
-/**
- * With KEYTURN_PORT=0, finds a free port and holds it until the server listens. The issuer contains the port, so it must be
- * known before the server is created, and generating the first keys takes long enough for another program to take the port.
- */
-async function reservePort(config: Config): Promise<Reserved> {
-  if (config.port !== 0) return { config, release: async () => {} }
-  const placeholder = createServer()
-  await new Promise<void>((resolve, reject) => {
-    placeholder.once('error', reject)
-    placeholder.listen(0, config.host, resolve)
-  })
-  // The placeholder must not keep the process alive if the start fails.
-  placeholder.unref()
-  const { port } = placeholder.address() as AddressInfo
-  return {
-    config: onPort(config, port),
-    release: () => new Promise((resolve) => placeholder.close(() => resolve())),
-  }
 }
 
 async function printStartup(
@@ -277,7 +224,3 @@ function firstCommands(url: string): string[] {
     `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
   ]
 }
-
-/** An IPv6 address is in brackets, as in a URL (RFC 3986 §3.2.2). */
-const hostAndPort = (host: string, port: number): string =>
-  `${host.includes(':') ? `[${host}]` : host}:${port}`
