@@ -9,7 +9,7 @@ import { type Cli, startedCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
 const CHOSEN = 'a secret that an operator chose'
-const ROUNDS = 12
+const ROUNDS = 6
 
 const client = (cli: Cli) => cli.withStore((store) => store.clients.find('shop'))
 

@@ -15,6 +15,7 @@ import t, { type Test } from 'tap'
 import { TABLES } from '../../src/store/tables.ts'
 import { systemRandom } from '../../src/system.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { commandIn } from '../support/processes/cli.ts'
 import {
   emptyFolder,
   type Folder,
@@ -29,9 +30,9 @@ import { clientCredentials } from '../support/server/requests.ts'
 const keysOf = ({ masterKey }: Folder) => readdirSync(dirname(masterKey)).sort()
 
 /** The start is refused in one line, and no database and no key is created. */
-async function refused(t: Test, folder: Folder, says: RegExp, settings: Record<string, string> = {}) {
+async function refused(t: Test, folder: Folder, says: RegExp) {
   const before = keysOf(folder)
-  const { code, stderr } = await keyturn(folder, ['serve'], { settings })
+  const { code, stderr } = await commandIn(folder, ['serve'])
   t.equal(code, 1, stderr)
   t.match(stderr, says)
   t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
@@ -51,7 +52,11 @@ t.test(
     const says =
       /no database at \S+keyturn\.db: \S+store\.json names the store that should be there; mount or restore it/
     await refused(t, folder, says)
-    t.match(await keyturn(folder, ['clients', 'list']), { code: 1, stderr: says }, 'a command says the same')
+    t.match(
+      await commandIn(folder, ['clients', 'list']),
+      { code: 1, stderr: says },
+      'a command says the same',
+    )
     t.notOk(existsSync(folder.database))
     mkdirSync(dirname(folder.database))
     await refused(t, folder, says)
@@ -70,7 +75,7 @@ t.test(
     const folder = await seededFolder(t)
     rmSync(folder.record)
     rmSync(dirname(folder.database), { recursive: true })
-    await refused(t, folder, /no database at \S+: there is a master key in keys, so there was a store before/)
+    await refused(t, folder, /no database at \S+: there is a master key in \S+keys, so there was a store before/)
   },
 )
 
@@ -79,7 +84,7 @@ t.test(
   async (t) => {
     const folder = await seededFolder(t)
     const before = readFileSync(folder.record, 'utf8')
-    const again = await keyturn(folder, ['serve', '--new'])
+    const again = await commandIn(folder, ['serve', '--new'])
     t.match(again, { code: 1, stderr: /^keyturn: the database at \S+ is not new: start without --new\n$/ })
 
     rmSync(dirname(folder.database), { recursive: true })
@@ -103,7 +108,7 @@ t.test('another store under the same master key is refused, by serve and by comm
   const says = /is store another, and \S+store\.json names store \S+: set KEYTURN_DATABASE_URL/
   await refused(t, folder, says)
   for (const args of [['keys', 'list'], ['clients', 'list'], ['doctor']]) {
-    const { code, stderr, stdout } = await keyturn(folder, args)
+    const { code, stderr, stdout } = await commandIn(folder, args)
     t.equal(code, 1)
     t.match(stderr + stdout, says, args.join(' '))
   }
@@ -124,8 +129,8 @@ t.test('a database that has lost its key ring gets no new one', async (t) => {
   sql.exec('DELETE FROM audit')
   sql.close()
   await refused(t, folder, /has lost the key ring that it had according to \S+store\.json: restore a backup/)
-  t.match(await keyturn(folder, ['keys', 'list']), { code: 1, stderr: /has no key ring/ })
-  t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /store\.json/ })
+  t.match(await commandIn(folder, ['keys', 'list']), { code: 1, stderr: /has no key ring/ })
+  t.match(await commandIn(folder, ['audit', 'verify']), { code: 1, stdout: /store\.json/ })
 })
 
 function damage({ database }: Folder, ...statements: readonly string[]): void {
@@ -181,10 +186,10 @@ t.test(
       t.comment(label)
       const says = `has no key ring, but rows in ${names}: it is damaged; restore a backup, or run`
       await refused(t, folder, new RegExp(says))
-      const { code, stdout } = await keyturn(folder, ['audit', 'verify'])
+      const { code, stdout } = await commandIn(folder, ['audit', 'verify'])
       t.match([code, stdout], [1, /no key ring, but rows in .*: the ring was deleted/], label)
       t.match(
-        (await keyturn(folder, ['keys', 'list'])).stderr,
+        (await commandIn(folder, ['keys', 'list'])).stderr,
         /has no key ring, but rows in .*: restore a backup/,
       )
       t.equal(await publishedKeys(folder), undefined, 'nothing is created')
@@ -204,10 +209,10 @@ t.test(
       const folder = await seededFolder(t, settings)
       damage(folder, `DELETE FROM ${table}`)
       for (const args of [['serve'], ['serve', '--new']]) {
-        const { code, stderr } = await keyturn(folder, args)
+        const { code, stderr } = await commandIn(folder, args)
         t.match([code, stderr], [1, /no key ring, but rows in .*: it is damaged; restore a backup\n$/])
       }
-      t.match(await keyturn(folder, ['audit', 'verify']), { code: 1, stdout: /no key ring, but rows in/ })
+      t.match(await commandIn(folder, ['audit', 'verify']), { code: 1, stdout: /no key ring, but rows in/ })
     }
   },
 )
@@ -229,7 +234,7 @@ t.test(
       sql.exec('DELETE FROM data_keys')
       sql.close()
       for (const args of [['serve'], ['keys', 'list'], ['keys', 'rotate'], ['master-key', 'rotate']]) {
-        const { code, stderr } = await keyturn(folder, args)
+        const { code, stderr } = await commandIn(folder, args)
         t.match(
           [code, stderr],
           [1, /has a key ring and no data key: it is damaged; restore a backup\n$/],
@@ -237,7 +242,7 @@ t.test(
         )
       }
       t.same(await readStore(folder, (store) => store.dataKeys.list()), [], 'none was created')
-      t.equal((await keyturn(folder, ['audit', 'verify'])).code, 1)
+      t.equal((await commandIn(folder, ['audit', 'verify'])).code, 1)
     }
   },
 )
@@ -246,7 +251,7 @@ t.test('a damaged store record is refused and not replaced', async (t) => {
   const folder = await seededFolder(t)
   for (const text of ['', '{"store":', '{"store":1}', '{"store":"x","audit":{"seq":"1"}}']) {
     writeFileSync(folder.record, text)
-    const { code, stderr } = await keyturn(folder, ['serve'])
+    const { code, stderr } = await commandIn(folder, ['serve'])
     t.match([code, stderr], [1, /store record \S+store\.json is damaged/])
     t.equal(readFileSync(folder.record, 'utf8'), text)
   }
@@ -267,7 +272,7 @@ t.test(
       LOG_LEVEL: 'info',
       STORE_RECORD_FILE: '/dev/null/store.json',
     })
-    const refusedFile = await keyturn(unwritable, ['serve'])
+    const refusedFile = await commandIn(unwritable, ['serve'])
     t.match([refusedFile.code, refusedFile.stderr], [1, /store record \S+ cannot be read \(ENOTDIR\)/])
     const off = emptyFolder(t, { MASTER_KEY, STORE_RECORD_FILE: 'off' })
     for (let start = 1; start <= 2; start += 1) await (await startServer(t, off)).stop()
@@ -287,7 +292,7 @@ t.test('commands on PostgreSQL need the tables, which only serve creates', async
     ['migrate', '--status'],
     ['audit', 'verify'],
   ]) {
-    const { code, stderr } = await keyturn(folder, args)
+    const { code, stderr } = await commandIn(folder, args)
     t.match(
       [code, stderr],
       [1, /^keyturn: no database at postgres:\/\/\S+: npx keyturn serve creates one\n$/],
@@ -295,7 +300,7 @@ t.test('commands on PostgreSQL need the tables, which only serve creates', async
     )
   }
   await (await startServer(t, folder)).stop()
-  t.equal((await keyturn(folder, ['keys', 'list'])).code, 0)
+  t.equal((await commandIn(folder, ['keys', 'list'])).code, 0)
   const wrong = await keyturn(folder, ['serve'], { settings: { DATABASE_URL: second } })
   t.match([wrong.code, wrong.stderr], [1, /no database at postgres:\S+: \S+store\.json names the store/])
   t.match(await keyturn(folder, ['keys', 'list'], { settings: { DATABASE_URL: second } }), { code: 1 })
@@ -305,15 +310,15 @@ t.test('a server starts with a restored store and with a transferred store', asy
   const folder = await seededFolder(t)
   const kids = await publishedKeys(folder)
   const backup = join(folder.path, 'backup.db')
-  t.equal((await keyturn(folder, ['backup', backup])).code, 0)
+  t.equal((await commandIn(folder, ['backup', backup])).code, 0)
   rmSync(dirname(folder.database), { recursive: true })
   rmSync(folder.record)
-  t.equal((await keyturn(folder, ['restore', backup])).code, 0)
+  t.equal((await commandIn(folder, ['restore', backup])).code, 0)
   t.same(await publishedKeys(folder), kids)
   await (await startServer(t, folder)).stop()
 
   const target = `sqlite:${join(folder.path, 'data', 'other.db')}`
-  t.equal((await keyturn(folder, ['transfer', '--to', target])).code, 0)
+  t.equal((await commandIn(folder, ['transfer', '--to', target])).code, 0)
   const moved = await startServer(t, folder, { settings: { DATABASE_URL: target } })
   t.equal((await clientCredentials(moved)).statusCode, 200)
 })

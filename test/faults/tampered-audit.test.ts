@@ -3,7 +3,8 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } fr
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
-import { type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
+import { commandIn } from '../support/processes/cli.ts'
+import { copyOf, type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
 import { keyturn, startServer } from '../support/processes/process.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 
@@ -25,19 +26,16 @@ interface Verified {
 }
 
 async function verify(folder: Folder): Promise<{ code: number | null } & Verified> {
-  const { code, stdout, stderr } = await keyturn(folder, ['audit', 'verify', '--json'])
+  const { code, stdout, stderr } = await commandIn(folder, ['audit', 'verify', '--json'])
   if (stdout === '') throw new Error(stderr)
   return { code, ...(JSON.parse(stdout) as Verified) }
 }
 
-/** A folder whose server was started and stopped, so that its log has rows and its record an anchor. */
-async function usedFolder(owner: Parameters<typeof seededFolder>[0]): Promise<Folder> {
-  const folder = await seededFolder(owner, { LOG_LEVEL: 'info' })
-  const server = await startServer(owner, folder)
-  await clientCredentials(server)
-  await server.stop()
-  return folder
-}
+/** A server was started and stopped here, so that the log has rows and the record an anchor. */
+const used = await seededFolder(t, { LOG_LEVEL: 'info' })
+const first = await startServer(t, used)
+await clientCredentials(first)
+await first.stop()
 
 const recorded = ({ record }: Folder) =>
   JSON.parse(readFileSync(record, 'utf8')) as { audit: { seq: number; accepted_at: number } }
@@ -45,7 +43,7 @@ const recorded = ({ record }: Folder) =>
 t.test(
   'a wiped audit log is found by verify and by every start, until it is accepted (docs/security.md R4)',
   async (t) => {
-    const folder = await usedFolder(t)
+    const folder = copyOf(t, used)
     t.ok(recorded(folder).audit.seq > 0, 'the end of the log is kept outside the database')
     t.match(await verify(folder), { code: 0, intact: true })
     sql(folder, ...WIPE)
@@ -62,8 +60,8 @@ t.test(
       t.match(await verify(folder), { code: 1, intact: false })
     }
 
-    t.match(await keyturn(folder, ['audit', 'accept']), { code: 2 })
-    const accepted = await keyturn(folder, [
+    t.match(await commandIn(folder, ['audit', 'accept']), { code: 2 })
+    const accepted = await commandIn(folder, [
       'audit',
       'accept',
       '--reason',
@@ -73,12 +71,14 @@ t.test(
     t.equal(accepted.code, 0, accepted.stderr)
     t.match(JSON.parse(accepted.stdout), { left: [] })
     t.match(await verify(folder), { code: 0, intact: true })
-    const rows = JSON.parse((await keyturn(folder, ['audit', '--event', 'audit.accepted', '--json'])).stdout)
+    const rows = JSON.parse(
+      (await commandIn(folder, ['audit', '--event', 'audit.accepted', '--json'])).stdout,
+    )
     t.match(rows, [{ actor: /^operator:/, fields: { reason: 'an intruder, case 4711', target: /^\d+:/ } }])
     const quiet = await startServer(t, folder)
     await quiet.stop()
     t.notMatch(quiet.stderr(), 'audit.broken')
-    t.match(await keyturn(folder, ['audit', 'accept', '--reason', 'again']), {
+    t.match(await commandIn(folder, ['audit', 'accept', '--reason', 'again']), {
       code: 1,
       stderr: /the audit log is intact: there is nothing to accept/,
     })
@@ -88,7 +88,7 @@ t.test(
 t.test(
   'an older copy of the whole database is detected, although it is consistent in itself (docs/security.md R4)',
   async (t) => {
-    const folder = await usedFolder(t)
+    const folder = copyOf(t, used)
     const copy = join(folder.path, 'copy.db')
     copyFileSync(folder.database, copy)
     const server = await startServer(t, folder)
@@ -103,7 +103,7 @@ t.test(
     const { code, findings } = await verify(folder)
     t.equal(code, 1)
     t.match(findings.join(), /was not written by Keyturn/, 'the server did not sign it')
-    t.equal((await keyturn(folder, ['audit', 'accept', '--reason', 'a copy was put back'])).code, 0)
+    t.equal((await commandIn(folder, ['audit', 'accept', '--reason', 'a copy was put back'])).code, 0)
     t.match(await verify(folder), { code: 0, intact: true })
   },
 )
@@ -112,7 +112,7 @@ t.test(
   'a rotation of the master key does not make a wiped log look intact (docs/security.md R4)',
   async (t) => {
     for (const args of [[], ['--compromised']]) {
-      const folder = await usedFolder(t)
+      const folder = copyOf(t, used)
       sql(folder, ...WIPE)
       const rotated = await keyturn(folder, ['master-key', 'rotate', ...args])
       t.equal(rotated.code, 0, rotated.stderr)
@@ -130,14 +130,14 @@ t.test(
 t.test(
   'a head with a MAC of an invalidated data key is distinguished from a forged one (docs/security.md R4)',
   async (t) => {
-    const folder = await usedFolder(t)
+    const folder = copyOf(t, used)
     const before = await readStore(folder, (store) => store.auditRows.state())
     const killed = await keyturn(folder, ['master-key', 'rotate', '--compromised'], {
       failAt: { name: 'master-key:committed' },
     })
     t.equal(killed.signal, 'SIGKILL')
     t.match(await verify(folder), { code: 0, intact: true }, 'the commit of the rotation has signed the head')
-    t.equal((await keyturn(folder, ['master-key', 'rotate'])).code, 0)
+    t.equal((await commandIn(folder, ['master-key', 'rotate'])).code, 0)
 
     const { mac, seq, hash } = before.head ?? { mac: '', seq: 0, hash: '' }
     sql(
@@ -154,16 +154,16 @@ t.test(
 )
 
 t.test('a restore is an event, and the log goes on from there (docs/security.md R4)', async (t) => {
-  const folder = await usedFolder(t)
+  const folder = copyOf(t, used)
   const backup = join(folder.path, 'backup.db')
-  t.equal((await keyturn(folder, ['backup', backup])).code, 0)
+  t.equal((await commandIn(folder, ['backup', backup])).code, 0)
   const server = await startServer(t, folder)
   await clientCredentials(server)
   await server.stop()
   const { seq } = recorded(folder).audit
-  t.equal((await keyturn(folder, ['restore', backup, '--force'])).code, 0)
+  t.equal((await commandIn(folder, ['restore', backup, '--force'])).code, 0)
   t.match(await verify(folder), { code: 0, intact: true })
-  const rows = JSON.parse((await keyturn(folder, ['audit', '--event', 'store.restored', '--json'])).stdout)
+  const rows = JSON.parse((await commandIn(folder, ['audit', '--event', 'store.restored', '--json'])).stdout)
   t.match(rows, [{ fields: { target: 'backup.db', reason: new RegExp(`had reached ${seq}:`) } }])
   const again = await startServer(t, folder)
   await again.stop()
@@ -171,7 +171,7 @@ t.test('a restore is an event, and the log goes on from there (docs/security.md 
 })
 
 t.test('what a server that was killed while writing the record leaves behind is cleaned up', async (t) => {
-  const folder = await usedFolder(t)
+  const folder = copyOf(t, used)
   mkdirSync(`${folder.record}.new-killed`)
   const server = await startServer(t, folder)
   await server.stop()
@@ -179,7 +179,7 @@ t.test('what a server that was killed while writing the record leaves behind is 
 })
 
 t.test('a record that cannot be written is reported once, and stays as it was', async (t) => {
-  const folder = await usedFolder(t)
+  const folder = copyOf(t, used)
   const before = readFileSync(folder.record, 'utf8')
   // A folder that gives no place for a draft: the name is as long as a name may be.
   const record = join(folder.path, 'keys', 'r'.repeat(255))

@@ -3,6 +3,7 @@ import argon2 from 'argon2'
 import t, { type Test } from 'tap'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { watchArgon2 } from '../support/server/argon2-count.ts'
+import { ENGINE } from '../support/server/engine.ts'
 import { basic, encodeForm } from '../support/server/requests.ts'
 import { client, PASSWORD, seed, user } from '../support/server/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
@@ -78,7 +79,10 @@ function flood(prefixes: number, guess: Guess) {
   }
 }
 
-for (const prefixes of [1, 10, 100]) {
+/** More on PostgreSQL, where all flows run again. */
+const PREFIXES = ENGINE === 'SQLite' ? [1, 100] : [1, 10, 100]
+
+for (const prefixes of PREFIXES) {
   t.test(
     `guesses at passwords from ${prefixes} IP prefixes do not keep a user at a known location from signing in (docs/security.md Q14)`,
     async (t) => {
@@ -124,7 +128,7 @@ for (const prefixes of [1, 10, 100]) {
   )
 }
 
-for (const prefixes of [10, 100]) {
+for (const prefixes of PREFIXES.filter((count) => count > 1)) {
   t.test(
     `a user at a new location signs in while ${prefixes} IP prefixes guess (docs/security.md Q14)`,
     async (t) => {

@@ -15,6 +15,7 @@ import {
   VERIFIER,
   WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
+import { ENGINE } from '../support/server/engine.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { claimsOf, clientCredentials, type Form, login, post, refresh } from '../support/server/requests.ts'
 import { ORDERS, STOCK } from '../support/server/seed.ts'
@@ -346,6 +347,8 @@ const command = fc.oneof(
 t.test(
   'in any sequence of grants, refreshes, revocations and registry changes, no token or userinfo response exceeds requested ∩ client ∩ roles ∩ shown (docs/security.md S7)',
   async (t) => {
+    // More on PostgreSQL, where all flows run again.
+    const numRuns = ENGINE === 'SQLite' ? 10 : 25
     let issued = 0
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 30, maxLength: 60 }), async (commands) => {
@@ -357,9 +360,9 @@ t.test(
           await world.server.close()
         }
       }),
-      { numRuns: 25, seed: 20261130, endOnFailure: true },
+      { numRuns, seed: 20261130, endOnFailure: true },
     )
-    t.ok(issued > 150, `${issued} tokens were issued and checked`)
+    t.ok(issued > 6 * numRuns, `${issued} tokens were issued and checked`)
   },
 )
 

@@ -11,6 +11,7 @@ import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { cachedKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
 import { type TestLogger, testLogger } from '../server/log.ts'
+import type { Folder } from './data-folder.ts'
 
 interface Outcome {
   readonly code: number
@@ -51,52 +52,13 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
   const logger = testLogger()
   const env = { KEYTURN_DATABASE_URL: `sqlite:${database}`, KEYTURN_KEYS_DIR: keysDir }
 
-  async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const { input = '', settings = {}, ...io } = options
-    let out = ''
-    let err = ''
-    const more = Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])
-    const code = await run(args, {
-      env: { ...env, ...Object.fromEntries(more) },
-      cwd: dir,
-      stdin: asStream(input),
-      out: (text) => {
-        out += text
-      },
-      err: (text) => {
-        err += text
-      },
-      errIsTerminal: false,
-      interactive: false,
-      askSecret: () => Promise.reject(new Error('the test has no terminal to ask')),
-      confirm: () => Promise.reject(new Error('the test has no terminal to ask')),
-      columns: 100,
-      pid: 4711,
-      isRunning: () => false,
-      operator: 'tester',
-      clock,
-      logger,
-      generateKey: cachedKeys,
-      stopSignal: () => new Promise(() => {}),
-      forceExit: (status) => {
-        throw new Error(`the process was ended with ${status}`)
-      },
-      ...io,
-    })
-    return {
-      code,
-      out,
-      err,
-      json<T>() {
-        if (!/^[^\n]+\n$/.test(out)) throw new Error(`not one line: ${JSON.stringify(out)}`)
-        return JSON.parse(out) as T
-      },
-    }
+  function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const { settings = {}, ...io } = options
+    return runHere(args, { env: { ...env, ...prefixed(settings) }, cwd: dir, clock, logger, ...io })
   }
 
   async function start(settings: Record<string, string> = {}): Promise<void> {
-    const more = Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])
-    const config = loadConfig({ ...env, ...Object.fromEntries(more) }, dir)
+    const config = loadConfig({ ...env, ...prefixed(settings) }, dir)
     const base = await openBase(config, { clock, logger, generateKey: cachedKeys }, 'create')
     try {
       await openKeys(base)
@@ -127,6 +89,65 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       } finally {
         await db.close()
       }
+    },
+  }
+}
+
+const prefixed = (settings: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value]))
+
+/**
+ * Runs a command on a data folder in this process, which costs a fifth of what a process of its own costs. Its audit lines and its
+ * log are not in `stderr`.
+ */
+export async function commandIn(
+  folder: Folder,
+  args: readonly string[],
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  const env = {
+    KEYTURN_DATABASE_URL: `sqlite:${folder.database}`,
+    KEYTURN_KEYS_DIR: join(folder.path, 'keys'),
+    ...prefixed(folder.settings),
+  }
+  const { code, out, err } = await runHere(args, { env, cwd: folder.path, logger: testLogger() })
+  return { code, stdout: out, stderr: err }
+}
+
+type HereOptions = Omit<RunOptions, 'settings'> & Pick<Io, 'env' | 'cwd'>
+
+async function runHere(args: readonly string[], { input = '', ...io }: HereOptions): Promise<Outcome> {
+  let out = ''
+  let err = ''
+  const code = await run(args, {
+    stdin: asStream(input),
+    out: (text) => {
+      out += text
+    },
+    err: (text) => {
+      err += text
+    },
+    errIsTerminal: false,
+    interactive: false,
+    askSecret: () => Promise.reject(new Error('the test has no terminal to ask')),
+    confirm: () => Promise.reject(new Error('the test has no terminal to ask')),
+    columns: 100,
+    pid: 4711,
+    isRunning: () => false,
+    operator: 'tester',
+    generateKey: cachedKeys,
+    stopSignal: () => new Promise(() => {}),
+    forceExit: (status) => {
+      throw new Error(`the process was ended with ${status}`)
+    },
+    ...io,
+  })
+  return {
+    code,
+    out,
+    err,
+    json<T>() {
+      if (!/^[^\n]+\n$/.test(out)) throw new Error(`not one line: ${JSON.stringify(out)}`)
+      return JSON.parse(out) as T
     },
   }
 }

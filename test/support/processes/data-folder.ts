@@ -97,8 +97,12 @@ export async function seededFolder(owner: Owner, settings: Record<string, string
     await withOpened(folder, ({ store }) => seed(store))
     return folder
   })()
-  const { path } = await template
-  const folder = emptyFolder(owner, settings)
+  return copyOf(owner, await template, settings)
+}
+
+/** A copy of a folder whose server has stopped. */
+export function copyOf(owner: Owner, { path, settings }: Folder, others = settings): Folder {
+  const folder = emptyFolder(owner, others)
   cpSync(path, folder.path, { recursive: true })
   return folder
 }
