@@ -75,7 +75,11 @@ t.test(
     const folder = await seededFolder(t)
     rmSync(folder.record)
     rmSync(dirname(folder.database), { recursive: true })
-    await refused(t, folder, /no database at \S+: there is a master key in \S+keys, so there was a store before/)
+    await refused(
+      t,
+      folder,
+      /no database at \S+: there is a master key in \S+keys, so there was a store before/,
+    )
   },
 )
 
