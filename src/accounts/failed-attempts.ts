@@ -1,6 +1,6 @@
 /**
- * How many attempts from each IPv4 address or IPv6 site have failed lately, in the memory of this node. It decides who waits behind whom when
- * the queue for hashing is full, and refuses nothing by itself. Must not know what was attempted.
+ * How many attempts from each IPv4 address or IPv6 site have failed lately, in the memory of this node. It decides who waits behind
+ * whom when the queue for hashing is full, and refuses nothing by itself. Must not know what was attempted.
  */
 import { LRUCache } from 'lru-cache'
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'

@@ -1,7 +1,7 @@
 /**
  * All outgoing requests to clients go through here. An administrator registered the address, so private networks are allowed. The
- * response is not trusted, though: redirects are not followed, but returned as they are, and each call has a timeout (RFC 8725 §3.10). Must not know what
- * is requested.
+ * response is not trusted, though: redirects are not followed, but returned as they are, and each call has a timeout (RFC 8725
+ * §3.10). Must not know what is requested.
  */
 export interface Call extends Omit<RequestInit, 'redirect'> {
   readonly milliseconds: number

@@ -46,7 +46,7 @@ export function openFile(
   name: string,
   { create = false, integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
 ): Database.Database {
-  const file = name === ':memory:' ? name : wholePath(name)
+  const file = wholePath(name)
   if (file !== ':memory:') prepareFile(file, create)
   let db: Database.Database | undefined
   try {
