@@ -11,6 +11,7 @@ import type { Owner } from '../support/processes/data-folder.ts'
 import type { JwksSeen, RingSeen, TokenSeen } from '../support/processes/ring-observations.ts'
 import { clientCredentials, kidOf, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
+import { HANG_MS } from '../support/server/waiting.ts'
 
 const JWKS = '/.well-known/jwks.json'
 /**
@@ -55,7 +56,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     const keys = createRemoteJWKSet(new URL(cluster.issuer + JWKS), {
       cacheMaxAge: JWKS_CACHE_MS,
       cooldownDuration: Number.POSITIVE_INFINITY,
-      timeoutDuration: 20_000,
+      timeoutDuration: HANG_MS,
       [customFetch]: (_url, init) => {
         turn += 1
         fetches += 1
@@ -77,7 +78,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
       audience: ORDERS,
       cacheSize: 0,
       statusList: n % 2 === 0 && { onStale: 'reject' },
-      timeoutMs: 20_000,
+      timeoutMs: HANG_MS,
       fetch: (input, init) => {
         turn += 1
         fetches += 1

@@ -13,7 +13,6 @@ import { clientCredentials, kidOf, refresh } from '../support/server/requests.ts
 import { ORDERS } from '../support/server/seed.ts'
 import { type RoundRobin, roundRobin } from './round-robin.ts'
 
-const TEST_TIMEOUT_MS = 120_000
 const CLEAN = { code: 0, signal: null }
 const SETTINGS = { VERIFIER_CACHE: '2s', REFRESH_GRACE: '1m', SHUTDOWN_DELAY: '1s' }
 
@@ -110,7 +109,6 @@ interface Rotated {
 }
 
 async function startUpgrade(t: Test, database?: string) {
-  t.setTimeout(TEST_TIMEOUT_MS)
   const databaseOption = database === undefined ? {} : { database }
   const cluster = await startCluster(t, { ...databaseOption, nodes: 2, settings: SETTINGS })
   const tokens = await cluster.withOpened((opened) => signIn(opened, 3))
@@ -191,8 +189,6 @@ async function expand(t: Test, { cluster, clients, ...world }: World): Promise<C
   await clients.more(20)
   return again
 }
-
-t.setTimeout(2 * TEST_TIMEOUT_MS)
 
 t.test(
   'rolling upgrades and a rollback on PostgreSQL interrupt no client (docs/security.md Q17)',

@@ -13,12 +13,13 @@ import { signIn } from '../support/processes/data-folder.ts'
 import { maxLag, violations } from '../support/processes/ring-observations.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { revoke } from '../support/server/tokens.ts'
+import { until } from '../support/server/waiting.ts'
 import { watch } from './observed-load.ts'
 
 /** A verifier uses half of the two seconds: clocks of nodes may differ by a second (docs/rotation.md). */
 const SETTINGS = { VERIFIER_CACHE: '2s', KEY_ROTATION: '1m', REFRESH_GRACE: '1m', STATUS_TTL: '1s' }
-/** "Within about a second", with tolerance for a busy machine. */
-const LAG_MS = 2000
+/** How long a node may sign without having polled the store (keys/live-ring), and a tolerance for a busy machine. */
+const LAG_MS = 12_000
 const ROTATIONS = 10
 
 const postgres = await startPostgres(t)
@@ -59,7 +60,7 @@ t.test(
       (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid ?? ''
 
     const order = [await activeKey()]
-    while (new Set(watching.sets.map(({ node }) => node)).size < 3) await sleep(10)
+    await until(() => new Set(watching.sets.map(({ node }) => node)).size === 3)
     await watching.begin(sessions)
 
     for (let rotation = 1; rotation <= ROTATIONS; rotation += 1) {
@@ -75,7 +76,7 @@ t.test(
         // Times are whole seconds, so that a difference of two may be little more than one.
         await sleep(700)
         await age(store)
-        while ((await activeKey()) === before) await sleep(20)
+        await until(async () => (await activeKey()) !== before)
       }
       order.push(await activeKey())
       const { out } = await cli.run(['keys', 'list', '--json'], { settings, clock: systemClock })
@@ -91,7 +92,7 @@ t.test(
     t.equal(ring?.keys.length, ROTATIONS + 2)
     const signed = (kid: string) =>
       new Set(watching.tokens.filter((token) => token.kid === kid).map(({ node }) => node)).size
-    for (let polls = 0; signed(order.at(-1) ?? '') < 3 && polls < 50; polls += 1) await sleep(100)
+    await until(() => signed(order.at(-1) ?? '') === 3)
     await watching.end()
 
     const { tokens, sets, rings, failures, counts } = watching
@@ -103,6 +104,6 @@ t.test(
     t.comment(
       `${tokens.length} tokens, ${verified} verifications, ${fetches} fetches, ${sets.length} key sets, ${rings.length} readings, lag ${maxLag(seen)} ms`,
     )
-    t.ok(tokens.length > 300 && verified > 5000 && rings.length > 300, 'enough was observed')
+    t.ok(tokens.length > 100 && verified > 1000 && rings.length > 100, 'enough was observed')
   },
 )

@@ -7,56 +7,52 @@ import { testServer } from '../support/server/server.ts'
 
 const TTL = 10
 
-t.test(
-  '100,000 client_credentials tokens add no rows except index leases',
-  { timeout: 240_000 },
-  async (t) => {
-    const server = await testServer()
-    t.teardown(() => server.close())
-    await seed(server.store)
-    const { db } = server.store
-    const rows = async () => {
-      const tables = await db.query<{ name: string }>(`SELECT name FROM sqlite_schema WHERE type = 'table'`)
-      const counts: Record<string, number> = {}
-      for (const { name } of tables) {
-        const [row] = await db.query<{ n: number }>(`SELECT count(*) AS n FROM ${name}`)
-        counts[name] = row?.n ?? 0
+t.test('100,000 client_credentials tokens add no rows except index leases', async (t) => {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  await seed(server.store)
+  const { db } = server.store
+  const rows = async () => {
+    const tables = await db.query<{ name: string }>(`SELECT name FROM sqlite_schema WHERE type = 'table'`)
+    const counts: Record<string, number> = {}
+    for (const { name } of tables) {
+      const [row] = await db.query<{ n: number }>(`SELECT count(*) AS n FROM ${name}`)
+      counts[name] = row?.n ?? 0
+    }
+    return counts
+  }
+  // The endpoint’s work without HTTP, since the test counts what a token leaves in the store.
+  const form = new URLSearchParams({ grant_type: 'client_credentials' })
+  const parameters = { get: (name: string) => form.get(name) ?? undefined, all: () => [] }
+  const request = {
+    pairs: [],
+    parameters,
+    authorization: basic('machine', SECRET),
+    endpoint: '',
+    ip: '127.0.0.1',
+    requestId: 'soak',
+  }
+  const { tokenRequest } = server.deps.oauth
+  await tokenRequest(request)
+  const before = await rows()
+  const seen = new Set<number>()
+  let issued = 0
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      while (issued < 100_000) {
+        issued += 1
+        const { access_token: token } = await tokenRequest(request)
+        const { status_list: entry } = claimsOf(token).status as { status_list: { idx: number } }
+        seen.add(entry.idx)
       }
-      return counts
-    }
-    // The endpoint’s work without HTTP, since the test counts what a token leaves in the store.
-    const form = new URLSearchParams({ grant_type: 'client_credentials' })
-    const parameters = { get: (name: string) => form.get(name) ?? undefined, all: () => [] }
-    const request = {
-      pairs: [],
-      parameters,
-      authorization: basic('machine', SECRET),
-      endpoint: '',
-      ip: '127.0.0.1',
-      requestId: 'soak',
-    }
-    const { tokenRequest } = server.deps.oauth
-    await tokenRequest(request)
-    const before = await rows()
-    const seen = new Set<number>()
-    let issued = 0
-    await Promise.all(
-      Array.from({ length: 16 }, async () => {
-        while (issued < 100_000) {
-          issued += 1
-          const { access_token: token } = await tokenRequest(request)
-          const { status_list: entry } = claimsOf(token).status as { status_list: { idx: number } }
-          seen.add(entry.idx)
-        }
-      }),
-    )
-    t.equal(seen.size, issued, 'every token has its own index')
-    const { status_blocks: blocks = 0, ...after } = await rows()
-    delete before.status_blocks
-    t.same(after, before)
-    t.ok(blocks <= 20, `${blocks} leases`)
-  },
-)
+    }),
+  )
+  t.equal(seen.size, issued, 'every token has its own index')
+  const { status_blocks: blocks = 0, ...after } = await rows()
+  delete before.status_blocks
+  t.same(after, before)
+  t.ok(blocks <= 20, `${blocks} leases`)
+})
 
 t.test(
   'tokens revoked under load are refused everywhere within the TTL and a poll, without calls to the server',
