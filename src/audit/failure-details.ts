@@ -67,6 +67,7 @@ export const failureDetails = {
   scope_not_in_roles: 'none of the user’s roles grants any of the scopes',
   scope_of_another_api: 'the scopes do not belong to the API of the resource',
   rights_withdrawn: 'the client or the user may no longer have any of the token’s scopes',
+  api_deleted: 'the API of the code, token or session was deleted, and another one has its identifier now',
   token_expired: 'the access token has expired',
   token_revoked: 'the access token was revoked',
   session_ended: 'the session of the access token has ended',

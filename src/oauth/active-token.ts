@@ -78,7 +78,7 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
     if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
     const user = await users.find(session.userId)
     if (!user || user.disabled) return inactive('user_disabled')
-    const rights = remaining(session, { client, user }, requested)
+    const rights = remaining({ ...session, grantedAt: session.createdAt }, { client, user }, requested)
     return 'active' in rights ? rights : { active: true as const, session, user, client, rights }
   }
 
@@ -95,7 +95,8 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
       if (claims.sid === undefined) {
         const client = await registry.client(claims.client_id)
         if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
-        const rights = remaining({ scopes, audience: claims.aud, amr: [] }, { client, user: null })
+        const earlier = { scopes, audience: claims.aud, amr: [], grantedAt: claims.iat }
+        const rights = remaining(earlier, { client, user: null })
         return 'active' in rights ? rights : { active: true, client, endUser: null, rights }
       }
       const endUser = await findSession(claims.sid, scopes)

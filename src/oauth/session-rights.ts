@@ -7,7 +7,8 @@ import { ACR_MFA, satisfies } from '../accounts/amr.ts'
 import type { Config } from '../config/load.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { User } from '../store/contracts/users.ts'
-import { invalidGrant, unauthorizedClient } from './errors.ts'
+import type { EpochSeconds } from '../system.ts'
+import { invalidGrant, invalidTarget, unauthorizedClient } from './errors.ts'
 import type { Registry } from './registry.ts'
 import { defaultAudienceOf, type Granted, resolveScopes } from './scope.ts'
 
@@ -29,6 +30,7 @@ export interface EarlierGrant {
   readonly audience: string
   /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
+  readonly grantedAt: EpochSeconds
 }
 
 interface GrantRights extends Parties {
@@ -77,6 +79,14 @@ export function createSessionRights({ registry, config }: SessionRightsDeps): Se
     }
   }
 
+  /** The API was deleted, and another one has its identifier now: what was granted for the first one is not valid for the second. */
+  function checkSameApi({ audience, grantedAt }: EarlierGrant): void {
+    const api = registry.api(audience)
+    if (api && api.createdAt > grantedAt) {
+      throw invalidTarget('the API of the grant was deleted', { detail: 'api_deleted' })
+    }
+  }
+
   /** A role concerns one API, so tokens for other APIs do not contain it (RFC 9068 §2.2.3.1). */
   function rolesGranting(roles: readonly string[], scopes: readonly string[]): string[] {
     return roles.filter((role) => {
@@ -87,7 +97,9 @@ export function createSessionRights({ registry, config }: SessionRightsDeps): Se
 
   return {
     grant: resolve,
-    remaining({ scopes, audience, amr }, parties, requested = scopes) {
+    remaining(earlier, parties, requested = earlier.scopes) {
+      const { scopes, audience, amr } = earlier
+      checkSameApi(earlier)
       const within = requested.filter((scope) => scopes.includes(scope))
       return resolve({ ...parties, requested: within, resource: audience, amr })
     },

@@ -299,6 +299,22 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     ],
     [
+      'api_deleted',
+      async () => {
+        const { access_token: old } = await signedIn(server)
+        const orders = (await store.apis.list()).find(({ identifier }) => identifier === ORDERS)
+        if (!orders) throw new Error('there is no API')
+        await store.apis.delete(ORDERS)
+        await store.apis.insert({ ...orders, createdAt: server.clock.now() + 1 })
+        await server.poll()
+        const answer = await userinfo(old)
+        await store.apis.delete(ORDERS)
+        await store.apis.insert(orders)
+        await server.poll()
+        return answer
+      },
+    ],
+    [
       'session_ended',
       async () => {
         const { access_token: orphan, refresh_token: session } = await signedIn(server)

@@ -108,6 +108,36 @@ t.test(
 )
 
 t.test(
+  'what was granted for an API is not valid for a later API with its identifier: no consent, code, session or token (RFC 8707 §2.2; docs/security.md S8)',
+  async (t) => {
+    const { server, store, alice } = await started()
+    const browser = openBrowser(server)
+    const { code } = await signIn(browser, {}, { remember: true })
+    const tokens = tokensOf(await redeem(server, await freshCode(server)))
+    const machine = (await clientCredentials(server, { resource: ORDERS })).json().access_token
+    const [consent] = await store.consents.list(alice.id)
+    const { revision, ...deleted } = await orders(store)
+    await store.apis.delete(ORDERS)
+    // A node that does not know yet that the API was deleted stores a consent.
+    if (consent) await store.consents.add(consent)
+    server.clock.tick(1)
+    await store.apis.insert({ ...deleted, createdAt: server.clock.now() })
+    await server.poll()
+
+    const target = { error: 'invalid_target' }
+    refused(t, await redeem(server, code), target)
+    refused(t, await refresh(server, tokens.refresh_token, {}, 'web'), target)
+    t.notOk(await isActive(server, tokens.access_token, 'web'))
+    t.notOk(await isActive(server, machine, 'machine'))
+    const silent = await browser.open(authorizeUrl({ prompt: 'none' }))
+    t.equal(silent.away?.params.get('error'), 'consent_required')
+
+    const again = tokensOf(await redeem(server, (await signIn(browser)).code))
+    t.equal((await refresh(server, again.refresh_token, {}, 'web')).statusCode, 200, 'a new grant is valid')
+  },
+)
+
+t.test(
   'a second factor that becomes required is also required for redemption, refresh and userinfo (docs/security.md S4)',
   async (t) => {
     const changes = {

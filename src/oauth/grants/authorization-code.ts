@@ -5,7 +5,7 @@ import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
-import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
+import { AUTHORIZATION_CODE_TTL, accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge, mayOmitPkce } from '../pkce.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import { parseResource } from '../resource.ts'
@@ -61,7 +61,8 @@ export function authorizationCode(deps: Deps): Grant {
         throw invalidTarget('the resource is not the one that was authorized')
       }
 
-      const granted = rights.remaining(code, { client, user })
+      const earlier = { ...code, grantedAt: code.expiresAt - AUTHORIZATION_CODE_TTL }
+      const granted = rights.remaining(earlier, { client, user })
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
@@ -102,7 +103,7 @@ export function authorizationCode(deps: Deps): Grant {
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
         async commit() {
-          const redeemed = await commitUnchanged(deps, { ...code, client, user, granted }, (owners) =>
+          const redeemed = await commitUnchanged(deps, { ...earlier, client, user, granted }, (owners) =>
             codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS, owners),
           )
           if (redeemed) {

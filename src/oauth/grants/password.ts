@@ -85,6 +85,7 @@ export function password(deps: Deps): Grant {
             scopes: session.scopes,
             audience: session.audience,
             amr: AMR,
+            grantedAt: session.createdAt,
           }
           if (!(await commitUnchanged(deps, decision, (owners) => clientSessions.insert(session, owners)))) {
             throw wrongCredentials('changed_meanwhile')

@@ -162,5 +162,5 @@ function narrow({ rights }: Deps, { client, parameters }: GrantRequest, session:
   if (requested?.some((scope) => !session.scopes.includes(scope))) {
     throw invalidScope('scope exceeds what was granted to this session')
   }
-  return rights.remaining(session, { client, user }, requested)
+  return rights.remaining({ ...session, grantedAt: session.createdAt }, { client, user }, requested)
 }

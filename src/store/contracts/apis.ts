@@ -18,7 +18,10 @@ export interface ApiStore {
   find(identifier: string): Promise<Api | null>
   /** Oldest first. */
   list(): Promise<Api[]>
-  /** Returns false, and changes nothing, if the identifier, another one for the same API, or one of the scopes is taken. */
+  /**
+   * Returns false, and changes nothing, if the identifier, another one for the same API, or one of the scopes is taken. Deletes
+   * consents for the identifier, which can only be for an earlier API.
+   */
   insert(api: New<Api>): Promise<boolean>
   /** Changes scopes and lifetime. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>

@@ -58,6 +58,8 @@ export function createApiStore(db: Db): ApiStore {
             expectRows: 1,
           },
           ...insertScopes(api),
+          // A node that did not know yet that an earlier API was deleted may have stored a consent for it afterwards.
+          deleteConsents(api.identifier),
           registryChanged,
         ]),
       )
@@ -86,6 +88,12 @@ const keep = (changed: New<Api>, { identifier, createdAt }: Api): New<Api> => ({
   ...changed,
   identifier,
   createdAt,
+})
+
+/** A user has agreed to one API, and not to a later one with the same identifier. */
+const deleteConsents = (identifier: string): Step => ({
+  sql: 'DELETE FROM consents WHERE audience = $1',
+  params: [identifier],
 })
 
 function insertScopes(api: New<Api>): Step[] {
