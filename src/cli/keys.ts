@@ -8,7 +8,15 @@ import type { Base } from '../node/base.ts'
 import { nodeName } from '../node/heartbeat.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
-import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import {
+  action,
+  CommandError,
+  type CommandFactory,
+  type Context,
+  examples,
+  type Json,
+  UsageError,
+} from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
 import { wholeKid } from './kid.ts'
@@ -131,7 +139,12 @@ interface RotateOptions extends KeyOptions, Json {
   readonly wait?: boolean
 }
 
-function rotate(context: Context, options: RotateOptions): Promise<void> {
+async function rotate(context: Context, options: RotateOptions): Promise<void> {
+  if (options.force && options.wait) {
+    throw new UsageError(
+      '--wait waits until the rotation is safe, and --force does not: give only one of them',
+    )
+  }
   return context.withKeys(async (base, keys) => {
     if (options.wait) await waitUntilSafe(context, base, keys)
     try {

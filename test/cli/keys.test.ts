@@ -91,6 +91,13 @@ t.test('--force rotates at once, and the audit trail records that it was forced'
   t.match(cli.logger.audits('keys.rotated').at(-1), { actor: 'operator:tester', reason: 'forced' })
 })
 
+t.test('--wait and --force together are a usage error, and nothing is rotated', async (t) => {
+  const cli = await startedCli(t)
+  const before = await list(cli)
+  t.match(await cli.run(['keys', 'rotate', '--wait', '--force']), { code: 2, err: 'only one of them' })
+  t.same(await list(cli), before)
+})
+
 t.test('--wait shows one line of progress until rotation is safe, and then rotates', async (t) => {
   const cli = await startedCli(t)
   const first = await rotate(cli)

@@ -136,7 +136,7 @@ export const de: Texts = {
     removeAccess: 'Zugriff entziehen',
     consents: 'Gespeicherte Berechtigungen',
     consentsHint: 'Diese Apps erhalten Zugriff, ohne Sie noch einmal zu fragen.',
-    noConsents: 'Es gibt keine gespeicherten Berechtigungen. Apps fragen Sie jedes Mal.',
+    noConsents: 'Es gibt keine gespeicherten Berechtigungen.',
     askAgain: 'Wieder fragen',
     permissions: 'Berechtigungen:',
     permissionsFor: (api: Content): Html => html`Berechtigungen für ${api}:`,

@@ -134,7 +134,7 @@ export const en = {
     removeAccess: 'Remove access',
     consents: 'Saved permissions',
     consentsHint: 'These apps get access without asking you again.',
-    noConsents: 'There are no saved permissions. Apps ask you every time.',
+    noConsents: 'There are no saved permissions.',
     askAgain: 'Ask me again',
     permissions: 'Permissions:',
     permissionsFor: (api: Content): Html => html`Permissions for ${api}:`,
