@@ -78,9 +78,10 @@ async function runTests(log: string): Promise<Run> {
   const from = performance.now()
   const tests = spawn('npm', ['test', '--silent', '--', '--reporter=tap', ...files], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   const file = createWriteStream(log)
+  tests.stderr.pipe(file, { end: false })
   const [failures, summary] = await readTap(tests, file)
   const code: number | null = tests.exitCode ?? (await once(tests, 'exit'))[0]
   file.end()
