@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
+import pg from 'pg'
 import t from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate, TRANSFER_MARK } from '../../src/store/migrate.ts'
@@ -215,6 +216,19 @@ t.test('a store that a running server uses is not transferred, on either engine'
     t.match(await runTransfer(cli, second, third), { code: 1, err: /other nodes or commands are connected/ })
   })
   t.notOk(existsSync(join(cli.dir, 'third.db')))
+})
+
+t.test('a transfer waits for the connections of a server that was just stopped', async (t) => {
+  const cli = await startedCli(t)
+  const [first, second] = [`sqlite:${join(cli.dir, 'first.db')}`, await postgres.emptyDatabase()]
+  await serving(first, async (server) => void (await seed(server.store)))
+  await transfer(cli, first, second)
+  const leaving = new pg.Client({ connectionString: second, application_name: 'keyturn' })
+  await leaving.connect()
+  const transferred = transfer(cli, second, `sqlite:${join(cli.dir, 'third.db')}`)
+  setTimeout(() => leaving.end(), 200)
+  await transferred
+  t.ok(existsSync(join(cli.dir, 'third.db')))
 })
 
 t.test(

@@ -1,4 +1,5 @@
 /** Reads the state of one moment from PostgreSQL, on a dedicated connection. Must not know any table. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Param, type Reader, StoreUnavailable } from '../db.ts'
 import { translate } from './errors.ts'
 import { createPool } from './pool.ts'
@@ -7,7 +8,11 @@ import { createPool } from './pool.ts'
 const COUNT_OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'keyturn' AND pid <> pg_backend_pid()`
 
-/** @throws {StoreUnavailable} if a node or a command is connected */
+/** PostgreSQL lists a connection for a moment after its client has closed it, such as that of a server that was just stopped. */
+const DISCONNECT_TIMEOUT_MS = 3000
+const POLL_MS = 50
+
+/** @throws {StoreUnavailable} if a node or a command stays connected */
 export async function openSnapshot(url: string, timeout: number): Promise<Reader> {
   const pool = await createPool(url, 1, timeout)
   const client = await pool.connect().catch(async (error) => {
@@ -22,17 +27,24 @@ export async function openSnapshot(url: string, timeout: number): Promise<Reader
     return rows as Row[]
   }
 
+  async function othersAreConnected(): Promise<boolean> {
+    const [row] = await query<{ nodes: number }>(COUNT_OTHERS)
+    return (row?.nodes ?? 0) > 0
+  }
+
   async function close(): Promise<void> {
     client.release(true)
     await pool.end()
   }
 
   try {
-    const [row] = await query<{ nodes: number }>(COUNT_OTHERS)
-    if ((row?.nodes ?? 0) > 0) {
-      throw new StoreUnavailable(
-        new Error('other nodes or commands are connected to this database: stop them first'),
-      )
+    for (let polls = 0; await othersAreConnected(); polls += 1) {
+      if (polls * POLL_MS >= DISCONNECT_TIMEOUT_MS) {
+        throw new StoreUnavailable(
+          new Error('other nodes or commands are connected to this database: stop them first'),
+        )
+      }
+      await sleep(POLL_MS)
     }
     // Between two pages, the transaction is idle until the other store has written the page.
     await query(`SELECT set_config('idle_in_transaction_session_timeout', '0', false)`)
