@@ -40,12 +40,17 @@ export interface RegistryDeps {
 /** How many clients are held in memory. */
 export const MAX_CLIENTS = 10_000
 
+/** How many URIs are held in memory with the API that they name. Clients choose the URIs, so their number is bounded. */
+const MAX_URIS = 1000
+
 const createClientCache = () => new LRUCache<string, Client>({ max: MAX_CLIENTS })
+const createApiCache = () => new LRUCache<string, { readonly api: Api | null }>({ max: MAX_URIS })
 
 export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
   let revision = -1
   let clients = createClientCache()
   let apis = new Map<string, Api>()
+  let apisByUri = createApiCache()
   let owners = new Map<string, Api>()
   let roles = new Map<string, Role>()
 
@@ -54,6 +59,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
     if (registry === revision) return
     const [allApis, allRoles] = await Promise.all([store.apis.list(), store.roles.list()])
     apis = new Map(allApis.map((api) => [resourceKey(api.identifier), api]))
+    apisByUri = createApiCache()
     owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
     roles = new Map(allRoles.map((role) => [role.name, role]))
     clients = createClientCache()
@@ -77,7 +83,13 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
       return (fresh ? undefined : clients.get(id)) ?? load(id)
     },
     knownClient: (id) => clients.get(id) ?? null,
-    api: (uri) => apis.get(resourceKey(uri)) ?? null,
+    api(uri) {
+      const known = apisByUri.get(uri)
+      if (known) return known.api
+      const api = apis.get(resourceKey(uri)) ?? null
+      apisByUri.set(uri, { api })
+      return api
+    },
     apiOf: (scope) => owners.get(scope) ?? null,
     scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name)?.scopes ?? [])),
     requiresSecondFactor: (names) => names.some((name) => roles.get(name)?.requireSecondFactor),
