@@ -1,4 +1,4 @@
-/** Which events `audit` shows. An empty result must mean that nothing has happened, so what is mistyped is refused. */
+/** Which events `audit` shows. An empty result must mean that nothing has happened, so mistyped filters are refused. */
 import { normalizeUsername } from '../accounts/username.ts'
 import { duration, isDurationText } from '../config/parsers.ts'
 import type { Base } from '../node/base.ts'

@@ -29,7 +29,7 @@ export function listChanges(command: Command, { name, value, what, parse }: List
     .addOption(option('remove', `remove only this ${what}`))
 }
 
-/** Of options that commander has parsed. false: `--no-…` was given, so no member is left. */
+/** The list options as commander parsed them. `false` means that `--no-…` was given, which empties the list. */
 type Given = Readonly<Record<string, readonly string[] | false | undefined>>
 
 /**

@@ -14,7 +14,7 @@ const DURATION = /^(\d{1,9})([smhd])$/
 
 export const isDurationText = (value: string): boolean => DURATION.test(value)
 
-/** As an operator would write it, in the largest unit that divides it. */
+/** Formats a duration as an operator would write it, in the largest unit that divides it evenly. */
 export function durationText(value: Seconds): string {
   const [unit, size] = Object.entries(UNITS).find(([, size]) => value >= size && value % size === 0) ?? [
     's',

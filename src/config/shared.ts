@@ -45,7 +45,7 @@ export function differences(here: SharedSettings, there: SharedSettings): Differ
 export const differencesText = (found: readonly Difference[]): string =>
   found.map(({ variable, here, there }) => `${variable} is ${there} there and ${here} here`).join('; ')
 
-/** The settings by which a command stays on the safe side of nodes that differ. For a text, the value of the last node is used. */
+/** The settings that a command uses when nodes differ: for each number, the safer of the nodes' values. For a text, the value of the last node is used. */
 export function combineShared(nodes: readonly SharedSettings[]): SharedSettings {
   const combined = rows.flatMap(({ row, name }) => {
     const values = nodes.map((settings) => settings[name]).filter((value) => value !== undefined)
@@ -60,7 +60,7 @@ export function combineShared(nodes: readonly SharedSettings[]): SharedSettings 
 
 function written(row: Field<unknown>, value: string | number | null): string {
   if (value === null) return 'off'
-  // Every duration among the shared settings has a default, which shows that the number is one.
+  // Every shared duration has a default with a unit, so the default shows whether a number is a duration.
   const isDuration = typeof value === 'number' && isDurationText(row.default ?? '')
   return isDuration ? durationText(value) : String(value)
 }

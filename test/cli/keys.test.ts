@@ -160,7 +160,7 @@ t.test('a kid may be shortened to any beginning that only one published key has'
   t.match(several, { code: 1, err: /-same is the beginning of -same-\S+ and -same-\S+\n$/ })
   const short = await cli.run(['keys', 'revoke', '--', '-sa'])
   t.match(short, { code: 1, err: 'keyturn: "-sa" is too short: give at least 4 characters of the kid\n' })
-  t.equal((await cli.run(['keys', 'revoke', ''])).code, 1, 'nothing is no beginning')
+  t.equal((await cli.run(['keys', 'revoke', ''])).code, 1, 'an empty kid is refused')
 })
 
 t.test('progress of a long wait is written to a pipe too, from time to time', async (t) => {

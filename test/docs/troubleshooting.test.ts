@@ -73,7 +73,7 @@ t.test('commands print the messages below "## Commands" and about a lost master 
   for (const args of attempts) errors.push((await cli.run(args)).err)
   renameSync(join(cli.keysDir, 'master.key'), join(cli.keysDir, 'lost'))
   errors.push((await cli.run(['keys', 'rotate'])).err)
-  // It needs a second migration, which only test/store/migrate.test.ts has.
+  // The first row is not run here: it needs a pending second migration, which only test/store/migrate.test.ts has.
   const [pending, ...messages] = tableBelow(page, '## Commands')
   t.match(pending?.[0], 'migration(s)')
   const lost = tableBelow(page, '## The server does not start').filter(([, cause]) => cause?.includes('lost'))

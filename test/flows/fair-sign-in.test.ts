@@ -79,7 +79,7 @@ function flood(prefixes: number, guess: Guess) {
   }
 }
 
-/** More on PostgreSQL, where all flows run again. */
+/** The PostgreSQL run of the flow tests tries more numbers of prefixes. */
 const PREFIXES = ENGINE === 'SQLite' ? [1, 100] : [1, 10, 100]
 
 for (const prefixes of PREFIXES) {

@@ -377,7 +377,7 @@ const command = fc.oneof(
 t.test(
   'in any sequence of grants, refreshes, revocations and registry changes, no token or userinfo response exceeds requested ∩ client ∩ roles ∩ shown (docs/security.md S7)',
   async (t) => {
-    // More on PostgreSQL, where all flows run again.
+    // The PostgreSQL run of the flow tests does more runs of this property.
     const numRuns = ENGINE === 'SQLite' ? 10 : 25
     let issued = 0
     await fc.assert(
