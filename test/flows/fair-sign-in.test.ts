@@ -79,7 +79,7 @@ function flood(prefixes: number, guess: Guess) {
   }
 }
 
-/** The PostgreSQL run of the flow tests tries more numbers of prefixes. */
+/** The PostgreSQL run of the flow tests also tries ten prefixes. */
 const PREFIXES = ENGINE === 'SQLite' ? [1, 100] : [1, 10, 100]
 
 for (const prefixes of PREFIXES) {

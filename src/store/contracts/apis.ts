@@ -19,7 +19,7 @@ export interface ApiStore {
   /** Oldest first. */
   list(): Promise<Api[]>
   /**
-   * Returns false, and changes nothing, if the identifier, another one for the same API, or one of the scopes is taken. Deletes
+   * Returns false, and changes nothing, if the identifier, an equivalent spelling of it, or one of the scopes is taken. Deletes
    * consents for the identifier, which can only be for an earlier API.
    */
   insert(api: New<Api>): Promise<boolean>

@@ -8,7 +8,7 @@ import { createPool } from './pool.ts'
 const COUNT_OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'keyturn' AND pid <> pg_backend_pid()`
 
-/** After a client closes its connection, such as a server that was just stopped, PostgreSQL still lists it for a moment. */
+/** When a server has just stopped and closed its connections, PostgreSQL still lists them for a moment. */
 const DISCONNECT_TIMEOUT_MS = 3000
 const POLL_MS = 50
 

@@ -5,7 +5,8 @@ import { StoreUnusable } from '../db.ts'
 
 /**
  * The driver trims the name, and SQLite reads a name that begins with `file:` as a URI. Then the checks of the name would concern one
- * file, and another one would be opened. An absolute path without trailing white space means the same file to all of them. A database in memory has no file.
+ * file, and another one would be opened. An absolute path without trailing white space means the same file to all of them. A database in
+ * memory has no file.
  * @throws {StoreUnusable} if the name ends with white space
  */
 export function wholePath(name: string): string {
