@@ -5,7 +5,7 @@ import { CommandError, collectWords, UsageError } from './context.ts'
 export interface ListOption {
   /** The name of the option that replaces the list, such as `redirect-uri`. */
   readonly name: string
-  /** The placeholder of the value in the help, such as `<uri>`. */
+  /** How the help names the value, such as `<uri>`. */
   readonly value: string
   /** What a member of the list is: `redirect URI`. */
   readonly what: string

@@ -17,17 +17,17 @@ interface Reserved {
  */
 export async function reservePort(config: Config): Promise<Reserved> {
   if (config.port !== 0) return { config, release: async () => {} }
-  const placeholder = createServer()
+  const reservation = createServer()
   await new Promise<void>((resolve, reject) => {
-    placeholder.once('error', reject)
-    placeholder.listen(0, config.host, resolve)
+    reservation.once('error', reject)
+    reservation.listen(0, config.host, resolve)
   })
-  // The placeholder must not keep the process alive if the start fails.
-  placeholder.unref()
-  const { port } = placeholder.address() as AddressInfo
+  // The reserved port must not keep the process alive if the start fails.
+  reservation.unref()
+  const { port } = reservation.address() as AddressInfo
   return {
     config: onPort(config, port),
-    release: () => new Promise((resolve) => placeholder.close(() => resolve())),
+    release: () => new Promise((resolve) => reservation.close(() => resolve())),
   }
 }
 

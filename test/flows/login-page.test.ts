@@ -616,7 +616,7 @@ t.test(
     t.equal(enrol.path, '/account/second-factor')
     const back = await browser.submit(enrol, { form: '/login/cancel' })
     clientGetsError(t, back, { error: 'access_denied', to: OWN_REDIRECT })
-    t.ok(browser.cookies().has(SESSION), 'whoever is signed in stays so')
+    t.ok(browser.cookies().has(SESSION), 'the user is still signed in')
     const again = await browser.open(own({ prompt: 'login' }))
     const denied = await browser.submit(again, { form: '/login/cancel' })
     clientGetsError(t, denied, { error: 'access_denied', to: OWN_REDIRECT })
