@@ -27,10 +27,16 @@ interface ConnectionState {
   readonly address: string
   /** IP prefix of the address. */
   readonly prefix: string
-  /** How many requests have no complete response yet. */
-  openRequests: number
   lastRequest: IncomingMessage | null
+  /** The address of the client that sent the last request, if that request has a body that is not counted yet. */
+  bodyFrom: (() => string) | null
+  lastResponse: ServerResponse | null
+  /** The response before the last one: a client may send a request before it has the response to the one before (pipelining). */
+  earlierResponse: ServerResponse | null
 }
+
+/** Whether a request still waits for its response. Responses are sent in the order of their requests (RFC 9112 §9.3.2). */
+const isOpen = (response: ServerResponse | null): boolean => response !== null && !response.closed
 
 /** @param isProxy whether an address carries the requests of many clients, so that only the limit of all connections applies */
 export function limitConnections(
@@ -54,8 +60,8 @@ export function limitConnections(
     let receiving: Socket | null = null
     for (const socket of connections.of(prefix)) {
       const state = states.get(socket)
-      if (!state || state.openRequests === 0) return socket
-      if (state.openRequests === 1 && state.lastRequest?.complete === false) receiving ??= socket
+      if (!state || !isOpen(state.lastResponse)) return socket
+      if (!isOpen(state.earlierResponse) && state.lastRequest?.complete === false) receiving ??= socket
     }
     return receiving
   }
@@ -70,7 +76,7 @@ export function limitConnections(
     if (!socket) return false
     connections.delete(from, socket)
     // An idle client gets no response, because it would take it for the response to its next request.
-    if (states.get(socket)?.openRequests) refuseOnSocket(socket)
+    if (isOpen(states.get(socket)?.lastResponse ?? null)) refuseOnSocket(socket)
     else socket.destroy()
     return true
   }
@@ -83,21 +89,60 @@ export function limitConnections(
       refused += 1
       if (!makeRoom(prefix, atPrefixLimit)) return refuseOnSocket(socket)
     }
-    states.set(socket, { address, prefix, openRequests: 0, lastRequest: null })
+    states.set(socket, {
+      address,
+      prefix,
+      lastRequest: null,
+      bodyFrom: null,
+      lastResponse: null,
+      earlierResponse: null,
+    })
     connections.add(prefix, socket)
     socket.once('close', () => connections.delete(prefix, socket))
+    if (connections.size === bodiesPerPrefix + 1) countAllBodies()
   })
 
   // This listener must run before the one that handles the request.
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
     const state = states.get(request.socket)
     if (!state) return
-    state.openRequests += 1
     state.lastRequest = request
-    response.once('close', () => {
-      state.openRequests -= 1
-    })
+    state.bodyFrom = null
+    state.earlierResponse = state.lastResponse
+    state.lastResponse = response
   })
+
+  /** Counts an unfinished body until it has arrived, and refuses the oldest one that counts towards a limit that is reached. */
+  function countBody(request: IncomingMessage, state: ConnectionState, from: () => string): void {
+    state.bodyFrom = null
+    const address = from()
+    const prefix = address === state.address ? state.prefix : ipPrefix(address)
+    const atPrefixLimit = bodies.count(prefix) >= bodiesPerPrefix
+    if (atPrefixLimit || bodies.size >= maxBodies) {
+      const fullest = atPrefixLimit ? prefix : (bodies.largest() ?? prefix)
+      const [oldest] = bodies.of(fullest)
+      if (oldest) {
+        refused += 1
+        bodies.delete(fullest, oldest)
+        refuseOnSocket(oldest.socket)
+      }
+    }
+    bodies.add(prefix, request)
+    const done = () => bodies.delete(prefix, request)
+    request.once('end', done).once('close', done)
+  }
+
+  /**
+   * A connection has at most one unfinished body, so the limits can only be reached with more connections than the smaller limit.
+   * Below that nothing is counted, because counting costs more than most of what else a request does outside its handler.
+   */
+  function countAllBodies(): void {
+    for (const socket of connections) {
+      const state = states.get(socket)
+      const { lastRequest = null, bodyFrom = null } = state ?? {}
+      if (state && lastRequest && bodyFrom && !lastRequest.complete) countBody(lastRequest, state, bodyFrom)
+    }
+  }
 
   return {
     receiving(request, clientAddress) {
@@ -106,21 +151,8 @@ export function limitConnections(
       if (!state) return
       const { 'content-length': length, 'transfer-encoding': coding } = request.headers
       if (request.complete || (coding === undefined && (length === undefined || length === '0'))) return
-      const address = clientAddress()
-      const prefix = address === state.address ? state.prefix : ipPrefix(address)
-      const atPrefixLimit = bodies.count(prefix) >= bodiesPerPrefix
-      if (atPrefixLimit || bodies.size >= maxBodies) {
-        const from = atPrefixLimit ? prefix : (bodies.largest() ?? prefix)
-        const [oldest] = bodies.of(from)
-        if (oldest) {
-          refused += 1
-          bodies.delete(from, oldest)
-          refuseOnSocket(oldest.socket)
-        }
-      }
-      bodies.add(prefix, request)
-      const done = () => bodies.delete(prefix, request)
-      request.once('end', done).once('close', done)
+      if (connections.size > bodiesPerPrefix) countBody(request, state, clientAddress)
+      else state.bodyFrom = clientAddress
     },
 
     counts: () => ({ open: connections.size, refused }),

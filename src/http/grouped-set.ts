@@ -1,5 +1,5 @@
 /** A set whose members are counted by group, such as open connections by IP prefix. Must not know what the members are. */
-export interface GroupedSet<T> {
+export interface GroupedSet<T> extends Iterable<T> {
   readonly size: number
   add(group: string, member: T): void
   delete(group: string, member: T): void
@@ -30,6 +30,10 @@ export function createGroupedSet<T>(): GroupedSet<T> {
       if (!members?.delete(member)) return
       if (members.size === 0) groups.delete(group)
       size -= 1
+    },
+
+    *[Symbol.iterator]() {
+      for (const members of groups.values()) yield* members
     },
 
     count: (group) => groups.get(group)?.size ?? 0,
