@@ -121,7 +121,8 @@ CREATE TABLE users (
   family_name    TEXT,
   locale         TEXT,
   zoneinfo       TEXT,
-  password_hash  TEXT NOT NULL,
+  -- NULL until the user has set a password, which an invited user has not done yet.
+  password_hash  TEXT,
   disabled       BIGINT NOT NULL,
   created_at     BIGINT NOT NULL,
   updated_at     BIGINT NOT NULL,
@@ -136,6 +137,19 @@ CREATE TABLE user_roles (
 );
 
 CREATE INDEX user_roles_by_role ON user_roles (role);
+
+-- Links that an administrator hands over, with which a user sets a password or registers a passkey. The primary key keeps one link
+-- for each user and purpose: a new one replaces the old one. hash: SHA-256 of the secret in the link.
+CREATE TABLE one_time_links (
+  user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  purpose    TEXT NOT NULL,
+  hash       TEXT NOT NULL UNIQUE,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, purpose)
+);
+
+CREATE INDEX one_time_links_by_end ON one_time_links (expires_at);
 
 -- Second factors
 

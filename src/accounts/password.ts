@@ -53,11 +53,14 @@ export interface PasswordCheck {
   readonly outdated: boolean
 }
 
-/** @param hash undefined if the account does not exist: takes as long, and is never ok */
-export async function verifyPassword(hash: string | undefined, password: string): Promise<PasswordCheck> {
+/** @param hash null or undefined if the account does not exist or has no password: takes as long, and is never ok */
+export async function verifyPassword(
+  hash: string | null | undefined,
+  password: string,
+): Promise<PasswordCheck> {
   dummyHash ??= argon2.hash('\0', ARGON2_PARAMETERS)
   const prepared = preparePassword(password)
   const matches = await argon2.verify(hash ?? (await dummyHash), prepared ?? '')
-  if (!matches || prepared === null || hash === undefined) return { ok: false, outdated: false }
+  if (!matches || prepared === null || hash == null) return { ok: false, outdated: false }
   return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
 }

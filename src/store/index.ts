@@ -14,6 +14,7 @@ import type { FactorStore } from './contracts/factors.ts'
 import type { IdentityStore } from './contracts/identity.ts'
 import type { LogoutOutboxStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
+import type { OneTimeLinkStore } from './contracts/one-time-links.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
 import type { KnownLocationStore, RateLimitStore } from './contracts/rate-limits.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
@@ -39,6 +40,7 @@ import { createFactorStore } from './sql/factors.ts'
 import { createIdentityStore } from './sql/identity.ts'
 import { createLogoutOutboxStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
+import { createOneTimeLinkStore } from './sql/one-time-links.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
 import { createKnownLocationStore, createRateLimitStore } from './sql/rate-limits.ts'
 import { createRevisionStore } from './sql/revisions.ts'
@@ -73,6 +75,7 @@ export interface Store {
   readonly clients: ClientStore
   readonly roles: RoleStore
   readonly users: UserStore
+  readonly oneTimeLinks: OneTimeLinkStore
   readonly clientSessions: ClientSessionStore
   readonly singleUse: SingleUseStore
   readonly revokedTokens: RevokedTokenStore
@@ -139,6 +142,7 @@ export function createStore(db: Db): Store {
     clients: createClientStore(db),
     roles: createRoleStore(db),
     users: createUserStore(db),
+    oneTimeLinks: createOneTimeLinkStore(db),
     clientSessions: createClientSessionStore(db),
     singleUse: createSingleUseStore(db),
     revokedTokens: createRevokedTokenStore(db),

@@ -43,6 +43,8 @@ export const RETENTION = {
   // A full bucket is equivalent to no row.
   rateLimits: { tables: ['rate_limits'], seconds: 0 },
   knownLocations: { tables: ['known_locations'], seconds: 0 },
+  // An expired link is void.
+  oneTimeLinks: { tables: ['one_time_links'], seconds: 0 },
 } as const satisfies Record<PrunableStore, Retention>
 
 /** The names in the order of `RETENTION`. */

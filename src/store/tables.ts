@@ -24,6 +24,7 @@ export const TABLES: readonly Table[] = [
   table('roles', 'name'),
   table('users', 'id'),
   table('user_roles', 'user_id', 'role'),
+  table('one_time_links', 'user_id', 'purpose'),
   table('user_sessions', 'id'),
   table('client_sessions', 'id'),
   table('authorization_codes', 'hash'),

@@ -12,6 +12,7 @@ import { factorsContract } from './factors.ts'
 import { identityContract } from './identity.ts'
 import { logoutOutboxContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
+import { oneTimeLinksContract } from './one-time-links.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
 import { knownLocationsContract, rateLimitsContract } from './rate-limits.ts'
 import { revisionsContract } from './revisions.ts'
@@ -34,6 +35,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   clients: clientsContract,
   roles: rolesContract,
   users: usersContract,
+  'one-time links': oneTimeLinksContract,
   'client sessions': sessionsContract,
   'single use': singleUseContract,
   'revoked tokens': revokedTokensContract,

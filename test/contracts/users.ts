@@ -96,6 +96,28 @@ export const usersContract: Contract = {
     t.same(await users.find(alice.id), alice)
   },
 
+  'update changes the username, and reports a conflict if it is taken': async (t, { users }) => {
+    const alice = await user({ roles: [] })
+    const bob = await user({ username: 'bob', roles: [] })
+    await users.insert(alice)
+    await users.insert(bob)
+    t.match(await users.update(alice.id, (one) => ({ ...one, username: 'alicia' })), { updated: true })
+    t.same(await users.findByUsername('alicia'), { ...alice, username: 'alicia', revision: 2 })
+    t.equal(await users.findByUsername('alice'), null)
+    const taken = await users.update(alice.id, (one) => ({ ...one, username: 'bob', name: 'A' }))
+    t.same(taken, { updated: false, reason: 'conflict' })
+    t.same(await users.findByUsername('bob'), bob)
+    t.equal((await users.find(alice.id))?.name, null)
+  },
+
+  'a user without a password is stored, and one of fifty first passwords wins': async (t, { users }) => {
+    const alice = await user({ roles: [], passwordHash: null })
+    await users.insert(alice)
+    t.same(await users.find(alice.id), alice)
+    t.equal(await users.setPasswordHash(alice.id, 'new', 'another'), false)
+    t.same(await winners(50, (i) => users.setPasswordHash(alice.id, `hash${i}`, null)), { won: 1, lost: 49 })
+  },
+
   ...updateContract<User>({
     rows: ({ users }) => users,
     insert: async ({ users }) => {
@@ -106,7 +128,7 @@ export const usersContract: Contract = {
     changes: [{ name: 'Alice' }, { email: 'a@test', disabled: true }],
     add: (row, number) => ({ ...row, name: `${row.name ?? ''}${String.fromCharCode(65 + number)}` }),
     added: ({ name }) => name?.length ?? 0,
-    kept: { id: 'u_x', username: 'bob', passwordHash: 'other' },
+    kept: { id: 'u_x', passwordHash: 'other' },
   }),
 
   'an update that was overtaken by any other verb keeps what the verb has changed (docs/security.md R1)':

@@ -221,6 +221,8 @@ t.test('every table that a request can fill is in the write budget', async (t) =
       'roles',
       'users',
       'user_roles',
+      // One row for each user and purpose, by the primary key; administrators cause them.
+      'one_time_links',
       // The primary key allows one row for each user, client and audience.
       'consents',
       // One secret, twenty passkeys and ten codes for each user, by the primary keys.

@@ -18,8 +18,8 @@ export interface User {
   readonly locale: string | null
   /** The name of a time zone in the IANA database. */
   readonly zoneinfo: string | null
-  /** argon2id string (RFC 9106). */
-  readonly passwordHash: string
+  /** argon2id string (RFC 9106). null until the user has set a password: then no password is correct. */
+  readonly passwordHash: string | null
   readonly roles: readonly string[]
   readonly disabled: boolean
   readonly createdAt: EpochSeconds
@@ -41,11 +41,17 @@ export interface UserStore {
   list(): Promise<User[]>
   /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */
   insert(user: New<User>): Promise<boolean>
-  /** Replaces the hash. Returns false if the user does not exist or, with `expected`, if the stored hash does not equal it. */
-  setPasswordHash(id: string, passwordHash: string, expected?: string): Promise<boolean>
-  /** Changes profile, roles, `disabled` and `updatedAt`. Reports a conflict if one of the roles does not exist. */
+  /**
+   * Replaces the hash, and deletes the user's one-time links. Returns false if the user does not exist or, with `expected`, if the
+   * stored hash does not equal it.
+   */
+  setPasswordHash(id: string, passwordHash: string, expected?: string | null): Promise<boolean>
+  /**
+   * Changes username, profile, roles, `disabled` and `updatedAt`. Disabling deletes the user's one-time links. Reports a conflict if
+   * the username is taken or one of the roles does not exist.
+   */
   readonly update: Update<User>
-  /** Returns false if the user does not exist. */
+  /** Disabling deletes the user's one-time links. Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
   /** Returns false if the user or the role does not exist, or the user has the role. */
   addRole(id: string, role: string): Promise<boolean>

@@ -13,7 +13,7 @@ interface UserRow {
   family_name: string | null
   locale: string | null
   zoneinfo: string | null
-  password_hash: string
+  password_hash: string | null
   disabled: number
   created_at: number
   updated_at: number
@@ -48,12 +48,20 @@ export function createUserStore(db: Db): UserStore {
       ...before.roles.filter((role) => !after.roles.includes(role)).map((role) => deleteRole(id, role)),
       ...after.roles.filter((role) => !before.roles.includes(role)).map((role) => insertRole(id, role)),
       {
-        sql: `UPDATE users SET email = $2, email_verified = $3, name = $4, given_name = $5, family_name = $6, locale = $7,
-                               zoneinfo = $8, disabled = $9, updated_at = $10, revision = revision + 1
-               WHERE id = $1 AND revision = $11`,
-        params: [id, ...profileParams(after), after.disabled ? 1 : 0, after.updatedAt, before.revision],
+        sql: `UPDATE users SET username = $2, email = $3, email_verified = $4, name = $5, given_name = $6, family_name = $7,
+                               locale = $8, zoneinfo = $9, disabled = $10, updated_at = $11, revision = revision + 1
+               WHERE id = $1 AND revision = $12`,
+        params: [
+          id,
+          after.username,
+          ...profileParams(after),
+          after.disabled ? 1 : 0,
+          after.updatedAt,
+          before.revision,
+        ],
         expectRows: 1,
       },
+      ...(after.disabled ? [deleteLinks(id)] : []),
     ])
   }
 
@@ -89,13 +97,15 @@ export function createUserStore(db: Db): UserStore {
     },
 
     setPasswordHash(id, passwordHash, expected) {
-      const guard = expected === undefined ? '' : ' AND password_hash = $3'
+      // An argon2id string is never empty.
+      const guard = expected === undefined ? '' : ` AND coalesce(password_hash, '') = $3`
       return db.batch([
         {
           sql: `UPDATE users SET password_hash = $2, revision = revision + 1 WHERE id = $1${guard}`,
-          params: expected === undefined ? [id, passwordHash] : [id, passwordHash, expected],
+          params: expected === undefined ? [id, passwordHash] : [id, passwordHash, expected ?? ''],
           expectRows: 1,
         },
+        deleteLinks(id),
       ])
     },
 
@@ -110,6 +120,7 @@ export function createUserStore(db: Db): UserStore {
           params: [id, disabled ? 1 : 0],
           expectRows: 1,
         },
+        ...(disabled ? [deleteLinks(id)] : []),
       ])
     },
 
@@ -141,6 +152,12 @@ const deleteRole = (id: string, role: string): Step => ({
   expectRows: 1,
 })
 
+/** Must follow a step that changes the user, because whatever uses a link locks the user first. */
+const deleteLinks = (id: string): Step => ({
+  sql: 'DELETE FROM one_time_links WHERE user_id = $1',
+  params: [id],
+})
+
 /** Part of batches that change only the roles of a user. */
 const changed = (id: string): Step => ({
   sql: 'UPDATE users SET revision = revision + 1 WHERE id = $1',
@@ -150,7 +167,6 @@ const changed = (id: string): Step => ({
 const keep = (changed: New<User>, before: User): New<User> => ({
   ...changed,
   id: before.id,
-  username: before.username,
   passwordHash: before.passwordHash,
   createdAt: before.createdAt,
   roles: [...new Set(changed.roles)].sort(),
