@@ -93,14 +93,28 @@ CREATE TABLE api_scopes (
 );
 
 CREATE TABLE clients (
-  id          TEXT PRIMARY KEY,
-  secret_hash TEXT,
-  disabled    BIGINT NOT NULL,
+  id         TEXT PRIMARY KEY,
+  disabled   BIGINT NOT NULL,
   -- JSON: everything that no query searches for.
-  metadata    TEXT NOT NULL,
-  created_at  BIGINT NOT NULL,
-  revision    BIGINT NOT NULL
+  metadata   TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  revision   BIGINT NOT NULL
 );
+
+-- The secrets of clients. A change of them is a change of the client, and so a compare-and-swap on the client's revision.
+CREATE TABLE client_secrets (
+  id           TEXT PRIMARY KEY,
+  client_id    TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  hash         TEXT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  -- NULL: the secret does not expire.
+  expires_at   BIGINT,
+  -- Written at most once an hour. Not part of the client, so it does not change the client's revision.
+  last_used_at BIGINT
+);
+
+CREATE INDEX client_secrets_by_client ON client_secrets (client_id);
+CREATE INDEX client_secrets_by_end ON client_secrets (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE roles (
   name                  TEXT PRIMARY KEY,

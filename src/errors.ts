@@ -28,6 +28,7 @@ export const ERROR_CODES = [
   'account_conflict',
   'invalid_redirect_uri',
   'invalid_client_metadata',
+  'client_secret_refused',
   'invalid_client_jwt',
   'logout_token_refused',
   'rate_limited',

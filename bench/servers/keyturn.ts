@@ -133,7 +133,7 @@ export async function storeRegistry(
     newClient({
       id: CLIENT_ID,
       name: CLIENT_ID,
-      secretHash,
+      secrets: secretHash === null ? [] : [{ id: 'cs_bench', hash: secretHash, createdAt, expiresAt: null }],
       grants: ['client_credentials', 'password', 'refresh_token', 'authorization_code'],
       scopes: [SCOPE, 'openid'],
       redirectUris: [CALLBACK],

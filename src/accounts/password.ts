@@ -2,6 +2,7 @@
  * Password hashing with argon2id (RFC 9106). The only module that knows its parameters. Requests must pass the concurrency
  * limiter first.
  */
+import { timingSafeEqual } from 'node:crypto'
 import argon2 from 'argon2'
 import { isVisible } from '../visible-text.ts'
 
@@ -40,12 +41,21 @@ export function preparePassword(password: string): string | null {
 /** In code points: a character outside the basic plane is one character for the person who types it. */
 export const passwordLength = (prepared: string): number => [...prepared].length
 
-/** @param password one that {@link preparePassword} accepts */
-export async function hashPassword(password: string): Promise<string> {
+/**
+ * @param password one that {@link preparePassword} accepts
+ * @param beside a hash whose salt is used, so that {@link findHash} can check both with one hash
+ */
+export async function hashPassword(password: string, beside?: string): Promise<string> {
   const prepared = preparePassword(password)
   if (prepared === null) throw new Error('a password was not checked before it was hashed')
-  return argon2.hash(prepared, ARGON2_PARAMETERS)
+  return argon2.hash(prepared, { ...ARGON2_PARAMETERS, ...(beside === undefined ? {} : saltOf(beside)) })
 }
+
+/** Whether the hash was made with other parameters than new ones are. */
+export const isOutdated = (hash: string): boolean => argon2.needsRehash(hash, ARGON2_PARAMETERS)
+
+/** The salt of an argon2 string: `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`. */
+const saltOf = (hash: string) => ({ salt: Buffer.from(hash.split('$')[4] ?? '', 'base64') })
 
 export interface PasswordCheck {
   readonly ok: boolean
@@ -62,5 +72,22 @@ export async function verifyPassword(
   const prepared = preparePassword(password)
   const matches = await argon2.verify(hash ?? (await dummyHash), prepared ?? '')
   if (!matches || prepared === null || hash == null) return { ok: false, outdated: false }
-  return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
+  return { ok: true, outdated: isOutdated(hash) }
 }
+
+/**
+ * Returns the hash that is of the password; null if none is. However many there are, it takes as long as the verification of one: all
+ * were hashed beside the first (see {@link hashPassword}).
+ */
+export async function findHash(hashes: readonly string[], password: string): Promise<string | null> {
+  const [first, ...others] = hashes
+  if (first === undefined || others.length === 0) {
+    return (await verifyPassword(first, password)).ok && first !== undefined ? first : null
+  }
+  const prepared = preparePassword(password)
+  const sent = Buffer.from(await argon2.hash(prepared ?? '', { ...ARGON2_PARAMETERS, ...saltOf(first) }))
+  const found = hashes.filter((hash) => isSame(Buffer.from(hash), sent))
+  return prepared === null ? null : (found[0] ?? null)
+}
+
+const isSame = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)

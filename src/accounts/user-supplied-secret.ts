@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { Random } from '../system.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { ipPrefix } from './ip-prefix.ts'
-import { verifyPassword } from './password.ts'
+import { findHash } from './password.ts'
 import { CLIENT_SECRET_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 
 export interface UserSuppliedSecretDeps {
@@ -18,8 +18,10 @@ const MAX_REMEMBERED = 1000
  * Verifies a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id and guesses are
  * rate-limited. A client sends its secret with every token request, so a correct secret is remembered, as a MAC with a key that
  * exists only in this process. So the rate limit, which anyone can exhaust, does not block the client. Comparisons with the
- * MAC are not counted as guesses, so the secret is remembered only for the IP prefix that sent it. If there
- * is no hash, the result is false after the same time.
+ * MAC are not counted as guesses, so the secret is remembered only for the IP prefix that sent it.
+ *
+ * The returned function returns the hash that is of the secret. It takes as long if there are no hashes, and then returns null. Two
+ * hashes must have one salt (password.ts).
  */
 export function createUserSuppliedSecretVerifier({
   hashingLimiter,
@@ -31,21 +33,28 @@ export function createUserSuppliedSecretVerifier({
   const correctSecrets = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })
   const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()
 
-  return async (hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean> => {
-    const cacheKey = `${hash} ${ipPrefix(ip)}`
-    const remembered = correctSecrets.get(cacheKey)
-    if (remembered && timingSafeEqual(remembered, mac(secret))) return true
+  return async (
+    hashes: readonly string[],
+    secret: string,
+    clientId: string,
+    ip: string,
+  ): Promise<string | null> => {
+    const prefix = ipPrefix(ip)
+    for (const hash of hashes) {
+      const remembered = correctSecrets.get(`${hash} ${prefix}`)
+      if (remembered && timingSafeEqual(remembered, mac(secret))) return hash
+    }
     const guess = await rateLimiter.prepare(`client:${clientId}`, ip, CLIENT_SECRET_LIMITS)
     if ('retryAfter' in guess) throw new RateLimited(guess.retryAfter)
     const origin = { kind: 'client_secret', ip, knownLocation: guess.knownLocation } as const
     return hashingLimiter.run(async () => {
       const retryAfter = await guess.count()
       if (retryAfter > 0) throw new RateLimited(retryAfter)
-      const { ok } = await verifyPassword(hash ?? undefined, secret)
-      if (!ok) return false
+      const hash = await findHash(hashes, secret)
+      if (hash === null) return null
       await guess.succeeded()
-      correctSecrets.set(cacheKey, mac(secret))
-      return true
+      correctSecrets.set(`${hash} ${prefix}`, mac(secret))
+      return hash
     }, origin)
   }
 }

@@ -18,20 +18,35 @@ export function updatedClient(outcome: UpdateOutcome<Client>, id: string) {
   return outcome
 }
 
-/** @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later. */
-export function printClient(context: Context, options: Json, client: New<Client>, secret?: string): void {
-  // RFC 7591 §3.2.1: 0 means that the secret does not expire.
-  const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }
+/**
+ * @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later.
+ * @param more printed after the secret
+ */
+export function printClient(
+  context: Context,
+  options: Json,
+  client: New<Client>,
+  secret?: string,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
+  // RFC 7591 §3.2.1: 0 means that the secret does not expire. It is the newest one.
+  const expiresAt = client.secrets.at(-1)?.expiresAt ?? 0
+  const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: expiresAt }
   if (secret !== undefined) context.note('the secret is shown only once: save it now')
   const { client_id, ...rest } = describeClient(client)
-  context.print(options, { client_id, ...issued, ...rest }, clientRecord(client, secret))
+  context.print(options, { client_id, ...issued, ...more, ...rest }, clientRecord(client, secret, more))
 }
 
-function clientRecord(client: New<Client>, secret: string | undefined): string {
+function clientRecord(
+  client: New<Client>,
+  secret: string | undefined,
+  more: Readonly<Record<string, unknown>>,
+): string {
   const { client_id, client_id_issued_at, access_token_ttl, ...rest } = describeClient(client)
   return record({
     client_id,
     ...(secret === undefined ? {} : { client_secret: secret }),
+    ...more,
     ...rest,
     access_token_ttl: client.accessTokenTtl === null ? 'default' : span(client.accessTokenTtl),
     created_at: time(client.createdAt),

@@ -1,14 +1,13 @@
 /** `clients create` and `clients update`, which apply the same rules. */
 import type { Base } from '../node/base.ts'
 import { usesSecret } from '../oauth/client-auth/index.ts'
-import { hashSuppliedSecret } from '../oauth/client-auth/secret.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
-  checkRegistration,
   checkUserSuppliedSecret,
-  createClientId,
-  issueSecret,
-} from '../oauth/client-registration/registration.ts'
+  type SecretDeps,
+  withSecrets,
+} from '../oauth/client-registration/client-secrets.ts'
+import { checkRegistration, createClientId } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
 import { type ClientOptions, readOptions } from './client-options.ts'
@@ -39,7 +38,12 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     const draft = readOptions(await registeredApis(base, options), context)(blank)
     await checkClient(base, draft, options, [])
     const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
-    const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
+    const { client, secret } = await withSecrets(
+      null,
+      draft,
+      await userSuppliedSecret(context, options),
+      secretDeps(base),
+    )
     const register = async () => {
       if (await base.store.clients.insert(client)) return
       throw new CommandError(`the client ${client.id} already exists`)
@@ -66,13 +70,13 @@ export function updateClient(context: Context, id: string, options: ClientOption
     const withOptions = readOptions(await registeredApis(base, options), context)
     const found = await findClient(base, id)
     await checkClient(base, withOptions(found), options, found.scopes)
-    const suppliedHash = await userSuppliedHash(context, options)
+    const supplied = await userSuppliedSecret(context, options)
     let secret: string | undefined
     // Only what the options say is applied: another administrator may have changed the client while the secret was being entered.
     const outcome = await base.store.clients.update(id, async (current) => {
       const draft = withOptions(current)
       await checkClient(base, draft, options, current.scopes)
-      const complete = withSecret(base, draft, suppliedHash)
+      const complete = await withSecrets(current, draft, supplied, secretDeps(base))
       secret = complete.secret
       return complete.client
     })
@@ -127,30 +131,17 @@ async function registeredApis(base: Base, options: ClientOptions): Promise<Clien
   }
 }
 
-async function userSuppliedHash(context: Context, options: ClientOptions): Promise<string | null> {
-  return options.secretStdin ? readUserSuppliedSecret(context) : null
+async function userSuppliedSecret(context: Context, options: ClientOptions): Promise<string | undefined> {
+  return options.secretStdin ? readUserSuppliedSecret(context) : undefined
 }
 
-interface WithSecret {
-  readonly client: New<Client>
-  /** Set only if the secret was generated here. It cannot be shown again. */
-  readonly secret?: string
-}
+export const secretDeps = ({ random, clock }: Base): SecretDeps => ({ random, now: clock.now() })
 
-/** The client with the secret that it needs: the user-supplied one, the one that it has, or a new one. */
-function withSecret(base: Base, client: New<Client>, suppliedHash: string | null): WithSecret {
-  if (!usesSecret(client.authMethod)) return { client: { ...client, secretHash: null } }
-  if (suppliedHash !== null) return { client: { ...client, secretHash: suppliedHash } }
-  if (client.secretHash !== null) return { client }
-  const { secret, hash } = issueSecret(base.random)
-  return { client: { ...client, secretHash: hash }, secret }
-}
-
-/** Reads a secret from standard input and returns its hash. */
+/** Reads a secret from standard input. */
 export async function readUserSuppliedSecret({ io }: Context): Promise<string> {
   const secret = await readSecret(io)
   checkUserSuppliedSecret(secret)
-  return hashSuppliedSecret(secret)
+  return secret
 }
 
 /** Describes what a client that is in use can no longer do after a change. */

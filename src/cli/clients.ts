@@ -1,7 +1,5 @@
-import { Command } from 'commander'
-import { usesSecret } from '../oauth/client-auth/index.ts'
-import { describeClient, issueSecret } from '../oauth/client-registration/registration.ts'
-import type { Client } from '../store/contracts/clients.ts'
+import { Command, Option } from 'commander'
+import { describeClient } from '../oauth/client-registration/registration.ts'
 import {
   type ClientOptions,
   clientOptions,
@@ -10,13 +8,15 @@ import {
   resetOptions,
 } from './client-options.ts'
 import { findClient, printClient, updatedClient } from './client-view.ts'
-import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
+import { type CreateOptions, createClient, updateClient } from './clients-register.ts'
+import { type RotateOptions, rotateSecret, secretsCommand } from './clients-secrets.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   CommandError,
   type CommandFactory,
   type Context,
+  durationOption,
   examples,
   fileName,
   type Json,
@@ -80,13 +80,21 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('rotate-secret', 'replace the secret; the old one becomes invalid at once')
+        action('rotate-secret', 'replace the secret; the old one becomes invalid at once, or after --overlap')
           .argument('<id>')
           .option('--secret-stdin', 'read the secret from standard input instead of generating one')
+          .addOption(
+            new Option(
+              '--overlap <duration>',
+              'how long the old secret is still accepted, such as 24h',
+            ).argParser(durationOption('1s', '90d')),
+          )
           .action((id: string, options: RotateOptions) => rotateSecret(context, id, options)),
         'clients rotate-secret shop',
+        'clients rotate-secret shop --overlap 24h',
       ),
     )
+    .addCommand(secretsCommand(context))
     .addCommand(
       examples(
         action('disable', 'refuse all requests of a client and end its sessions')
@@ -112,10 +120,6 @@ export const clientsCommand: CommandFactory = (context) =>
       ),
     )
 
-interface RotateOptions extends Json {
-  readonly secretStdin?: boolean
-}
-
 function list(context: Context, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     const clients = await base.store.clients.list()
@@ -134,33 +138,6 @@ function list(context: Context, options: Json): Promise<void> {
 
 function show(context: Context, id: string, options: Json): Promise<void> {
   return context.withStore(async (base) => printClient(context, options, await findClient(base, id)))
-}
-
-function rotateSecret(context: Context, id: string, options: RotateOptions): Promise<void> {
-  return context.withStore(async (base) => {
-    const assertUsesSecret = ({ authMethod }: Client) => {
-      if (usesSecret(authMethod)) return
-      throw new CommandError(`${id} authenticates with ${authMethod} and has no secret`)
-    }
-    // This is checked before a secret is asked for, and again in the update, because the operator may take any amount of time to
-    // enter the secret.
-    assertUsesSecret(await findClient(base, id))
-    const { secret, hash } = options.secretStdin
-      ? { secret: undefined, hash: await readUserSuppliedSecret(context) }
-      : issueSecret(base.random)
-    const outcome = await base.store.clients.update(id, (current) => {
-      assertUsesSecret(current)
-      return { ...current, secretHash: hash }
-    })
-    const { after: client } = updatedClient(outcome, id)
-    base.audit('client.changed', {
-      actor: context.actor,
-      client_id: id,
-      target: id,
-      action: 'secret rotated',
-    })
-    printClient(context, options, client, secret)
-  })
 }
 
 function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {

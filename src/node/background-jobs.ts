@@ -10,6 +10,7 @@ import type { LiveRing } from '../keys/live-ring.ts'
 import { maintainRing } from '../keys/rotate.ts'
 import { createPruneDataKeys } from '../keys/rotate-master-key.ts'
 import type { Signer } from '../keys/signer.ts'
+import type { SecretUses } from '../oauth/client-auth/secret-uses.ts'
 import { createLogoutOutbox } from '../oauth/logout/logout-outbox.ts'
 import { createSendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { Registry } from '../oauth/registry.ts'
@@ -41,12 +42,13 @@ export interface BackgroundJobsDeps {
   readonly registry: Registry
   readonly signer: Signer
   readonly knownVerifiers: Pick<KnownVerifiers, 'flush'>
+  readonly secretUses: Pick<SecretUses, 'flush'>
   readonly system: Pick<System, 'logger' | 'sendLogoutToken' | 'tracing' | 'nodeInfo'>
   readonly poll: () => Promise<void>
 }
 
 export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
-  const { base, keys, ring, registry, signer, knownVerifiers, system, poll } = deps
+  const { base, keys, ring, registry, signer, knownVerifiers, secretUses, system, poll } = deps
   const { config, clock, clusterClock, random, audit, auditLog, store } = base
   const { logger, tracing = untraced } = system
   const { dataKeys } = keys
@@ -85,6 +87,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
     async poll() {
       await poll()
       await knownVerifiers.flush()
+      await secretUses.flush()
     },
     heartbeat: heartbeat.beat,
     deliverLogouts: outbox.deliverDue,

@@ -54,7 +54,7 @@ export async function openServer(
   const accounts = createAccounts({ ...shared, limiterSize, writeLimits, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
   const parts = { signer, registry, accounts, status, tokens, fetchJwks }
-  const oauth = createOAuth({ ...shared, ...parts, failpoint })
+  const oauth = createOAuth({ ...shared, ...parts, failpoint, logger })
 
   const { poll, refreshIfStale } = createStaleness({
     ages,
@@ -64,7 +64,18 @@ export async function openServer(
       for (const view of [ring, dataKeys, registry, status.cache]) await view.sync()
     },
   })
-  const plainJobs = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
+  const { secretUses } = oauth
+  const plainJobs = createBackgroundJobs({
+    base,
+    keys,
+    ring,
+    registry,
+    signer,
+    knownVerifiers,
+    secretUses,
+    system,
+    poll,
+  })
   const jobs = tracing.jobs(plainJobs)
   const readiness = createReadiness(base, problem)
   const formMacs = createMacs(dataKeys, 'keyturn/csrf/v1')

@@ -9,7 +9,7 @@ import { createTransitCipher, type DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Status } from '../status/index.ts'
 import type { Store } from '../store/index.ts'
-import type { Clock, Random, ReachFailpoint } from '../system.ts'
+import type { Clock, Logger, Random, ReachFailpoint } from '../system.ts'
 import type { Tokens } from '../tokens/index.ts'
 import { createActiveTokens } from './active-token.ts'
 import { type Authorize, createAuthorize } from './authorize/authorize.ts'
@@ -18,6 +18,7 @@ import { createRequestObjects } from './authorize/request-object.ts'
 import { createClientKeys, type FetchJwks } from './client-auth/client-keys.ts'
 import { createClientAuthentication } from './client-auth/index.ts'
 import { createSecretVerifier } from './client-auth/secret.ts'
+import { createSecretUses, type SecretUses } from './client-auth/secret-uses.ts'
 import { createGrants } from './grants/index.ts'
 import { createIntrospection, type Introspection } from './introspection/introspection.ts'
 import { createLogout, type Logout } from './logout/logout.ts'
@@ -39,6 +40,7 @@ export interface OAuth {
   readonly introspection: Introspection
   readonly userInfo: UserInfo
   readonly logout: Logout
+  readonly secretUses: Pick<SecretUses, 'flush'>
 }
 
 export interface OAuthDeps {
@@ -47,8 +49,10 @@ export interface OAuthDeps {
   readonly random: Random
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
+  readonly logger: Pick<Logger, 'warn'>
   readonly store: Pick<
     Store,
+    | 'clients'
     | 'codes'
     | 'clientSessions'
     | 'users'
@@ -79,7 +83,12 @@ export function createOAuth(deps: OAuthDeps): OAuth {
   const { issuer } = config
 
   const clientKeys = createClientKeys({ fetchJwks: deps.fetchJwks, clock })
-  const secrets = createSecretVerifier(accounts.verifySuppliedSecret)
+  const secretUses = createSecretUses({ clients: store.clients, logger: deps.logger })
+  const secrets = createSecretVerifier({
+    verifyUserSupplied: accounts.verifySuppliedSecret,
+    secretUses,
+    clock,
+  })
   const authenticate = createClientAuthentication({
     secrets,
     clientKeys,
@@ -180,5 +189,6 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     }),
     userInfo: createUserInfo({ signer, activeTokens, clock, audit, issuer }),
     logout: createLogout({ signer, registry, clientSessions }),
+    secretUses,
   }
 }

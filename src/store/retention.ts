@@ -40,6 +40,8 @@ export const RETENTION = {
   verifiers: { tables: ['verifiers'], seconds: 7 * DAY },
   // How long a killed node is listed as gone.
   nodes: { tables: ['nodes'], seconds: DAY },
+  // An expired secret is refused.
+  clients: { tables: ['client_secrets'], seconds: 0 },
   // A full bucket is equivalent to no row.
   rateLimits: { tables: ['rate_limits'], seconds: 0 },
   knownLocations: { tables: ['known_locations'], seconds: 0 },

@@ -21,6 +21,7 @@ export const TABLES: readonly Table[] = [
   table('apis', 'identifier'),
   table('api_scopes', 'scope'),
   table('clients', 'id'),
+  table('client_secrets', 'id'),
   table('roles', 'name'),
   table('users', 'id'),
   table('user_roles', 'user_id', 'role'),

@@ -5,6 +5,7 @@ import { parseEnv } from 'node:util'
 import t from 'tap'
 import { hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
+import { withSecretHash } from '../support/server/seed.ts'
 
 const API = 'https://orders.example'
 const USER_SUPPLIED = 'a user-supplied secret value'
@@ -18,7 +19,8 @@ function jwksFile(cli: Cli, keys: unknown[], name = 'keys.json'): string {
   return name
 }
 
-const stored = (cli: Cli, id: string) => cli.withStore((store) => store.clients.find(id))
+const stored = (cli: Cli, id: string) =>
+  cli.withStore(async (store) => withSecretHash(await store.clients.find(id)))
 
 t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1)', async (t) => {
   const cli = await startedCli(t)
@@ -481,6 +483,86 @@ t.test(
     t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
   },
 )
+
+interface Rotated {
+  readonly client_secret: string
+  readonly client_secret_expires_at: number
+  readonly secret_id: string
+}
+
+interface Listed {
+  readonly secret_id: string
+  readonly created_at: number
+  readonly expires_at: number | null
+  readonly last_used_at: number | null
+}
+
+t.test(
+  'with --overlap the old secret stays good until the overlap ends, and at most two are good',
+  async (t) => {
+    const cli = await startedCli(t)
+    const list = () => cli.json<Listed[]>(['clients', 'secrets', 'list', 'shop'])
+    const rotate = (...options: string[]) => cli.run(['clients', 'rotate-secret', 'shop', ...options])
+    await cli.json(SHOP)
+    const [old] = await list()
+    const createdAt = cli.clock.now()
+    t.match(old, { secret_id: /^cs_/, created_at: createdAt, expires_at: null, last_used_at: null })
+    cli.clock.tick(5)
+
+    const rotated = await rotate('--overlap', '24h', '--json')
+    const added = rotated.json<Rotated>()
+    t.ok(isGeneratedSecret(added.client_secret))
+    t.equal(added.client_secret_expires_at, 0, 'the new secret does not expire (RFC 7591 §3.2.1)')
+    t.match(rotated.err, `note: the old secret ${old?.secret_id} is accepted until 20`)
+    const end = cli.clock.now() + 86_400
+    t.same(await list(), [
+      { ...old, expires_at: end },
+      { secret_id: added.secret_id, created_at: cli.clock.now(), expires_at: null, last_used_at: null },
+    ])
+
+    const third = await rotate('--overlap', '1h')
+    t.equal(third.code, 1)
+    t.match(
+      third.err,
+      `the client already has 2 secrets that are good: end one of them first (${old?.secret_id}`,
+    )
+    t.equal((await list()).length, 2)
+
+    cli.clock.tick(86_399)
+    t.equal((await list()).length, 2)
+    cli.clock.tick(1)
+    t.match(await list(), [{ secret_id: added.secret_id }], 'the old one has ended')
+    await rotate('--overlap', '1h')
+    await rotate()
+    t.match(await list(), { length: 1 }, 'without --overlap all old ones end at once')
+    for (const wrong of ['0s', '91d', 'soon']) t.equal((await rotate('--overlap', wrong)).code, 2, wrong)
+  },
+)
+
+t.test('a secret is ended by its id, and the last one only with --force', async (t) => {
+  const cli = await startedCli(t)
+  const list = () => cli.json<Listed[]>(['clients', 'secrets', 'list', 'shop'])
+  const end = (id = '', ...options: string[]) =>
+    cli.run(['clients', 'secrets', 'end', 'shop', id, ...options])
+  await cli.json(SHOP)
+  const { secret_id } = await cli.json<Rotated>(['clients', 'rotate-secret', 'shop', '--overlap', '24h'])
+  const [old] = await list()
+  t.match(await end(old?.secret_id), { code: 0, out: `ended ${old?.secret_id}`, err: '1 secret left' })
+  t.match(await list(), [{ secret_id }])
+  t.match(await end(old?.secret_id), { code: 1, err: `the client shop has no secret ${old?.secret_id}` })
+  const last = await end(secret_id)
+  t.equal(last.code, 1)
+  t.match(last.err, 'the last secret of the client that is good')
+  t.match(await list(), [{ secret_id }])
+  t.match(await end(secret_id, '--force'), { code: 0, err: 'can no longer authenticate' })
+  t.same(await list(), [])
+  const renamed = await cli.json(['clients', 'update', 'shop', '--name', 'Another name'])
+  t.notOk('client_secret' in renamed, 'another change does not make a new secret')
+  t.match(await cli.json(['clients', 'rotate-secret', 'shop']), { client_secret: /^ktcs_/ })
+  const actions = cli.logger.audits('client.changed').map(({ action }) => action)
+  t.same(actions.filter((one) => one === 'secret ended').length, 2)
+  t.equal((await cli.run(['clients', 'secrets', 'list', 'nobody'])).code, 1)
+})
 
 t.test('a client is disabled, enabled and deleted, and an unknown client is refused', async (t) => {
   const cli = await startedCli(t)

@@ -6,12 +6,13 @@ import t, { type Test } from 'tap'
 import { verifyPassword } from '../../src/accounts/password.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
+import { withSecretHash } from '../support/server/seed.ts'
 
 const API = 'https://orders.example'
 const CHOSEN = 'a secret that an operator chose'
 const ROUNDS = 6
 
-const client = (cli: Cli) => cli.withStore((store) => store.clients.find('shop'))
+const client = (cli: Cli) => cli.withStore(async (store) => withSecretHash(await store.clients.find('shop')))
 
 async function withShop(t: Test): Promise<Cli> {
   const cli = await startedCli(t)

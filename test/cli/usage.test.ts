@@ -12,6 +12,7 @@ import { version } from '../../src/version.ts'
 import { code, sourceFiles } from '../support/docs/source-imports.ts'
 import { startedCli, testCli } from '../support/processes/cli.ts'
 import { masterKeysOf } from '../support/server/keys.ts'
+import { storedSecret } from '../support/server/seed.ts'
 
 interface Sample {
   /** Arguments after the name of the command. A function gets the last JSON output of each earlier command. */
@@ -40,6 +41,14 @@ const samples: Record<string, Sample> = {
   'clients show': { args: ['shop'] },
   'clients update': { args: ['shop', '--secret-stdin', '--name', 'The shop'], input: USER_SUPPLIED },
   'clients rotate-secret': { args: ['shop'] },
+  'clients secrets list': { args: ['shop'] },
+  'clients secrets end': {
+    args: ['shop', 'cs_second'],
+    async before({ clients }) {
+      const second = storedSecret('sha256:second', { id: 'cs_second' })
+      await clients.update('shop', (shop) => ({ ...shop, secrets: [...shop.secrets, second] }))
+    },
+  },
   'clients disable': { args: ['shop'] },
   'clients enable': { args: ['shop'] },
   'roles create': { args: ['clerk', '--scope', 'orders:read'] },
@@ -152,7 +161,9 @@ t.test('every command accepts --json, prints one document and never shows a key 
 })
 
 async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['withStore']>[0]>[0]) {
-  const clients = (await store.clients.list().catch(() => [])).map((client) => client.secretHash)
+  const clients = (await store.clients.list().catch(() => [])).flatMap(({ secrets }) =>
+    secrets.map(({ hash }) => hash),
+  )
   const users = (await store.users.list().catch(() => [])).map((user) => user.passwordHash)
   const keys = ((await store.ring.read().catch(() => null))?.keys ?? []).map((key) => key.encryptedPrivateKey)
   return [...clients, ...users, ...keys].filter((text) => text !== null)

@@ -1,5 +1,5 @@
 import type { Client } from '../../src/store/contracts/clients.ts'
-import { client, user } from '../support/server/seed.ts'
+import { client, storedSecret, user } from '../support/server/seed.ts'
 import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { updateContract } from './update.ts'
@@ -9,7 +9,10 @@ const full: Client = {
   id: 'näme with spaces',
   name: 'A “name”; DROP TABLE clients',
   authMethod: 'private_key_jwt',
-  secretHash: null,
+  secrets: [
+    storedSecret('sha256:old', { id: 'cs_old', createdAt: 12, expiresAt: 100 }),
+    storedSecret('$argon2id$…', { id: 'cs_new', createdAt: 13 }),
+  ],
   grants: ['client_credentials', 'refresh_token'],
   scopes: ['b', 'a'],
   redirectUris: ['https://app.test/back?x=1'],
@@ -82,11 +85,94 @@ export const clientsContract: Contract = {
       await clients.insert(client())
       return 'machine'
     },
-    changes: [{ name: 'renamed' }, { disabled: true, secretHash: 'sha256:new' }],
+    changes: [{ name: 'renamed' }, { disabled: true, secrets: [storedSecret('sha256:new')] }],
     add: (row, number) => ({ ...row, scopes: [...row.scopes, `s${number}`] }),
     added: ({ scopes }) => scopes.length,
     kept: { id: 'other' },
   }),
+
+  'secrets are returned oldest first, and can end, be added and be removed': async (t, { clients }) => {
+    const [one, two, three] = [
+      storedSecret('sha256:1', { id: 'b', createdAt: 1 }),
+      storedSecret('sha256:2', { id: 'a', createdAt: 2 }),
+      storedSecret('sha256:3', { id: 'c', createdAt: 2, expiresAt: 9 }),
+    ] as const
+    await clients.insert(client({ secrets: [one, two] }))
+    await clients.insert(client({ id: 'other' }))
+    t.same((await clients.find('machine'))?.secrets, [one, two])
+    t.match(await clients.update('machine', (row) => ({ ...row, secrets: [three, two] })), {
+      updated: true,
+      after: { revision: 2 },
+    })
+    t.same((await clients.find('machine'))?.secrets, [three, two], 'the one that expires is first')
+    const ending = { ...two, expiresAt: 50 }
+    t.match(await clients.update('machine', (row) => ({ ...row, secrets: [ending, three] })), {
+      updated: true,
+      after: { revision: 3 },
+    })
+    t.same((await clients.find('machine'))?.secrets, [ending, three])
+    t.same(
+      (await clients.list()).map(({ secrets }) => secrets.length),
+      [2, 1],
+    )
+    await clients.update('machine', (row) => ({ ...row, secrets: [] }))
+    t.same((await clients.find('machine'))?.secrets, [])
+    t.equal((await clients.find('other'))?.secrets.length, 1)
+  },
+
+  'of two writers who add a secret at the same time, neither loses it': async (t, { clients }, database) => {
+    const other = (await database.connect()).clients
+    await clients.insert(client({ secrets: [] }))
+    await Promise.all(
+      [clients, other].map((store, i) =>
+        store.update('machine', (row) => ({
+          ...row,
+          secrets: [...row.secrets, storedSecret(`sha256:${i}`)],
+        })),
+      ),
+    )
+    t.match(await clients.find('machine'), { revision: 3, secrets: { length: 2 } })
+  },
+
+  'secretUses returns the last use of each secret, which changes neither the client nor its revision': async (
+    t,
+    { clients, revisions },
+  ) => {
+    const secrets = ['a', 'b', 'c'].map((id) => storedSecret(`sha256:${id}`, { id }))
+    await clients.insert(client({ secrets }))
+    const [before, { registry }] = [await clients.find('machine'), await revisions.read()]
+    t.same([...(await clients.secretUses('machine'))], [])
+    await clients.recordSecretUses([
+      { secretId: 'b', at: 20 },
+      { secretId: 'a', at: 10 },
+      { secretId: 'gone', at: 10 },
+    ])
+    await clients.recordSecretUses([{ secretId: 'b', at: 15 }])
+    const uses = new Map([
+      ['a', 10],
+      ['b', 20],
+    ])
+    t.same(await clients.secretUses('machine'), uses)
+    t.same(await clients.find('machine'), before)
+    t.equal((await revisions.read()).registry, registry, 'no node reads the registry again')
+    await clients.update('machine', (row) => ({
+      ...row,
+      secrets: row.secrets.map((secret) => ({ ...secret, expiresAt: 90 })),
+    }))
+    t.same(await clients.secretUses('machine'), uses, 'kept by a change of the secret')
+    t.same(await clients.secretUses('nobody'), new Map())
+  },
+
+  'prune deletes the secrets that expired before a time, and no others': async (t, { clients }) => {
+    const secrets = [10, 20, null].map((expiresAt, i) =>
+      storedSecret(`sha256:${i}`, { id: `${i}`, expiresAt }),
+    )
+    await clients.insert(client({ secrets }))
+    t.equal(await clients.prune(20, 100), 1)
+    t.same((await clients.find('machine'))?.secrets, secrets.slice(1))
+    t.equal(await clients.prune(1000, 100), 1)
+    t.same((await clients.find('machine'))?.secrets, secrets.slice(2))
+  },
 
   'delete removes the client and its sessions': async (t, store) => {
     await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
@@ -99,6 +185,9 @@ export const clientsContract: Contract = {
 
     t.equal(await store.clients.delete('machine'), true)
     t.equal(await store.clients.find('machine'), null)
+    t.same((await store.clients.find('other'))?.secrets, client({ id: 'other' }).secrets)
+    await store.clients.insert(client({ secrets: [] }))
+    t.same((await store.clients.find('machine'))?.secrets, [], 'a later client does not get its secrets')
     t.equal(await store.clientSessions.find('s1'), null)
     t.not(await store.clientSessions.find('s2'), null, 'another client’s sessions stay')
   },

@@ -140,7 +140,7 @@ t.test(
         ['theirs', false],
       ] as const) {
         await local.store.clients.insert(
-          codeClient({ id, firstParty, authMethod: 'none', secretHash: null, redirectUris: [redirect_uri] }),
+          codeClient({ id, firstParty, authMethod: 'none', redirectUris: [redirect_uri] }),
         )
       }
       const browser = openBrowser(local)

@@ -25,6 +25,7 @@ import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { base64url, clientKey, compact } from '../support/server/jws.ts'
 import { basic, claimsOf, type Form, post } from '../support/server/requests.ts'
+import { storedSecret } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 
 const PAR = '/oauth2/par'
@@ -601,7 +602,7 @@ t.test(
 
 // A pushed request of a confidential client is a row, and one of a public client is encrypted into its `request_uri`. The same
 // rule holds for both: a change of the client ends it.
-const KINDS = { confidential: {}, public: { authMethod: 'none', secretHash: null } } as const
+const KINDS = { confidential: {}, public: { authMethod: 'none' } } as const
 
 const CHANGES: Readonly<Record<string, readonly ((client: Client) => Client)[]>> = {
   'its redirect URI was replaced': [(client) => ({ ...client, redirectUris: ['https://new.test/'] })],
@@ -615,7 +616,7 @@ const CHANGES: Readonly<Record<string, readonly ((client: Client) => Client)[]>>
     (client) => ({ ...client, redirectUris: [OWN_REDIRECT] }),
   ],
   'its secret was replaced, or it was given one': [
-    (client) => ({ ...client, authMethod: 'client_secret_basic', secretHash: 'sha256:new' }),
+    (client) => ({ ...client, authMethod: 'client_secret_basic', secrets: [storedSecret('sha256:new')] }),
   ],
   'it must sign its requests': [(client) => ({ ...client, jwks, requireSignedRequests: true })],
 }

@@ -195,7 +195,7 @@ t.test(
     const withoutPkce = { code_challenge: undefined, code_challenge_method: undefined }
     const changes: Record<string, Partial<Client>> = {
       'it is registered so': { pkce: 'required' },
-      'it has become public': { authMethod: 'none', secretHash: null },
+      'it has become public': { authMethod: 'none', secrets: [] },
       'it has lost the scope openid': { scopes: ['orders:read'] },
     }
     for (const [label, change] of Object.entries(changes)) {

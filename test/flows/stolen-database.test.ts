@@ -225,7 +225,7 @@ t.test('no refresh token can be forged with another key or from the stored data'
 t.test('a stored hash of a client or user is not accepted as a credential', async (t) => {
   const { store } = await thief(t as Test)
   for (const id of ['machine', 'migrated']) {
-    const hash = (await store.clients.find(id))?.secretHash ?? ''
+    const hash = (await store.clients.find(id))?.secrets[0]?.hash ?? ''
     for (const secret of [hash, hash.replace(/^sha256:/, '')]) {
       const authorization = basic(id, secret)
       const answer = await server.inject({

@@ -4,12 +4,11 @@ import { checkApi } from '../../src/oauth/api-rules.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { parseClientJwks } from '../../src/oauth/client-registration/client-jwks.ts'
+import { addSecret, checkUserSuppliedSecret } from '../../src/oauth/client-registration/client-secrets.ts'
 import {
   checkRegistration,
-  checkUserSuppliedSecret,
   createClientId,
   describeClient,
-  issueSecret,
   type Registration,
 } from '../../src/oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
@@ -284,10 +283,11 @@ t.test(
 t.test(
   'a generated secret has 256 bits and is stored as a hash, and a user-supplied one has a minimum length (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
-    const { secret, hash } = issueSecret(systemRandom)
-    t.ok(isGeneratedSecret(secret))
+    const { secret, added } = await addSecret([], { overlap: 0 }, { random: systemRandom, now: 1 })
+    const { hash } = added
+    t.ok(isGeneratedSecret(secret ?? ''))
     t.match(hash, /^sha256:[\w-]{43}$/)
-    t.notMatch(hash, secret)
+    t.notMatch(hash, secret ?? '')
     t.doesNotThrow(() => checkUserSuppliedSecret('sixteen letters!'))
     for (const short of ['', 'fifteen letters', 'x'.repeat(201), 'with a tab\tin the middle']) {
       t.throws(() => checkUserSuppliedSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))

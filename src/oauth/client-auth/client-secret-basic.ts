@@ -13,8 +13,8 @@ export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secre
       const { clientId, secret } = parseBasic(authorization)
       return {
         clientId,
-        verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
-        imitateVerify: () => secrets.verify(null, secret, clientId, ip),
+        verify: (client) => secrets.verify(client.secrets, secret, clientId, ip),
+        imitateVerify: () => secrets.verify([], secret, clientId, ip),
       }
     },
   }

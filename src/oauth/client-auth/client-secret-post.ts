@@ -11,8 +11,8 @@ export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secret
       if (clientId === undefined) throw invalidRequest('client_secret without client_id')
       return {
         clientId,
-        verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
-        imitateVerify: () => secrets.verify(null, secret, clientId, ip),
+        verify: (client) => secrets.verify(client.secrets, secret, clientId, ip),
+        imitateVerify: () => secrets.verify([], secret, clientId, ip),
       }
     },
   }

@@ -6,7 +6,9 @@ import { isUtf8 } from 'node:buffer'
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { hashPassword } from '../../accounts/password.ts'
-import type { Random } from '../../system.ts'
+import type { ClientSecret } from '../../store/contracts/clients.ts'
+import type { Clock, EpochSeconds, Random } from '../../system.ts'
+import type { SecretUses } from './secret-uses.ts'
 
 const PREFIX = 'ktcs_'
 const HASHED = 'sha256:'
@@ -63,43 +65,77 @@ function lastTriplet(bytes: readonly number[]): number | null {
   return /^[0-9A-Fa-f]{2}$/.test(digits) ? Number.parseInt(digits, 16) : null
 }
 
+/** Whether the secret has not expired. */
+export const isGood = ({ expiresAt }: Pick<ClientSecret, 'expiresAt'>, now: EpochSeconds): boolean =>
+  expiresAt === null || now < expiresAt
+
+export const isHashOfSuppliedSecret = (hash: string): boolean => !hash.startsWith(HASHED)
+
+/**
+ * The hash to store for a secret that an administrator supplies, which may be one that a Keyturn server has generated.
+ * @param beside the hash of another supplied secret of the client, if there is one
+ */
+export async function hashSuppliedSecret(secret: string, beside?: string): Promise<string> {
+  const prepared = prepareSecret(secret)
+  return isGeneratedSecret(prepared) ? hashGeneratedSecret(prepared) : hashPassword(prepared, beside)
+}
+
 export interface SecretVerifier {
-  /** Returns false for a null hash. @param hash null if the client is unknown, or may not authenticate with its secret */
-  verify(hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean>
+  /**
+   * Whether one of the secrets that have not expired is the one that was sent.
+   * @param secrets empty if the client is unknown, or may not authenticate with its secret: then the result is false
+   */
+  verify(secrets: readonly ClientSecret[], sent: string, clientId: string, ip: string): Promise<boolean>
 }
 
 /**
- * Verifies a user-supplied secret. It can be guessed, so this uses argon2id, a concurrency limit and a rate limit. A null hash
- * costs just as much, and the result is false.
+ * Verifies user-supplied secrets. They can be guessed, so this uses argon2id, a concurrency limit and a rate limit. Returns the hash
+ * that is of the secret. No hash and two hashes cost as much as one.
  */
 export type VerifyUserSuppliedSecret = (
-  hash: string | null,
+  hashes: readonly string[],
   secret: string,
   clientId: string,
   ip: string,
-) => Promise<boolean>
+) => Promise<string | null>
 
-/** The hash to store for a secret that an administrator supplies, which may be one that a Keyturn server has generated. */
-export async function hashSuppliedSecret(secret: string): Promise<string> {
-  const prepared = prepareSecret(secret)
-  return isGeneratedSecret(prepared) ? hashGeneratedSecret(prepared) : hashPassword(prepared)
+export interface SecretVerifierDeps {
+  readonly verifyUserSupplied: VerifyUserSuppliedSecret
+  readonly secretUses: Pick<SecretUses, 'used'>
+  readonly clock: Clock
 }
 
-export function createSecretVerifier(verifyUserSupplied: VerifyUserSuppliedSecret): SecretVerifier {
+export function createSecretVerifier(deps: SecretVerifierDeps): SecretVerifier {
+  const { verifyUserSupplied, secretUses, clock } = deps
   return {
-    async verify(hash, sent, clientId, ip) {
+    async verify(secrets, sent, clientId, ip) {
+      const now = clock.now()
       const secret = prepareSecret(sent)
-      const generated = hash?.startsWith(HASHED) ? hash : null
-      if (generated !== null && isSame(generated, hashGeneratedSecret(secret))) return true
+      const sentHash = Buffer.from(hashGeneratedSecret(secret))
+      for (const { id, hash, expiresAt } of secrets) {
+        if (expiresAt !== null && now >= expiresAt) continue
+        if (!isSame(hash, sentHash)) continue
+        secretUses.used(id, now)
+        return true
+      }
       // Only the form of a wrong secret decides how long its verification takes. Otherwise the time of the response would tell
       // strangers which clients exist, and which of them have a secret that can be guessed.
       if (isGeneratedSecret(secret)) return false
-      return verifyUserSupplied(generated === null ? hash : null, secret, clientId, ip)
+      const supplied = secrets.filter((one) => isGood(one, now) && isHashOfSuppliedSecret(one.hash))
+      const hash = await verifyUserSupplied(
+        supplied.map((one) => one.hash),
+        secret,
+        clientId,
+        ip,
+      )
+      const match = supplied.find((one) => one.hash === hash)
+      if (match) secretUses.used(match.id, now)
+      return match !== undefined
     },
   }
 }
 
-function isSame(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)]
-  return left.length === right.length && timingSafeEqual(left, right)
+function isSame(stored: string, sent: Buffer): boolean {
+  const hash = Buffer.from(stored)
+  return hash.length === sent.length && timingSafeEqual(hash, sent)
 }

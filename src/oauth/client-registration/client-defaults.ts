@@ -10,7 +10,7 @@ type FieldWithoutDefault = 'id' | 'name' | 'createdAt'
 /** With these defaults a client has no permissions. */
 export const CLIENT_DEFAULTS = {
   authMethod: 'client_secret_basic',
-  secretHash: null,
+  secrets: [],
   grants: [],
   scopes: [],
   redirectUris: [],

@@ -9,3 +9,10 @@ export class RegistrationError extends KeyturnError<RegistrationErrorCode> {
     super(code, message, { cause })
   }
 }
+
+/** The secrets that the client has do not permit the change, which the message explains. */
+export class ClientSecretRefused extends KeyturnError<'client_secret_refused'> {
+  constructor(message: string) {
+    super('client_secret_refused', message)
+  }
+}

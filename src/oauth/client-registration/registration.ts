@@ -2,13 +2,11 @@
  * The rules of client registration (RFC 7591 §2), and the metadata that describes a client. Pure; must not know the store, or
  * who registers a client.
  */
-import { preparePassword } from '../../accounts/password.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import type { Random } from '../../system.ts'
 import { prepareName } from '../../visible-text.ts'
 import { METHOD_NAMES } from '../client-auth/index.ts'
-import { generateSecret, hashGeneratedSecret, prepareSecret } from '../client-auth/secret.ts'
 import { GRANT_NAMES } from '../grants/index.ts'
 import { checkOutboundUri } from '../outbound-uri.ts'
 import { pkcePolicyOf } from '../pkce.ts'
@@ -19,13 +17,11 @@ import { parseClientJwks } from './client-jwks.ts'
 import { RegistrationError } from './registration-error.ts'
 
 /** The fields that are set at registration. The server sets the others. */
-export type Registration = Omit<Client, 'secretHash' | 'disabled' | 'createdAt' | 'revision'>
+export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | 'revision'>
 
 /** One line of visible characters, which cannot imitate other text on a terminal or a page. */
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
-const MIN_SECRET_LENGTH = 16
-const MAX_SECRET_LENGTH = 200
 
 /** One row for each rule: whether it is broken, and the message. The first broken rule is reported. */
 const rules: readonly [(client: Registration) => boolean, string][] = [
@@ -110,27 +106,6 @@ const isOneOf = (names: readonly string[], name: string): boolean => names.inclu
 /** A random id. The prefix distinguishes it from user ids and from options of commands. */
 export function createClientId(random: Pick<Random, 'id'>): string {
   return `c_${random.id()}`
-}
-
-/** The secret is shown once; only the hash is stored. */
-export function issueSecret(random: Pick<Random, 'bytes'>): { secret: string; hash: string } {
-  const secret = generateSecret(random)
-  return { secret, hash: hashGeneratedSecret(secret) }
-}
-
-/** @throws {RegistrationError} if the secret is too short or too long, or has control characters */
-export function checkUserSuppliedSecret(secret: string): void {
-  const prepared = prepareSecret(secret)
-  if (
-    prepared.length < MIN_SECRET_LENGTH ||
-    secret.length > MAX_SECRET_LENGTH ||
-    /\p{C}/u.test(secret + prepared) ||
-    preparePassword(prepared) === null
-  ) {
-    throw new RegistrationError(
-      `secret must be ${MIN_SECRET_LENGTH} to ${MAX_SECRET_LENGTH} printable characters`,
-    )
-  }
 }
 
 /**

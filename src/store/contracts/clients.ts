@@ -4,6 +4,21 @@ import type { New, Update } from './update.ts'
 /** `optional`: without PKCE, a request must have the scope `openid` and a `nonce` (OAuth 2.1 §7.5.1). */
 export type PkcePolicy = 'required' | 'optional'
 
+/** One secret of a client, without the time of its last use, which is not part of the client. */
+export interface ClientSecret {
+  readonly id: string
+  /** `sha256:…` for a generated secret, an argon2 string for a user-supplied secret. */
+  readonly hash: string
+  readonly createdAt: EpochSeconds
+  /** The secret is refused from this time on; null if it does not expire. */
+  readonly expiresAt: EpochSeconds | null
+}
+
+export interface SecretUse {
+  readonly secretId: string
+  readonly at: EpochSeconds
+}
+
 /** A registered client (RFC 6749 §2). The members are those of RFC 7591 §2, in camel case. */
 export interface Client {
   /** `client_id`. */
@@ -11,8 +26,8 @@ export interface Client {
   readonly name: string
   /** `token_endpoint_auth_method`. A client with a secret may also use the other method for secrets (oauth/client-auth/index.ts). */
   readonly authMethod: string
-  /** `sha256:…` for a generated secret, an argon2 string for a user-supplied secret, null if the client has no secret. */
-  readonly secretHash: string | null
+  /** Oldest first; of two from the same second, the one that expires. Those that have expired stay until they are deleted. */
+  readonly secrets: readonly ClientSecret[]
   readonly grants: readonly string[]
   readonly scopes: readonly string[]
   readonly redirectUris: readonly string[]
@@ -56,6 +71,15 @@ export interface ClientStore {
   insert(client: New<Client>): Promise<boolean>
   /** Changes everything that is registered under the id, except `id` and `createdAt`. */
   readonly update: Update<Client>
-  /** Deletes the client and its sessions, and revokes all its tokens. Returns false if the client does not exist. */
+  /**
+   * When the secrets of the client were used last, by their ids. A secret that was never used is not in it. Does not change the
+   * client or its revision.
+   */
+  secretUses(id: string): Promise<ReadonlyMap<string, EpochSeconds>>
+  /** Stores uses of secrets. An earlier time never replaces a later one, and a secret that is gone is skipped. */
+  recordSecretUses(uses: readonly SecretUse[]): Promise<void>
+  /** Deletes at most `limit` secrets that expired before `before`. Returns how many were deleted. */
+  prune(before: EpochSeconds, limit: number): Promise<number>
+  /** Deletes the client, its secrets and its sessions, and revokes all its tokens. Returns false if the client does not exist. */
   delete(id: string): Promise<boolean>
 }

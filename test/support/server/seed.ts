@@ -5,7 +5,7 @@ import { generateSecret, hashGeneratedSecret } from '../../../src/oauth/client-a
 import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
 import type { Api } from '../../../src/store/contracts/apis.ts'
 import type { ClientSession } from '../../../src/store/contracts/client-sessions.ts'
-import type { Client } from '../../../src/store/contracts/clients.ts'
+import type { Client, ClientSecret } from '../../../src/store/contracts/clients.ts'
 import type { User } from '../../../src/store/contracts/users.ts'
 import type { Store } from '../../../src/store/index.ts'
 import { type EpochSeconds, systemRandom } from '../../../src/system.ts'
@@ -19,13 +19,33 @@ export const PASSWORD = 'correct horse battery staple'
 
 const DAY = 86_400
 
-export function client(overrides: Partial<Client> = {}): Client {
+/** A secret that is stored with this hash, and does not expire. */
+export const storedSecret = (hash: string, overrides: Partial<ClientSecret> = {}): ClientSecret => ({
+  id: `cs_${systemRandom.id()}`,
+  hash,
+  createdAt: 1,
+  expiresAt: null,
+  ...overrides,
+})
+
+/** The client, with the hash of its only secret. */
+export const withSecretHash = (stored: Client | null) =>
+  stored && { ...stored, secretHash: stored.secrets[0]?.hash ?? null }
+
+/** @param overrides `secretHash` is short for a single secret with this hash, or null for none */
+export function client({
+  secretHash,
+  ...overrides
+}: Partial<Client> & { readonly secretHash?: string | null } = {}): Client {
   const authMethod = overrides.authMethod ?? 'client_secret_basic'
   const withSecret = authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
+  const id = overrides.id ?? 'machine'
+  const hash = secretHash === undefined && withSecret ? hashGeneratedSecret(SECRET) : secretHash
   const created = newClient({
-    id: 'machine',
+    id,
     name: 'a machine',
-    secretHash: withSecret ? hashGeneratedSecret(SECRET) : null,
+    // The id is made from the client and the hash, so that two calls return the same client.
+    secrets: hash ? [storedSecret(hash, { id: `cs_${id}_${hash}` })] : [],
     grants: ['client_credentials'],
     scopes: ['orders:read', 'orders:write'],
     createdAt: 1,
