@@ -31,6 +31,8 @@ export const ERROR_CODES = [
   'client_secret_refused',
   'invalid_client_jwt',
   'logout_token_refused',
+  'administration_refused',
+  'server_unreachable',
   'rate_limited',
   'overloaded',
   'page_error',

@@ -42,6 +42,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/tokens/', 'src/oauth/authorization.ts', 'src/accounts/amr.ts'],
   ['src/accounts/'],
   ['src/oauth/'],
+  ['src/admin/'],
   ['src/metrics/', 'src/tracing/'],
   ['src/http/'],
   ['src/node/'],

@@ -20,6 +20,7 @@ export const AGGREGATED_EVENTS: ReadonlySet<AuditEvent> = new Set([
   'revocation.refused',
   'introspection.refused',
   'userinfo.refused',
+  'administration.refused',
   'logout_token.delivered',
   'logout_token.failed',
   'client.authentication_failed',

@@ -30,6 +30,7 @@ export const AUDIT_EVENTS = [
   'revocation.refused',
   'introspection.refused',
   'userinfo.refused',
+  'administration.refused',
   'client_session.revoked',
   'logout_token.delivered',
   'logout_token.failed',

@@ -1,6 +1,7 @@
 /** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
 
 import { Command, InvalidArgumentError } from 'commander'
+import type { Admin, Changed } from '../admin/admin.ts'
 import { commandLine } from '../command-line.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration, path } from '../config/parsers.ts'
@@ -51,6 +52,10 @@ export interface Context {
   system(config: Config): System
   /** Opens the store, runs `work` and closes the store. */
   withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
+  /** Administration of the store of this command's settings, or of another server with `--server`. */
+  withAdmin<T>(work: (admin: Admin) => Promise<T>): Promise<T>
+  /** Prints what follows from a change, and returns the changed resource. */
+  changed<T>(outcome: Changed<T>): T
   /** Opens the store, the master key and the key ring for the duration of `work`. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
   /** Prints the value with `--json`, otherwise the text. */
@@ -101,30 +106,51 @@ export function createContext(given: Io): Context {
       note(`the servers’ settings apply and not those of this command: ${differencesText(replaced)}`)
   }
 
+  async function openRing(base: Base): Promise<Keys> {
+    if ((await base.store.ring.read()) === null) {
+      const place = databaseName(base.config.databaseUrl)
+      const remains = await findRemains(base.store)
+      throw new CommandError(
+        remains.length > 0
+          ? `the database at ${place} has no key ring, but rows in ${listed(remains)}: restore a backup`
+          : `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
+      )
+    }
+    noteReplaced(base)
+    return openKeys(base)
+  }
+
   return {
     io,
     actor,
     config: () => loadConfig(io.env, io.cwd),
     system,
     withStore,
-    withKeys: (work) =>
+    withKeys: (work) => withStore(async (base) => work(base, await openRing(base))),
+    withAdmin: (work) =>
       withStore(async (base) => {
-        if ((await base.store.ring.read()) === null) {
-          const place = databaseName(base.config.databaseUrl)
-          const remains = await findRemains(base.store)
-          throw new CommandError(
-            remains.length > 0
-              ? `the database at ${place} has no key ring, but rows in ${listed(remains)}: restore a backup`
-              : `the database at ${place} has no key ring: ${commandLine('serve')} creates one`,
-          )
-        }
-        noteReplaced(base)
-        return work(base, await openKeys(base))
+        // Loaded here, because `serve` does not need it.
+        const { createLocalAdmin } = await import('../admin/local.ts')
+        const keys = once(() => openRing(base))
+        return work(createLocalAdmin({ ...base, keys }, { name: actor, scopes: null }))
       }),
+    changed({ value, notes }) {
+      for (const text of notes) note(text)
+      return value
+    },
     print({ json }, value, text) {
       io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
     },
     note,
+  }
+}
+
+/** Calls the function at most once, when the result is first needed. */
+function once<T>(create: () => Promise<T>): () => Promise<T> {
+  let created: Promise<T> | undefined
+  return () => {
+    created ??= create()
+    return created
   }
 }
 

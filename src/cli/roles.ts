@@ -1,24 +1,20 @@
 import { Command } from 'commander'
-import { isRoleName } from '../accounts/roles.ts'
-import type { Base } from '../node/base.ts'
-import { checkApiScope } from '../oauth/api-rules.ts'
-import type { Role } from '../store/contracts/roles.ts'
-import type { New } from '../store/contracts/update.ts'
+import { allOf } from '../admin/page.ts'
+import { changing } from '../admin/revision.ts'
+import type { RoleChangeView, RoleView } from '../admin/roles.schema.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   assertChanges,
-  CommandError,
   type CommandFactory,
   type Context,
   collectWords,
   examples,
   type Json,
-  UsageError,
 } from './context.ts'
 import { changedList, listChanges, SCOPE_LIST } from './list-options.ts'
 import { record, table, time } from './output.ts'
-import { allowUnownedOption, assertOwned, noteUnownedScopes, type ScopeChoice } from './scope-owners.ts'
+import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
 const SECOND_FACTOR = 'require users with this role to sign in with a second factor'
 
@@ -81,112 +77,57 @@ interface CreateOptions extends UpdateOptions {
   readonly scope: string[]
 }
 
-function describe(role: New<Role>) {
-  return {
-    name: role.name,
-    scopes: role.scopes,
-    require_second_factor: role.requireSecondFactor,
-    created_at: role.createdAt,
-  }
-}
-
-function print(context: Context, options: Json, role: New<Role>): void {
-  context.print(options, describe(role), record({ ...describe(role), created_at: time(role.createdAt) }))
-}
-
-function checkScopes(scopes: readonly string[]): void {
-  if (scopes.length === 0) throw new UsageError('a role needs at least one scope')
-  for (const scope of scopes) checkApiScope(scope)
-}
-
-async function find(base: Base, name: string): Promise<Role> {
-  const role = await base.store.roles.find(name)
-  if (!role) throw new CommandError(`there is no role ${name}`)
-  return role
-}
+const print = (context: Context, options: Json, role: RoleView): void =>
+  context.print(options, role, record({ ...role, created_at: time(role.created_at) }))
 
 function create(context: Context, name: string, options: CreateOptions): Promise<void> {
-  if (!isRoleName(name)) {
-    throw new UsageError('a role name must be 1 to 100 printable characters without spaces')
-  }
-  checkScopes(options.scope)
-  return context.withStore(async (base) => {
-    const { scope: scopes, requireSecondFactor = false } = options
-    await assertOwned(base, scopes, options)
-    const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
-    if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} already exists`)
-    base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
-    await noteUnownedScopes(context, base, role.scopes)
-    print(context, options, role)
+  const { scope: scopes, requireSecondFactor = false } = options
+  return context.withAdmin(async ({ roles }) => {
+    const role = { name, scopes, require_second_factor: requireSecondFactor }
+    print(context, options, context.changed(await roles.create(role, options)))
   })
 }
 
 function list(context: Context, options: Json): Promise<void> {
-  return context.withStore(async (base) => {
-    const roles = await base.store.roles.list()
+  return context.withAdmin(async (admin) => {
+    const roles = await allOf(admin.roles.list)
     const rows = roles.map((role) => [
       role.name,
       role.scopes.join(' '),
-      role.requireSecondFactor ? 'required' : '',
-      time(role.createdAt),
+      role.require_second_factor ? 'required' : '',
+      time(role.created_at),
     ])
     const text = table(['NAME', 'SCOPES', 'SECOND FACTOR', 'CREATED'], rows)
-    context.print(options, roles.map(describe), text)
+    context.print(options, roles, text)
   })
 }
 
 function update(context: Context, name: string, options: UpdateOptions): Promise<void> {
   const { json, allowUnowned, ...changes } = options
   assertChanges('roles update', changes)
-  return context.withStore(async (base) => {
-    const outcome = await base.store.roles.update(name, async (current) => {
-      const { requireSecondFactor = current.requireSecondFactor } = options
-      const scopes = changedList(SCOPE_LIST, current.scopes, options)
-      checkScopes(scopes)
-      await assertOwned(
-        base,
-        scopes.filter((scope) => !current.scopes.includes(scope)),
-        options,
-      )
-      return { ...current, scopes, requireSecondFactor }
+  return context.withAdmin(async ({ roles }) => {
+    const change = (current: RoleView): RoleChangeView => ({
+      scopes: changedList(SCOPE_LIST, current.scopes, options),
+      ...(options.requireSecondFactor === undefined
+        ? {}
+        : { require_second_factor: options.requireSecondFactor }),
     })
-    if (!outcome.updated) throw new CommandError(`there is no role ${name}`)
-    const { before, after: role } = outcome
-    base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
-    const added = role.scopes.filter((scope) => !before.scopes.includes(scope))
-    await noteUnownedScopes(context, base, added)
-    const removed = before.scopes.filter((scope) => !role.scopes.includes(scope))
-    if (removed.length > 0)
-      await noteUsers(context, base, name, `users who no longer have ${removed.join(', ')} from this role`)
-    if (role.requireSecondFactor && !before.requireSecondFactor) {
-      await noteUsers(context, base, name, 'users who must now sign in with a second factor')
-    }
-    print(context, options, role)
+    const outcome = await changing(
+      () => roles.find(name),
+      (current, condition) => roles.update(name, change(current), { allowUnowned, ...condition }),
+    )
+    print(context, options, context.changed(outcome))
   })
 }
 
 function remove(context: Context, name: string, options: DeleteOptions): Promise<void> {
-  return context.withStore(async (base) => {
-    await find(base, name)
+  return context.withAdmin(async ({ roles }) => {
+    await roles.find(name)
     await confirmDelete(
       context,
       options,
       `Delete the role ${name}? Its users lose the scopes that it grants.`,
     )
-    await noteUsers(context, base, name, 'users who no longer have the role')
-    if (!(await base.store.roles.delete(name))) throw new CommandError(`there is no role ${name}`)
-    base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })
-    context.print(options, { deleted: name }, `deleted ${name}`)
+    context.print(options, context.changed(await roles.delete(name)), `deleted ${name}`)
   })
-}
-
-/** The note names only this many users. */
-const MAX_NAMES = 5
-
-async function noteUsers(context: Context, base: Base, role: string, what: string): Promise<void> {
-  const users = (await base.store.users.list()).filter((user) => user.roles.includes(role))
-  if (users.length === 0) return
-  const names = users.slice(0, MAX_NAMES).map((user) => user.username)
-  const others = users.length > MAX_NAMES ? ` and ${users.length - MAX_NAMES} more` : ''
-  context.note(`${what}: ${names.join(', ')}${others}`)
 }

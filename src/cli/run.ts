@@ -1,5 +1,6 @@
 /** The list of commands, and how their errors become messages and exit codes. To add a command, add a file and a line below. */
 import { Command, CommanderError } from 'commander'
+import { AdminError, PROBLEMS } from '../admin/errors.ts'
 import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
 import { type ErrorCode, KeyturnError } from '../errors.ts'
@@ -114,6 +115,8 @@ function report(error: unknown, io: Io, json: boolean): number {
   io.err(`keyturn: ${message}\n`)
   // A bug in the program: the stack is needed to find it.
   if (error instanceof TypeError || error instanceof ReferenceError) io.err(`${error.stack}\n`)
-  printJson({ error: message, ...(error instanceof CommandError ? error.fields : {}) })
+  const hasFields = error instanceof CommandError || error instanceof AdminError
+  printJson({ error: message, ...(hasFields ? error.fields : {}) })
+  if (error instanceof AdminError) return PROBLEMS[error.problem].exitCode
   return error instanceof KeyturnError && BAD_USAGE.some((code) => code === error.code) ? 2 : 1
 }

@@ -224,6 +224,13 @@ export const fields = {
     'off',
     'proxies whose `X-Forwarded-For` is trusted: `off`, `on` (the one that connects), their number, or addresses',
   ),
+  admin: field('ADMIN', boolean(), 'on', 'administration API and console: `on` or `off`'),
+  /** null: on the main port. */
+  adminPort: optional(
+    'ADMIN_PORT',
+    port,
+    'port of the administration API and the console, on the same address; `0` picks a free one; default: the main port',
+  ),
   maxConnections: field(
     'MAX_CONNECTIONS',
     count(20, 1_000_000),

@@ -86,9 +86,11 @@ function refuseContradictions(
       'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
     )
   }
-  const { port, metricsPort } = values
+  const { port, metricsPort, adminPort } = values
   if (metricsPort !== undefined && metricsPort !== 0 && metricsPort === port)
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
+  if (adminPort !== undefined && adminPort !== 0 && [port, metricsPort].includes(adminPort))
+    problems.push('KEYTURN_ADMIN_PORT must differ from KEYTURN_PORT and KEYTURN_METRICS_PORT')
 }
 
 /** Returns the settings with the port that the system chose for `KEYTURN_PORT=0`, and with the issuer that contains this port. */

@@ -224,11 +224,13 @@ export function logLevel(value: string): string {
   return value
 }
 
-export function boolean(auto: 'auto'): (value: string) => boolean | 'auto' {
-  return (value) => {
+export function boolean(): (value: string) => boolean
+export function boolean(auto: 'auto'): (value: string) => boolean | 'auto'
+export function boolean(auto?: 'auto') {
+  return (value: string): boolean | 'auto' => {
     if (value === 'on') return true
     if (value === 'off') return false
-    if (value === auto) return auto
-    throw problem(`must be on, off or ${auto}`)
+    if (auto !== undefined && value === auto) return auto
+    throw problem(auto === undefined ? 'must be on or off' : `must be on, off or ${auto}`)
   }
 }

@@ -5,6 +5,8 @@
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Accounts } from '../accounts/index.ts'
+import type { Actor } from '../admin/actor.ts'
+import type { Admin } from '../admin/admin.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
@@ -18,6 +20,7 @@ import type { Status } from '../status/index.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
+import { mountAdmin } from './admin/mount.ts'
 import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
 import { clientAddress } from './client-address.ts'
 import { limitConnections } from './connection-limit.ts'
@@ -75,6 +78,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 
 export const MAX_HEADER_BYTES = 16_384
 
+/** A path of the administration API may contain the URI of an API, percent-encoded. */
+const MAX_PATH_LENGTH = 2000
+
 /** Limit of the port that serves only metrics. */
 const MAX_METRICS_CONNECTIONS = 100
 
@@ -91,6 +97,8 @@ export interface AppParts {
   readonly status: Pick<Status, 'lists'>
   readonly accounts: Accounts
   readonly oauth: OAuth
+  /** Loads what administrators can do, when it is first used. */
+  readonly openAdmin: () => Promise<(actor: Actor) => Admin>
   /** MACs of the values that forms carry. */
   readonly formMacs: Macs
   /**
@@ -152,7 +160,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     trustProxy: config.trustProxy === 0 ? false : isTrustedProxy,
     genReqId: () => random.id(),
     return503OnClosing: false,
-    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
+    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: MAX_PATH_LENGTH },
   })
   app.setErrorHandler(sendFailure)
   const prefix = issuerPath(config.issuer)
@@ -222,6 +230,8 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     const pageDeps = { prefix, branding, userSessions, flows, cookies, formMacs, clock, random, sessionTtl }
     await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
+  if (config.admin && config.adminPort === null)
+    await mountAdmin(app, prefix, () => createAdminApp({ server, logger, limits }))
   for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))
 
   app.get('/health/live', DOCUMENT, live)
@@ -230,6 +240,31 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, DOCUMENT, localMetricsEndpoint(metrics))
   return app
+}
+
+/** The administration API, on the main port or on one of its own. */
+export async function createAdminApp({
+  server,
+  logger,
+  limits = CONNECTION_LIMITS,
+}: Pick<AppDeps, 'server' | 'logger' | 'limits'>): Promise<FastifyInstance> {
+  const { config, audit, random } = server.base
+  const { createAdminApi } = await import('./admin/api.ts')
+  return createAdminApi(
+    {
+      issuer: config.issuer,
+      prefix: issuerPath(config.issuer),
+      admin: await server.openAdmin(),
+      verifyBearerToken: server.oauth.verifyBearerToken,
+      audit,
+      refreshIfStale: server.refreshIfStale,
+    },
+    {
+      ...common(logger, limits),
+      trustProxy: config.trustProxy === 0 ? false : trustedProxies(config.trustProxy),
+      genReqId: () => random.id(),
+    },
+  )
 }
 
 /** After a process was frozen, it must renew its view of the store before it answers the requests that have waited. */

@@ -12,6 +12,7 @@ export const REFUSALS: Readonly<Partial<Record<AuditEvent, string>>> = {
   'introspection.refused': '/oauth2/introspect',
   'par.refused': '/oauth2/par',
   'userinfo.refused': '/oauth2/userinfo',
+  'administration.refused': '/admin/v1',
   'authorization.refused': '/oauth2/authorize',
 }
 

@@ -2,7 +2,10 @@
  * Composes a server from what base.ts and `openKeys` opened: each folder creates its own parts, and this file passes them to the
  * next folder. Must not make decisions that a part could make. A new part is created in the index.ts of its folder.
  */
+
 import { createAccounts } from '../accounts/index.ts'
+import type { Actor } from '../admin/actor.ts'
+import { ensureBuiltIns } from '../admin/built-ins.ts'
 import type { AppParts } from '../http/app.ts'
 import { STATUS_LISTS_PATH } from '../http/routes.ts'
 import { issuerBase } from '../issuer-path.ts'
@@ -41,6 +44,7 @@ export async function openServer(
   const { ages } = clusterClock
   const { dataKeys } = keys
 
+  await ensureBuiltIns(base)
   const traceSigner = tracing.signer
   const signing = await createSigning({ keys, store, clock, ages, issuer, logger, traceSigner })
   const { ring, signer, knownVerifiers } = signing
@@ -89,5 +93,22 @@ export async function openServer(
     statusLists: status.lists,
     readiness,
   })
-  return { base, keys, jobs, registry, signing, status, accounts, oauth, formMacs, refreshIfStale, readiness }
+  const openAdmin = async () => {
+    const { createLocalAdmin } = await import('../admin/local.ts')
+    return (actor: Actor) => createLocalAdmin({ ...base, keys: async () => keys }, actor)
+  }
+  return {
+    base,
+    keys,
+    jobs,
+    openAdmin,
+    registry,
+    signing,
+    status,
+    accounts,
+    oauth,
+    formMacs,
+    refreshIfStale,
+    readiness,
+  }
 }

@@ -15,6 +15,7 @@ import { createActiveTokens } from './active-token.ts'
 import { type Authorize, createAuthorize } from './authorize/authorize.ts'
 import { createFlowCodec, type FlowCodec } from './authorize/flow.ts'
 import { createRequestObjects } from './authorize/request-object.ts'
+import { createVerifyBearerToken, type VerifyBearerToken } from './bearer-token.ts'
 import { createClientKeys, type FetchJwks } from './client-auth/client-keys.ts'
 import { createClientAuthentication } from './client-auth/index.ts'
 import { createSecretVerifier } from './client-auth/secret.ts'
@@ -38,6 +39,7 @@ export interface OAuth {
   readonly pushRequest: PushRequest
   readonly revocation: Revocation
   readonly introspection: Introspection
+  readonly verifyBearerToken: VerifyBearerToken
   readonly userInfo: UserInfo
   readonly logout: Logout
   readonly secretUses: Pick<SecretUses, 'flush'>
@@ -131,6 +133,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     failpoint,
     config,
   })
+  const verifyBearerToken = createVerifyBearerToken({ signer, activeTokens, clock, issuer })
   const presentedTokens = { signer, refreshTokens, clock, issuer }
 
   return {
@@ -187,7 +190,8 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       activeTokens,
       audit,
     }),
-    userInfo: createUserInfo({ signer, activeTokens, clock, audit, issuer }),
+    verifyBearerToken,
+    userInfo: createUserInfo({ verifyBearerToken, audit }),
     logout: createLogout({ signer, registry, clientSessions }),
     secretUses,
   }

@@ -21,7 +21,8 @@ export interface RoleStore {
   /** Changes scopes and `requireSecondFactor`. */
   readonly update: Update<Role>
   /**
-   * Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist.
+   * Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist or,
+   * with `revision`, if it has another revision.
    */
-  delete(name: string): Promise<boolean>
+  delete(name: string, revision?: number): Promise<boolean>
 }

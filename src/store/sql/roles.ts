@@ -55,7 +55,7 @@ export function createRoleStore(db: Db): RoleStore {
       return updateRow({ find: () => find(name), keep, write }, change)
     },
 
-    delete(name) {
+    delete(name, revision) {
       return db.batch([
         // If a user gets the role concurrently, either the user has it after this lock and loses it, or does not get it.
         { sql: 'SELECT 1 FROM roles WHERE name = $1', params: [name], lock: true },
@@ -64,7 +64,13 @@ export function createRoleStore(db: Db): RoleStore {
                  WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`,
           params: [name],
         },
-        { sql: 'DELETE FROM roles WHERE name = $1', params: [name], expectRows: 1 },
+        revision === undefined
+          ? { sql: 'DELETE FROM roles WHERE name = $1', params: [name], expectRows: 1 }
+          : {
+              sql: 'DELETE FROM roles WHERE name = $1 AND revision = $2',
+              params: [name, revision],
+              expectRows: 1,
+            },
         registryRowDeleted,
         registryChanged,
       ])

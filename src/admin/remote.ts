@@ -1,0 +1,114 @@
+/**
+ * Administration of another server through its HTTP API: each verb is one request. Must not know how an access token is got, or
+ * contain a rule: the server has them.
+ */
+import { KeyturnError } from '../errors.ts'
+import type { Admin, Changed, Page, PageQuery, ScopeChoice } from './admin.ts'
+import { ADMIN_PATH } from './built-ins.ts'
+import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
+import type { RolesAdmin } from './roles.ts'
+import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
+
+/** The server did not answer, or not as its API does. */
+export class ServerUnreachable extends KeyturnError<'server_unreachable'> {
+  constructor(message: string, cause?: unknown) {
+    super('server_unreachable', message, { cause })
+  }
+}
+
+export interface RemoteDeps {
+  /** The issuer URL of the server. */
+  readonly server: string
+  readonly accessToken: () => Promise<string>
+  readonly fetch?: typeof fetch
+}
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>
+
+interface Request {
+  readonly query?: Query | undefined
+  readonly body?: unknown
+  readonly ifMatch?: number | undefined
+}
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+
+/** One request of the API. @throws {AdminError | ServerUnreachable} */
+export type Call = <T>(method: Method, path: string, request?: Request) => Promise<Changed<T>>
+
+export function createRemoteAdmin(deps: RemoteDeps): Admin {
+  const call = createCall(deps)
+  return { roles: remoteRoles(call) }
+}
+
+const remoteRoles = (call: Call): RolesAdmin => ({
+  list: (query) => list(call, '/roles', query),
+  find: (name) => call('GET', path`/roles/${name}`),
+  create: (body, choice) => call('POST', '/roles', { body, query: scopeQuery(choice) }),
+  update: (name, body, { ifMatch, ...choice } = {}) =>
+    call('PATCH', path`/roles/${name}`, { body, ifMatch, query: scopeQuery(choice) }),
+  delete: (name, condition) => call('DELETE', path`/roles/${name}`, condition),
+})
+
+const list = async <T>(call: Call, where: string, query: PageQuery): Promise<Page<T>> =>
+  (await call<Page<T>>('GET', where, { query: { ...query } })).value
+
+const scopeQuery = ({ allowUnowned }: ScopeChoice = {}): Query =>
+  allowUnowned ? { allow_unowned: true } : {}
+
+/** A path whose values are percent-encoded. */
+const path = (texts: TemplateStringsArray, ...values: readonly string[]): string =>
+  String.raw({ raw: texts }, ...values.map(encodeURIComponent))
+
+function createCall({ server, accessToken, fetch: send = fetch }: RemoteDeps): Call {
+  return async <T>(method: Method, where: string, { query = {}, body, ifMatch }: Request = {}) => {
+    const url = new URL(server.replace(/\/$/, '') + ADMIN_PATH + where)
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) url.searchParams.set(name, String(value))
+    const token = await accessToken()
+    const response = await send(url, {
+      method,
+      redirect: 'error',
+      headers: {
+        authorization: `Bearer ${token}`,
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }).catch((error) => {
+      throw new ServerUnreachable(`${server} does not answer`, error)
+    })
+    const value = await jsonOf(response, server)
+    if (!response.ok) throw errorOf(response, value, server)
+    const [, revision] = /^"(\d+)"$/.exec(response.headers.get('etag') ?? '') ?? []
+    const notes = response.headers.get(NOTES_HEADER)
+    return {
+      value: value as T,
+      revision: revision === undefined ? null : Number(revision),
+      notes: notes ? notes.split(',').map((note) => decodeURIComponent(note.trim())) : [],
+    }
+  }
+}
+
+async function jsonOf(response: Response, server: string): Promise<unknown> {
+  try {
+    return await response.json()
+  } catch (error) {
+    throw new ServerUnreachable(`${server} has no administration API (status ${response.status})`, error)
+  }
+}
+
+function errorOf(response: Response, document: unknown, server: string): Error {
+  const { type = '', detail, title, errors, status, ...fields } = document as Record<string, unknown>
+  const name = String(type).startsWith(PROBLEM_TYPE) ? String(type).slice(PROBLEM_TYPE.length) : ''
+  const message = String(detail ?? title ?? `status ${response.status}`)
+  if (Object.hasOwn(PROBLEMS, name)) {
+    return new AdminError(name as Problem, message, { errors: (errors as FieldError[]) ?? [], fields })
+  }
+  if (response.status === 401)
+    return new ServerUnreachable(
+      `${server} does not accept the access token: sign in again with keyturn login`,
+    )
+  return new ServerUnreachable(`${server} refused: ${message}`)
+}

@@ -1,0 +1,25 @@
+/** Parts of the schemas of all aggregates. Schemas are loaded only with the HTTP API; other code imports their types. */
+import { type TSchema, Type } from 'typebox'
+
+export const Seconds = Type.Integer({ description: 'Seconds since 1970-01-01T00:00:00Z.', minimum: 0 })
+
+/** The name of a role, a verifier or a user, or the id of a client. */
+export const Name = Type.String({ minLength: 1, maxLength: 200 })
+
+export const Scope = Type.String({ minLength: 1, maxLength: 200 })
+
+export const Scopes = Type.Array(Scope, { maxItems: 1000, description: 'Names of scopes.' })
+
+export const Deleted = Type.Object(
+  { deleted: Type.String() },
+  { $id: 'Deleted', additionalProperties: false },
+)
+
+/** Part of a list of these items. */
+export const pageOf = <T extends TSchema>(item: T) =>
+  Type.Object(
+    { items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) },
+    { additionalProperties: false },
+  )
+
+export const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])

@@ -1,0 +1,184 @@
+/**
+ * The administration API: access tokens, schemas, conditional requests and problem documents for every route, so that no route can
+ * forget them. It is a Fastify instance of its own, because it is created only when it is first used. Must not know any resource.
+ */
+import { Ajv } from 'ajv'
+import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import type { Actor } from '../../admin/actor.ts'
+import type { Admin } from '../../admin/admin.ts'
+import { ADMIN_PATH, adminAudience } from '../../admin/built-ins.ts'
+import { NOTES_HEADER } from '../../admin/wire.ts'
+import type { Audit } from '../../audit/events.ts'
+import { failureFields } from '../../oauth/audit-failures.ts'
+import { bearerTokenOf, invalidToken, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
+import { invalidRequest, OAuthError } from '../../oauth/errors.ts'
+import { bearerChallenge } from '../bearer.ts'
+import { clientAddress } from '../client-address.ts'
+import { asOAuthError, noStore } from '../failures.ts'
+import { adminRoutes } from './index.ts'
+import { openApiDocument } from './openapi.ts'
+import { problemDocument, sendProblem, sendThrown } from './problem.ts'
+import type { AdminRoute } from './route.ts'
+
+export interface AdminApiDeps {
+  readonly issuer: string
+  /** The path of the issuer, or empty. */
+  readonly prefix: string
+  readonly admin: (actor: Actor) => Admin
+  readonly verifyBearerToken: VerifyBearerToken
+  readonly audit: Audit
+  readonly refreshIfStale: () => Promise<void> | undefined
+}
+
+const MAX_BODY_BYTES = 262_144
+/** An API is named by its URI, percent-encoded: 500 characters, three bytes each. */
+export const MAX_PARAM_LENGTH = 1500
+
+export async function createAdminApi(
+  deps: AdminApiDeps,
+  options: FastifyServerOptions,
+): Promise<FastifyInstance> {
+  const { prefix, audit, refreshIfStale } = deps
+  const app = Fastify({
+    ...options,
+    bodyLimit: MAX_BODY_BYTES,
+    routerOptions: { ...options.routerOptions, maxParamLength: MAX_PARAM_LENGTH },
+  } as FastifyServerOptions)
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    validators[httpPart === 'body' ? 'body' : 'query'].compile(schema),
+  )
+  app.addContentTypeParser(
+    'application/merge-patch+json',
+    { parseAs: 'string' },
+    app.getDefaultJsonParser('error', 'error'),
+  )
+  app.removeContentTypeParser('text/plain')
+  app.setErrorHandler((error, request, reply) => sendThrown(error, request, reply))
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    reply.header('x-content-type-options', 'nosniff')
+    done(null, payload)
+  })
+  // After a process was frozen, it must renew its view of the store before it believes a token.
+  app.addHook('onRequest', (_request, _reply, done) => {
+    const refreshed = refreshIfStale()
+    if (refreshed) refreshed.then(() => done(), done)
+    else done()
+  })
+  refuseUnknown(app, prefix + ADMIN_PATH)
+  app.get(`${prefix + ADMIN_PATH}/openapi.json`, (_request, reply) =>
+    reply.type('application/json').send(JSON.stringify(openApiDocument(deps.issuer, adminRoutes))),
+  )
+  for (const route of adminRoutes) {
+    const actors = new WeakMap<FastifyRequest, Actor>()
+    app.route({
+      method: route.method,
+      url: prefix + ADMIN_PATH + route.path.replace(/\{(\w+)\}/g, ':$1'),
+      schema: {
+        ...(route.query ? { querystring: route.query } : {}),
+        ...(route.body ? { body: route.body } : {}),
+      },
+      // Before the body is read: without the right token, nobody learns what a route accepts.
+      async onRequest(request, reply) {
+        try {
+          actors.set(request, await authenticate(deps, request, route))
+        } catch (error) {
+          const failure = asOAuthError(error)
+          if (failure.status === 401 || failure.status === 403)
+            reply.header('www-authenticate', bearerChallenge(error === MISSING ? null : failure, route.scope))
+          const from = { ip: clientAddress(request), request_id: request.id }
+          // A request without a token is not an event, as at userinfo.
+          if (error !== MISSING) audit('administration.refused', { ...failureFields(error), ...from })
+          throw error
+        }
+      },
+      async handler(request, reply) {
+        noStore(reply)
+        const actor = actors.get(request) as Actor
+        const outcome = await route.handler(deps.admin(actor), {
+          params: request.params as Record<string, string>,
+          query: request.query as never,
+          body: request.body as never,
+          ifMatch: ifMatchOf(request),
+        })
+        const value = 'value' in outcome ? outcome.value : outcome
+        if ('revision' in outcome && outcome.revision !== null) reply.header('etag', `"${outcome.revision}"`)
+        if ('notes' in outcome && outcome.notes.length > 0)
+          reply.header(NOTES_HEADER, outcome.notes.map(encodeURIComponent).join(', '))
+        if (route.location) reply.header('location', adminAudience(deps.issuer) + route.location(value))
+        return reply.status(route.status).type('application/json').send(JSON.stringify(value))
+      },
+    })
+  }
+  await app.ready()
+  return app
+}
+
+/** Values of a query are text, so their types are converted. A body has types. */
+const validators = {
+  body: new Ajv({ allErrors: false, useDefaults: false }),
+  query: new Ajv({ allErrors: false, coerceTypes: true, useDefaults: false }),
+} as const
+
+/** The request has no token. The response then has no error code (RFC 6750 §3.1). */
+const MISSING = new OAuthError('invalid_token', 'the request needs an access token')
+
+/** @throws {OAuthError} invalid_request, invalid_token, insufficient_scope */
+async function authenticate(
+  { verifyBearerToken, issuer }: AdminApiDeps,
+  request: FastifyRequest,
+  { scope }: AdminRoute,
+): Promise<Actor> {
+  // RFC 6750 §2.3 is not supported: URLs end up in logs.
+  if (/[?&]access_token=/.test(request.url)) throw invalidRequest('the access token must not be in the URL')
+  const { authorization } = request.headers
+  const token = authorization === undefined ? null : bearerTokenOf(authorization)
+  if (token === null) throw MISSING
+  const { claims, client, endUser, rights } = await verifyBearerToken(token)
+  // A token for another API must not work here, whatever its scopes are called (RFC 9068 §4).
+  if (claims.aud !== adminAudience(issuer)) throw invalidToken('audience_mismatch')
+  if (!rights.scopes.includes(scope)) {
+    throw new OAuthError('insufficient_scope', `the access token does not have the scope ${scope}`, {
+      detail: 'scope_missing',
+    })
+  }
+  return {
+    name: endUser ? `user:${endUser.user.id}` : `client:${client.id}`,
+    scopes: new Set(rights.scopes),
+  }
+}
+
+/** No resource has this revision, so a tag that this server did not issue never matches. */
+const NO_REVISION = -1
+
+/** RFC 9110 §13.1.1. `*` requires only that the resource exists, which every change does. Weak tags never match (§8.8.3.2). */
+function ifMatchOf({ headers }: FastifyRequest): number | undefined {
+  const value = headers['if-match']
+  if (value === undefined || value.trim() === '*') return undefined
+  const [, revision] = /^"(\d{1,15})"$/.exec(value.trim()) ?? []
+  return revision === undefined ? NO_REVISION : Number(revision)
+}
+
+function refuseUnknown(app: FastifyInstance, base: string): void {
+  const methods = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set<string>()
+    for (const name of [method].flat()) known.add(name)
+    methods.set(url, known)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?')
+    const parts = path.split('/')
+    const pattern = [...methods.keys()].find((url) => {
+      const segments = url.split('/')
+      return (
+        segments.length === parts.length &&
+        segments.every((part, i) => part === parts[i] || (part.startsWith(':') && parts[i] !== ''))
+      )
+    })
+    if (pattern === undefined)
+      return sendProblem(reply, problemDocument('no-such-path', `${base} does not have this path`))
+    const allow = [...(methods.get(pattern) ?? [])].sort().join(', ')
+    reply.header('allow', allow)
+    return sendProblem(reply, problemDocument('method-not-allowed', `the method must be one of ${allow}`))
+  })
+}

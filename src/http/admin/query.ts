@@ -1,0 +1,31 @@
+/** Query parameters that several routes have. */
+import { Type } from 'typebox'
+import { DEFAULT_LIMIT, MAX_LIMIT } from '../../admin/page.ts'
+
+export const LIST_QUERY = {
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MAX_LIMIT,
+      default: DEFAULT_LIMIT,
+      description: 'At most this many items.',
+    }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ maxLength: 2000, description: '`next_cursor` of the part of the list before.' }),
+  ),
+  search: Type.Optional(
+    Type.String({ maxLength: 200, description: 'Only items whose name or id contains this text.' }),
+  ),
+}
+
+export const ListQuery = Type.Object(LIST_QUERY, { additionalProperties: false })
+
+export const ScopeQuery = Type.Object(
+  {
+    allow_unowned: Type.Optional(
+      Type.Boolean({ default: false, description: 'Also accept scopes that no API has.' }),
+    ),
+  },
+  { additionalProperties: false },
+)
