@@ -1,23 +1,8 @@
 /** Administration on the store of this process: for commands on the host, and behind the HTTP API. Must not know who calls it. */
-import type { Audit } from '../audit/events.ts'
-import type { Config } from '../config/load.ts'
-import type { Keys } from '../keys/index.ts'
-import type { Store } from '../store/index.ts'
-import type { Clock, Random } from '../system.ts'
 import type { Actor } from './actor.ts'
 import type { Admin } from './admin.ts'
+import type { LocalDeps } from './deps.ts'
 import { createRolesAdmin } from './roles.ts'
-
-/** What verbs need; `Base` of node/base.ts has it. */
-export interface LocalDeps {
-  readonly store: Store
-  readonly config: Config
-  readonly clock: Clock
-  readonly random: Random
-  readonly audit: Audit
-  /** Opens the master key and the ring, which only verbs of `keys` need. */
-  readonly keys: () => Promise<Keys>
-}
 
 export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
   return { roles: createRolesAdmin(deps, actor) }

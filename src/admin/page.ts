@@ -1,6 +1,7 @@
 /** Parts of lists, and the cursors between them. Must not know what the items are. */
-import type { Page, PageQuery } from './admin.ts'
+
 import { invalidValue } from './errors.ts'
+import type { Page, PageQuery } from './verbs.ts'
 
 export const DEFAULT_LIMIT = 100
 export const MAX_LIMIT = 1000

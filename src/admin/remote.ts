@@ -3,10 +3,11 @@
  * contain a rule: the server has them.
  */
 import { KeyturnError } from '../errors.ts'
-import type { Admin, Changed, Page, PageQuery, ScopeChoice } from './admin.ts'
+import type { Admin } from './admin.ts'
 import { ADMIN_PATH } from './built-ins.ts'
 import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
 import type { RolesAdmin } from './roles.ts'
+import type { Changed, Page, PageQuery, ScopeChoice } from './verbs.ts'
 import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
 
 /** The server did not answer, or not as its API does. */

@@ -1,6 +1,7 @@
 /** Conditional changes (RFC 9110 §13.1.1). Must not know what the resource is. */
-import type { Condition, Found } from './admin.ts'
+
 import { AdminError } from './errors.ts'
+import type { Condition, Found } from './verbs.ts'
 
 /** @throws {AdminError} precondition-failed, if the resource has another revision than the one that the administrator has seen */
 export function assertRevision(revision: number, ifMatch: number | undefined, what: string): void {

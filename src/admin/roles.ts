@@ -5,14 +5,14 @@ import { RegistrationError } from '../oauth/client-registration/registration-err
 import type { Role } from '../store/contracts/roles.ts'
 import type { New } from '../store/contracts/update.ts'
 import { type Actor, assertMayGrant } from './actor.ts'
-import type { Changed, Condition, Found, Page, PageQuery, ScopeChoice } from './admin.ts'
 import { ADMIN_ROLE } from './built-ins.ts'
+import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, invalidValue, notFound } from './errors.ts'
-import type { LocalDeps } from './local.ts'
 import { pageOf } from './page.ts'
 import { assertRevision } from './revision.ts'
 import type { NewRoleView, RoleChangeView, RoleView } from './roles.schema.ts'
 import { assertOwned, unownedNotes } from './scope-owners.ts'
+import type { Changed, Condition, Found, Page, PageQuery, ScopeChoice } from './verbs.ts'
 
 export interface RolesAdmin {
   /** Without the built-in role. In the order of names. */

@@ -1,8 +1,8 @@
 /** Which API owns a scope, and what it means if none does. */
 import { PROTOCOL_SCOPES } from '../oauth/scope.ts'
-import type { ScopeChoice } from './admin.ts'
+import type { LocalDeps } from './deps.ts'
 import { AdminError } from './errors.ts'
-import type { LocalDeps } from './local.ts'
+import type { ScopeChoice } from './verbs.ts'
 
 type Deps = Pick<LocalDeps, 'store' | 'config'>
 

@@ -1,7 +1,8 @@
 /** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
 
 import { Command, InvalidArgumentError } from 'commander'
-import type { Admin, Changed } from '../admin/admin.ts'
+import type { Admin } from '../admin/admin.ts'
+import type { Changed } from '../admin/verbs.ts'
 import { commandLine } from '../command-line.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration, path } from '../config/parsers.ts'

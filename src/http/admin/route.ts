@@ -3,8 +3,9 @@
  * any resource.
  */
 import type { Static, TObject, TSchema } from 'typebox'
-import type { Admin, Changed, Found, Page } from '../../admin/admin.ts'
+import type { Admin } from '../../admin/admin.ts'
 import type { AdminScope } from '../../admin/built-ins.ts'
+import type { Changed, Found, Page } from '../../admin/verbs.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
