@@ -5,6 +5,7 @@ import { generateSecret, hashGeneratedSecret } from '../../src/oauth/client-auth
 import { newClient } from '../../src/oauth/client-registration/client-defaults.ts'
 import { systemRandom } from '../../src/system.ts'
 import { basic } from '../support/server/requests.ts'
+import { storedSecret } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 async function administered(t: Test, settings: Record<string, string> = {}) {
@@ -20,7 +21,7 @@ async function machine(server: TestServer, id: string, scopes: readonly string[]
     newClient({
       id,
       name: id,
-      secretHash: hashGeneratedSecret(secret),
+      secrets: [storedSecret(hashGeneratedSecret(secret), { id: `cs_${id}` })],
       grants: ['client_credentials'],
       scopes,
       createdAt: server.clock.now(),
