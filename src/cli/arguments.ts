@@ -28,6 +28,8 @@ const KID = /^-[\w-]{42}$/
 function moveKidsToEnd(args: readonly string[]): string[] {
   const isRevoke = args[0] === 'keys' && args[1] === 'revoke'
   const isKid = (arg: string) => KID.test(arg) || (isRevoke && SHORT_KID.test(arg))
-  const kids = args.includes('--') ? [] : args.filter(isKid)
-  return kids.length === 0 ? [...args] : [...args.filter((arg) => !isKid(arg)), '--', ...kids]
+  // The value of an option is already where it belongs.
+  const isMoved = (arg: string, i: number) => isKid(arg) && args[i - 1] !== '--revoke'
+  const kids = args.includes('--') ? [] : args.filter(isMoved)
+  return kids.length === 0 ? [...args] : [...args.filter((arg, i) => !isMoved(arg, i)), '--', ...kids]
 }

@@ -27,8 +27,11 @@ export function timeline(ring: Ring, now: EpochSeconds, policy: RingPolicy, colu
 }
 
 function label({ kid, state }: RingKey): string {
-  return `${kid.slice(0, 8)}… ${state}`.padEnd(LABEL_WIDTH)
+  return `${shortKid(kid)} ${state}`.padEnd(LABEL_WIDTH)
 }
+
+/** As an operator can type it. */
+export const shortKid = (kid: string): string => (kid.length > 9 ? `${kid.slice(0, 8)}…` : kid)
 
 function bar(key: RingKey, column: (at: EpochSeconds) => number, until: EpochSeconds, width: number): string {
   const signs = key.signsFrom ?? Number.POSITIVE_INFINITY

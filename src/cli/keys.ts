@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { Keys } from '../keys/index.ts'
-import { behind, namesOf } from '../keys/known-verifiers.ts'
+import { behind, holdersAmong, namesOf } from '../keys/known-verifiers.ts'
 import { activeKey, automaticRotationAt, isSafe, leavesAt, nextKey, safeFrom } from '../keys/ring.ts'
 import { ensureRing, KeyNotFound, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Base } from '../node/base.ts'
@@ -18,6 +18,7 @@ import {
   UsageError,
 } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { simulateCommand } from './keys-simulate.ts'
 import { timeline } from './keys-timeline.ts'
 import { wholeKid } from './kid.ts'
 import { describeNode, waitForRing } from './nodes.ts'
@@ -73,6 +74,7 @@ export const keysCommand: CommandFactory = (context) =>
         'keys timeline',
       ),
     )
+    .addCommand(simulateCommand(context))
 
 function describe(ring: Ring) {
   return [...ring.keys]
@@ -263,10 +265,11 @@ function revoke(context: Context, named: string, options: KeyOptions & Json): Pr
 /** Known verifiers whose last JWKS is from before the revocation, and until when they may use it. */
 async function verifiersWithKey(base: Base, keys: Keys, ring: Ring, kid: string) {
   const known = await base.store.verifiers.list(base.clock.now() - keys.policy.verifierCache)
-  const publishedIn = ring.keys.find((key) => key.kid === kid)?.publishedIn ?? 0
-  return known
-    .filter(({ ringVersion }) => ringVersion >= publishedIn && ringVersion < ring.version)
-    .map(({ name, instance, seenAt }) => ({ name, instance, until: seenAt + keys.policy.verifierCache }))
+  return holdersAmong(known, ring, kid).map(({ name, instance, seenAt }) => ({
+    name,
+    instance,
+    until: seenAt + keys.policy.verifierCache,
+  }))
 }
 
 function showTimeline(context: Context, options: Json): Promise<void> {

@@ -3,7 +3,7 @@
  * rotation, because a verifier that reads the JWKS through a cache is unknown. Must not know HTTP except for the text of one header.
  */
 import type { Ring } from '../store/contracts/ring.ts'
-import type { KnownVerifier, VerifierStore } from '../store/contracts/verifiers.ts'
+import type { KnownVerifier, ListedVerifier, VerifierStore } from '../store/contracts/verifiers.ts'
 import { RETENTION } from '../store/retention.ts'
 import type { Clock, EpochSeconds, Logger, Seconds } from '../system.ts'
 import { nextKey } from './ring.ts'
@@ -98,8 +98,18 @@ export async function behind(
   now: EpochSeconds,
   verifierCache: Seconds,
 ): Promise<KnownVerifier[]> {
-  const known = await verifiers.list(now - verifierCache)
+  return behindAmong(await verifiers.list(now - verifierCache), ring)
+}
+
+/** The same, among verifiers that may have a cached JWKS. */
+export function behindAmong(known: readonly ListedVerifier[], ring: Ring): ListedVerifier[] {
   return known.filter(({ expected, ringVersion }) => expected && ringVersion < nextKey(ring).publishedIn)
+}
+
+/** Which of the verifiers that may have a cached JWKS have one with this key, although the key has left the ring. */
+export function holdersAmong<V extends KnownVerifier>(known: readonly V[], ring: Ring, kid: string): V[] {
+  const publishedIn = ring.keys.find((key) => key.kid === kid)?.publishedIn ?? 0
+  return known.filter(({ ringVersion }) => ringVersion >= publishedIn && ringVersion < ring.version)
 }
 
 /** Whether a verifier can send this name. */

@@ -23,7 +23,7 @@ export const LEASE_MS = 10_000
  * The expiry of a token is stored before the token is signed. Storing a little more than needed makes that one write a minute
  * instead of one for each token. A retiring key stays in the JWKS at most this much longer.
  */
-const EXPIRY_MARGIN: Seconds = 60
+export const EXPIRY_MARGIN: Seconds = 60
 
 interface View {
   readonly ring: Ring

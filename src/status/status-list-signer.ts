@@ -49,6 +49,7 @@ const STATUS_LIST_TYPE = 'statuslist+jwt'
 
 /** `exp`: how long a verifier may use a list if it cannot fetch a newer one. The token is renewed after half of it. */
 const VALID_FOR: Seconds = 600
+export const statusListLifetime = (ttl: Seconds): Seconds => Math.max(VALID_FOR, 2 * ttl)
 
 interface SignedList {
   readonly version: number
@@ -61,7 +62,7 @@ export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSi
   const signedLists = new Map<number, SignedList>()
   const signOnce = singleFlightByKey<string, SignedList>()
   const uri = (number: number) => `${endpoint}/${number}`
-  const validFor = Math.max(VALID_FOR, 2 * ttl)
+  const validFor = statusListLifetime(ttl)
 
   async function sign(number: number, bits: Uint8Array, version: number): Promise<SignedList> {
     const now = clock.now()

@@ -239,3 +239,103 @@ t.test(
     t.same(await ringOf(cli), before)
   },
 )
+
+interface Simulated {
+  readonly ok: boolean
+  readonly safe_from: number
+  readonly moments: readonly {
+    event: string
+    at: number
+    kid?: string
+    published: string[]
+    active: string
+  }[]
+  readonly failing: readonly { verifier: string | null; kid: string; until: number }[]
+  readonly warnings: readonly string[]
+}
+
+t.test(
+  'keys simulate shows when a rotation would happen and who would fail, and changes nothing',
+  async (t) => {
+    const cli = await startedCli(t)
+    const { active, next } = await rotate(cli)
+    const published = cli.clock.now()
+    await cli.withStore(async ({ verifiers }) => {
+      await verifiers.record([{ name: 'orders', instance: 'a', ringVersion: 1, seenAt: published - 10 }])
+    })
+    cli.clock.tick(100)
+    const before = await ringOf(cli)
+
+    const waits = await cli.json<Simulated>(['keys', 'simulate', '--rotate'])
+    t.match(waits, { ok: true, safe_from: published + DAY, failing: [] })
+    t.match(
+      waits.moments.find(({ event }) => event === 'rotated'),
+      { at: published + DAY, kid: next, active: next, published: ['new-1', next, active].sort() },
+    )
+
+    const forced = await cli.run(['keys', 'simulate', '--rotate', '--force', '--json'])
+    t.equal(forced.code, 1, 'a verifier would fail')
+    t.match(forced.json<Simulated>(), {
+      ok: false,
+      failing: [
+        { verifier: 'orders', kid: next, until: published - 10 + DAY + 1 },
+        { verifier: null, kid: next, until: published + DAY },
+      ],
+    })
+    const shown = await cli.run(['keys', 'simulate', '--rotate', '--force'])
+    t.equal(shown.code, 1)
+    t.match(shown.out, /^new-1 active/m, 'the ring is drawn')
+    t.match(shown.out, `${next.slice(0, 8)}… signs (forced); verifiers fail`)
+    t.match(shown.out, `orders would refuse good tokens of ${next.slice(0, 8)}… until`)
+    t.same(await ringOf(cli), before)
+    t.equal(cli.logger.audits('keys.rotated').length, 1)
+  },
+)
+
+t.test('keys simulate tells a revocation’s exposure and refused tokens from failures', async (t) => {
+  const cli = await startedCli(t)
+  const kid = (await list(cli)).find(({ state }) => state === 'active')?.kid ?? ''
+  const { code, out } = await cli.run(['keys', 'simulate', '--revoke', kid.slice(0, 8)])
+  t.equal(code, 0)
+  t.match(out, 'No verifier would refuse a good token.')
+  t.match(out, 'are refused as they must be')
+  t.match(out, /may still accept \S+, which is revoked, until/)
+  const { next } = await rotate(cli)
+  t.equal((await cli.run(['keys', 'simulate', '--revoke', next])).code, 0)
+  const { active } = await cli.json<{ active: string }>(['keys', 'status'])
+  t.equal(
+    (await cli.run(['keys', 'simulate', '--revoke', active])).code,
+    1,
+    'the next key is not known everywhere',
+  )
+  const dashed = `-${'a'.repeat(42)}`
+  t.match(await cli.run(['keys', 'simulate', '--revoke', dashed]), {
+    code: 1,
+    err: `no key ${dashed} is in the JWKS`,
+  })
+})
+
+t.test(
+  'keys simulate with other settings shows the rhythm of rotations, and what contradicts the settings',
+  async (t) => {
+    const cli = await startedCli(t)
+    const start = cli.clock.now()
+    const args = ['keys', 'simulate', '--every', '7d', '--verifier-cache', '1h', '--jwks-max-age', '2h']
+    await cli.withStore(async ({ verifiers }) => {
+      await verifiers.record([{ name: 'orders', instance: 'a', ringVersion: 1, seenAt: start }])
+    })
+    cli.clock.tick(2 * 3600)
+    const simulated = await cli.json<Simulated>(args)
+    t.same(
+      simulated.moments.filter(({ event }) => event === 'rotated').map(({ at }) => at - start),
+      [7 * DAY, 14 * DAY, 21 * DAY],
+    )
+    t.match(simulated.warnings, [
+      /keep a JWKS for 2h, which is longer than 1h/,
+      /^orders last fetched the JWKS 2h ago/,
+    ])
+    t.match((await cli.run(args)).err, 'note: orders last fetched')
+    for (const wrong of [['--every', '7'], ['--verifier-cache', '91d'], ['--force']])
+      t.equal((await cli.run(['keys', 'simulate', ...wrong])).code, 2, wrong.join(' '))
+  },
+)

@@ -71,6 +71,7 @@ const samples: Record<string, Sample> = {
   'keys status': {},
   'keys rotate': {},
   'keys timeline': {},
+  'keys simulate': {},
   'keys revoke': { args: (outputs) => [(outputs.get('keys rotate') as { active: string }).active] },
   'master-key status': {},
   'master-key drop-old': {},

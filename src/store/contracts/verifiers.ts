@@ -10,7 +10,7 @@ export interface KnownVerifier {
   readonly seenAt: EpochSeconds
 }
 
-interface ListedVerifier extends KnownVerifier {
+export interface ListedVerifier extends KnownVerifier {
   /** An administrator has named the verifier, so that rotations wait for it. */
   readonly expected: boolean
 }

@@ -1,0 +1,240 @@
+/**
+ * A rehearsal: what the ring would publish, and which verifiers would fail, if an operator did this or had these settings. Virtual time
+ * goes by; the decisions are those of `ring.ts` and `known-verifiers.ts`. Pure: no key is generated, and nothing is written.
+ */
+import type { Ring, RingKey } from '../store/contracts/ring.ts'
+import type { ListedVerifier } from '../store/contracts/verifiers.ts'
+import type { EpochSeconds, Seconds } from '../system.ts'
+import { behindAmong, namesOf } from './known-verifiers.ts'
+import * as ringRules from './ring.ts'
+import { KeyNotFound } from './rotate.ts'
+import { type Affected, exposures, refusals, revokedTokens, withCache } from './simulated-verifiers.ts'
+
+/** A rotation waits until it is safe, unless it is forced. A revocation never waits. */
+export type SimulatedAction =
+  | { readonly do: 'rotate'; readonly force: boolean }
+  | { readonly do: 'revoke'; readonly kid: string }
+
+export interface Scenario {
+  readonly ring: Ring
+  readonly policy: ringRules.RingPolicy
+  /** The verifiers that the store knows. */
+  readonly known: readonly ListedVerifier[]
+  /** What the operator does now, in this order. */
+  readonly actions: readonly SimulatedAction[]
+  /** How long after a token is signed `tokensUntil` of its key may be. */
+  readonly tokenLifetime: Seconds
+  /** How many automatic rotations to follow. */
+  readonly automatic: number
+  readonly now: EpochSeconds
+}
+
+export type MomentEvent =
+  | { readonly event: 'start' }
+  /** A requested rotation is not safe yet. */
+  | { readonly event: 'rotation_waits'; readonly until: EpochSeconds; readonly behind: readonly string[] }
+  | {
+      readonly event: 'rotated'
+      readonly kid: string
+      readonly reason: 'requested' | 'forced' | 'automatic'
+    }
+  | { readonly event: 'revoked' | 'retired'; readonly kid: string }
+  /** From now on no verifier refuses good tokens of this key. */
+  | { readonly event: 'accepted_everywhere'; readonly kid: string }
+  /** From now on no verifier accepts this revoked key. */
+  | { readonly event: 'exposure_ended'; readonly kid: string }
+
+export type Moment = MomentEvent & {
+  readonly at: EpochSeconds
+  readonly active: string
+  readonly next: string
+  /** The kids in the JWKS. */
+  readonly published: readonly string[]
+  readonly cacheControl: string
+  /** Verifiers that would refuse good tokens. */
+  readonly failing: readonly Affected[]
+  /** Verifiers that would still accept a revoked key. */
+  readonly exposed: readonly Affected[]
+}
+
+export interface Simulation {
+  readonly moments: readonly Moment[]
+  /** The ring at the end. Keys that do not exist are called `new-1`, `new-2` and so on. */
+  readonly ring: Ring
+  readonly until: EpochSeconds
+  /** Verifiers that would refuse good tokens. Empty: no verifier would fail. */
+  readonly failing: readonly Affected[]
+  readonly exposed: readonly Affected[]
+  /** Tokens of revoked keys, which are meant to be refused. */
+  readonly revokedTokens: readonly Omit<Affected, 'verifier'>[]
+}
+
+/** A ring that changes every minute ends a simulation after this many changes. */
+const MAX_CHANGES = 200
+
+interface Change {
+  readonly at: EpochSeconds
+  readonly ring: Ring
+  readonly what: MomentEvent
+}
+
+/** @throws {KeyNotFound} if a key that is to be revoked is not in the JWKS */
+export function simulate(scenario: Scenario): Simulation {
+  const { policy, known, now } = scenario
+  const changes = run(scenario)
+  const { ring } = changes.at(-1) ?? scenario
+  const simulated = { now, ring, known, verifierCache: policy.verifierCache }
+  const affected = { failing: refusals(simulated), exposed: exposures(simulated) }
+  const ends = [
+    ...endsOf(affected.failing, 'accepted_everywhere'),
+    ...endsOf(affected.exposed, 'exposure_ended'),
+  ].map(({ at, what }) => ({ at, what, ring: ringAt(changes, at) }))
+  // The order of what happens in the same second is kept; a wait ends before the next change.
+  const moments = [...ends, ...changes].sort((a, b) => a.at - b.at).map(toMoment)
+  return {
+    ...affected,
+    moments,
+    ring,
+    until: moments.at(-1)?.at ?? now,
+    revokedTokens: revokedTokens(simulated),
+  }
+
+  function toMoment({ at, ring: current, what }: Change): Moment {
+    const states = new Map(current.keys.map((key) => [key.kid, key.state]))
+    const isNow = ({ from, until }: Affected) => from <= at && at < until
+    return {
+      at,
+      ...what,
+      active: ringRules.activeKey(current).kid,
+      next: ringRules.nextKey(current).kid,
+      published: current.keys.filter(ringRules.isPublished).map(({ kid }) => kid),
+      cacheControl: ringRules.cacheControl(current, at, policy),
+      // Several changes may share a second; what a later one causes is not shown with an earlier one.
+      failing: affected.failing.filter((one) => isNow(one) && states.get(one.kid) !== 'next'),
+      exposed: affected.exposed.filter((one) => isNow(one) && states.get(one.kid) === 'revoked'),
+    }
+  }
+}
+
+/** The last time at which a verifier is affected, for each key. */
+function endsOf(affected: readonly Affected[], event: 'accepted_everywhere' | 'exposure_ended') {
+  const kids = [...new Set(affected.map(({ kid }) => kid))]
+  return kids.map((kid) => ({
+    at: Math.max(...affected.filter((one) => one.kid === kid).map(({ until }) => until)),
+    what: { event, kid },
+  }))
+}
+
+function ringAt(changes: readonly Change[], at: EpochSeconds): Ring {
+  const [first] = changes
+  if (!first) throw new Error('a simulation has at least a start')
+  return (changes.findLast((change) => change.at < at) ?? first).ring
+}
+
+/** All changes of the ring, beginning with its state now. */
+function run({ ring: first, policy, known, actions, tokenLifetime, automatic, now }: Scenario): Change[] {
+  let ring = first
+  let created = 0
+  let waiting = 0
+  let automaticLeft = policy.keyRotation === null ? 0 : automatic
+  const changes: Change[] = [{ at: now, ring, what: { event: 'start' } }]
+
+  const newKey = (): ringRules.NewKey => {
+    const { alg } = ringRules.nextKey(ring)
+    created += 1
+    return { kid: `new-${created}`, alg, publicJwk: { kty: 'none' }, encryptedPrivateKey: '' }
+  }
+
+  /** The active key signs all the time. A key that will stop has signed a token at the last moment. */
+  const signed = (at: EpochSeconds): Ring => ({
+    ...ring,
+    keys: ring.keys.map(
+      (key): RingKey =>
+        key.state === 'active' ? { ...key, tokensUntil: Math.max(key.tokensUntil, at + tokenLifetime) } : key,
+    ),
+  })
+
+  function change(at: EpochSeconds, changed: Ring, what: MomentEvent): void {
+    ring = changed
+    changes.push({ at, ring, what })
+  }
+
+  function rotate(at: EpochSeconds, reason: 'requested' | 'forced' | 'automatic'): void {
+    const { kid } = ringRules.nextKey(ring)
+    change(at, ringRules.rotate(signed(at), newKey(), at), { event: 'rotated', kid, reason })
+  }
+
+  function retire(at: EpochSeconds): void {
+    const before = ring
+    ring = ringRules.retire(ring, at)
+    for (const [i, { kid, state }] of ring.keys.entries())
+      if (state !== before.keys[i]?.state) change(at, ring, { event: 'retired', kid })
+  }
+
+  const behindAt = (at: EpochSeconds) => behindAmong(withCache(known, at, policy.verifierCache), ring)
+  const mayRotate = (at: EpochSeconds) => ringRules.isSafe(ring, at, policy) && behindAt(at).length === 0
+
+  /** The first time, at `at` or later, at which no expected verifier is behind. */
+  function notBehindFrom(at: EpochSeconds): EpochSeconds {
+    return Math.max(at, ...behindAt(at).map(({ seenAt }) => seenAt + policy.verifierCache + 1))
+  }
+
+  /** What is due at this time, as a node that polls would do it. */
+  function settle(at: EpochSeconds): void {
+    for (; waiting > 0 && mayRotate(at); waiting -= 1) rotate(at, 'requested')
+    for (;;) {
+      const { action } = ringRules.plan(ring, at, policy)
+      if (action === 'none' || (action === 'rotate' && !mayRotate(at))) return
+      if (action === 'retire') retire(at)
+      else {
+        rotate(at, 'automatic')
+        automaticLeft -= 1
+      }
+    }
+  }
+
+  for (const action of actions) {
+    if (action.do === 'revoke') revoke(action.kid)
+    else if (action.force) rotate(now, 'forced')
+    else if (waiting === 0 && mayRotate(now)) rotate(now, 'requested')
+    else {
+      waiting += 1
+      const until = notBehindFrom(Math.max(now, ringRules.safeFrom(ring, policy)))
+      changes.push({
+        at: now,
+        ring,
+        what: { event: 'rotation_waits', until, behind: namesOf(behindAt(now)) },
+      })
+    }
+  }
+
+  function revoke(kid: string): void {
+    const key = ring.keys.find((one) => one.kid === kid)
+    if (!key || !ringRules.isPublished(key)) throw new KeyNotFound(kid)
+    const newNext = key.state === 'retiring' ? null : newKey()
+    change(now, ringRules.revoke(signed(now), kid, newNext, now), { event: 'revoked', kid })
+  }
+
+  let end = Number.POSITIVE_INFINITY
+  for (let at: EpochSeconds | null = now; at !== null && at <= end && changes.length <= MAX_CHANGES; ) {
+    settle(at)
+    // The consequences of the last rotation are followed until no cache or token of before can remain.
+    if (end === Number.POSITIVE_INFINITY && waiting === 0 && automaticLeft <= 0)
+      end = at + Math.max(policy.verifierCache, tokenLifetime + ringRules.SKEW + 1)
+    at = nextTime(at)
+  }
+  return changes
+
+  /** When something is due next, after what was due at `at`. */
+  function nextTime(at: EpochSeconds): EpochSeconds | null {
+    const leaving = ring.keys
+      .filter(({ state }) => state === 'retiring')
+      .map((key) => (ringRules.leavesAt(key) ?? 0) + 1)
+    const rotations = [
+      waiting > 0 ? ringRules.safeFrom(ring, policy) : null,
+      ringRules.automaticRotationAt(ring, policy),
+    ].filter((time) => time !== null)
+    const times = [...leaving, ...rotations.map((time) => notBehindFrom(Math.max(at, time)))]
+    return times.length === 0 ? null : Math.min(...times)
+  }
+}
