@@ -48,8 +48,7 @@ export function refusals({ now, ring, known, verifierCache }: Simulated): Affect
     // The same bound as that of a safe rotation.
     const others = refusesUntil(null, key.publishedAt + verifierCache)
     const named = withCache(known, now, verifierCache).flatMap(({ name, instance, seenAt, ringVersion }) => {
-      // A verifier that has the key keeps it. A key that is published later is unknown to all of them at first.
-      if (key.publishedAt > now) return [{ ...others, verifier: { name, instance } }]
+      // A verifier that fetches from now on gets all keys that can fail: a key that is published later signs only when it is safe.
       if (ringVersion >= key.publishedIn) return []
       return [refusesUntil({ name, instance }, seenAt + verifierCache + 1)]
     })
