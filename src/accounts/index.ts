@@ -17,6 +17,7 @@ import {
   createConcurrencyLimiter,
   type WorkKind,
 } from './concurrency-limiter.ts'
+import { createLinkUse, type LinkUse } from './link-use.ts'
 import { createLogin, type Login } from './login.ts'
 import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
 import { createPasswordRules, type PasswordRules } from './password-rules.ts'
@@ -33,6 +34,8 @@ export interface Accounts {
   readonly userSessions: UserSessions
   readonly changePassword: ChangePassword
   readonly passwordRules: PasswordRules
+  /** Used by the pages of one-time links. */
+  readonly linkUse: LinkUse
   /** Used by the account page. */
   readonly accountSessions: AccountSessions
   readonly rateLimiter: RateLimiter
@@ -54,6 +57,7 @@ export interface AccountsDeps {
   readonly store: Pick<
     Store,
     | 'users'
+    | 'oneTimeLinks'
     | 'factors'
     | 'singleUse'
     | 'userSessions'
@@ -97,22 +101,33 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     config,
   })
   const passwordRules = createPasswordRules(config)
+  const secondFactors = createSecondFactors({
+    factors,
+    singleUse,
+    rateLimiter,
+    writeLimiter,
+    clock,
+    random,
+    audit,
+    dataKeys,
+    issuer: config.issuer,
+    name: config.brandName,
+  })
   return {
     users,
     passwordRules,
     login,
     userSessions,
-    secondFactors: createSecondFactors({
-      factors,
-      singleUse,
-      rateLimiter,
-      writeLimiter,
+    secondFactors,
+    linkUse: createLinkUse({
+      oneTimeLinks: store.oneTimeLinks,
+      users,
+      passwordRules,
+      hashingLimiter,
+      secondFactors,
+      userSessions,
       clock,
-      random,
       audit,
-      dataKeys,
-      issuer: config.issuer,
-      name: config.brandName,
     }),
     changePassword: createChangePassword({
       users,

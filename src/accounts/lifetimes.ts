@@ -12,6 +12,9 @@ export const PENDING_LOGIN_TTL: Seconds = 600
 /** How long after a login the user can set up a second factor without entering the password again. */
 export const RECENT_LOGIN_TTL: Seconds = 600
 
+/** How long a link that an administrator hands over can be used. */
+export const ONE_TIME_LINK_TTL: Seconds = 3600
+
 /** How long each kind of one-time state is valid. */
 export const ONE_TIME_STATE_TTL = {
   // The user may have to find and install an authenticator app first.

@@ -47,6 +47,9 @@ interface PasskeyRegistration {
   readonly challenge: string
 }
 
+/** What the user registers a passkey for. `sign-in`: it must be able to replace the password. */
+export type PasskeyUse = 'second-factor' | 'sign-in'
+
 export interface PasskeyRequest {
   readonly options: PublicKeyCredentialRequestOptionsJSON
   readonly challenge: string
@@ -69,13 +72,18 @@ export interface Passkeys {
   /** False if the issuer's host is an IP address: browsers create passkeys for domain names only (WebAuthn §5.1.3). */
   readonly available: boolean
   /** null if the user has `MAX_PASSKEYS`. */
-  startRegistration(owner: PasskeyOwner): Promise<PasskeyRegistration | null>
-  /** null if the response is invalid, or if the challenge has expired, was used or belongs to another user. */
+  startRegistration(owner: PasskeyOwner, use?: PasskeyUse): Promise<PasskeyRegistration | null>
+  /**
+   * null if the response is invalid, or if the challenge has expired, was used or belongs to another user.
+   * @param confirm called once all else has been checked; if it returns false, the passkey is not stored
+   */
   finishRegistration(
     owner: PasskeyOwner,
     name: string,
     credentialJson: string,
     challenge: string,
+    use?: PasskeyUse,
+    confirm?: () => Promise<boolean>,
   ): Promise<Passkey | null>
   /**
    * With a user id, the passkey is a second factor: null if the user has no passkey. With null, it replaces the password, and
@@ -104,7 +112,7 @@ export function createPasskeys({
   return {
     available: isIP(rpID.replaceAll(/[[\]]/g, '')) === 0,
 
-    async startRegistration(owner) {
+    async startRegistration(owner, use = 'second-factor') {
       const existing = await factors.listPasskeys(owner.id)
       if (existing.length >= MAX_PASSKEYS) return null
       const challenge = createChallenge()
@@ -120,19 +128,29 @@ export function createPasskeys({
         timeout: ONE_TIME_STATE_TTL['passkey-registration'] * 1000,
         attestationType: 'none',
         excludeCredentials: existing.map(descriptor),
-        // These properties are not required, because an older security key is still a good second factor.
-        authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
+        // A second factor need not have these properties: an older security key is still a good one.
+        authenticatorSelection:
+          use === 'sign-in'
+            ? { residentKey: 'required', userVerification: 'required' }
+            : { residentKey: 'preferred', userVerification: 'preferred' },
         supportedAlgorithmIDs: ALGORITHMS,
       })
       return { options, challenge: oneTimeState.create('passkey-registration', owner.id, challenge) }
     },
 
-    async finishRegistration(owner, passkeyName, credentialJson, challenge) {
+    async finishRegistration(
+      owner,
+      passkeyName,
+      credentialJson,
+      challenge,
+      use = 'second-factor',
+      confirm = async () => true,
+    ) {
       const state = oneTimeState.read('passkey-registration', owner.id, challenge)
       const response = await parseRegistration(credentialJson)
       if (!state || !response) return null
-      const credential = await verifyRegistration(response, state.value)
-      if (!credential || !(await state.consume(owner.id))) return null
+      const credential = await verifyRegistration(response, state.value, use)
+      if (!credential || !(await confirm()) || !(await state.consume(owner.id))) return null
       const passkey = {
         ...credential,
         userId: owner.id,
@@ -176,7 +194,11 @@ export function createPasskeys({
     },
   }
 
-  async function verifyRegistration(response: RegistrationResponseJSON, expectedChallenge: string) {
+  async function verifyRegistration(
+    response: RegistrationResponseJSON,
+    expectedChallenge: string,
+    use: PasskeyUse,
+  ) {
     const { verifyRegistrationResponse } = await library()
     const { registrationInfo } = await emptyOnError(() =>
       verifyRegistrationResponse({
@@ -184,7 +206,7 @@ export function createPasskeys({
         expectedChallenge,
         expectedOrigin: origin,
         expectedRPID: rpID,
-        requireUserVerification: false,
+        requireUserVerification: use === 'sign-in',
         supportedAlgorithmIDs: ALGORITHMS,
       }),
     )

@@ -9,7 +9,13 @@ import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
 import type { Clock, EpochSeconds, Random } from '../system.ts'
 import { createOneTimeState } from './one-time-state.ts'
-import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
+import {
+  createPasskeys,
+  type PasskeyProof,
+  type Passkeys,
+  type PasskeyUse,
+  type PasskeyVerdict,
+} from './passkeys.ts'
 import { CODE_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
 import { createTotp, parseTotpCode, TOTP_SECRETS } from './totp.ts'
@@ -60,13 +66,18 @@ export interface SecondFactors {
 
   listPasskeys(userId: string): Promise<Passkey[]>
   startPasskeyRegistration: Passkeys['startRegistration']
-  /** null if the response is invalid, the challenge has expired or was used, or the user has `MAX_PASSKEYS`. */
+  /**
+   * null if the response is invalid, the challenge has expired or was used, or the user has `MAX_PASSKEYS`. `use` and `confirm` are
+   * those of `Passkeys.finishRegistration`.
+   */
   finishPasskeyRegistration(
     user: FactorOwner,
     name: string,
     credentialJson: string,
     challenge: string,
     from: RequestSource,
+    use?: PasskeyUse,
+    confirm?: () => Promise<boolean>,
   ): Promise<Passkey | null>
   startPasskeyAuthentication: Passkeys['startAuthentication']
   /**
@@ -235,8 +246,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     listPasskeys: factors.listPasskeys,
     startPasskeyRegistration: passkeys.startRegistration,
 
-    async finishPasskeyRegistration(user, name, credentialJson, challenge, from) {
-      const passkey = await passkeys.finishRegistration(user, name, credentialJson, challenge)
+    async finishPasskeyRegistration(user, name, credentialJson, challenge, from, use, confirm) {
+      const passkey = await passkeys.finishRegistration(user, name, credentialJson, challenge, use, confirm)
       if (passkey)
         audit('factor.enrolled', { ...auditFields(user.id, from), action: 'passkey', target: passkey.id })
       return passkey

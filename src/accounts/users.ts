@@ -17,7 +17,7 @@ import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
 /** The change contradicts the stored data: the username is taken, or the role does not exist. Nothing was changed. */
-class AccountConflict extends KeyturnError<'account_conflict'> {
+export class AccountConflict extends KeyturnError<'account_conflict'> {
   constructor(message: string) {
     super('account_conflict', message)
   }
@@ -29,7 +29,8 @@ interface NewAccount extends Profile {
 }
 
 interface NewUser extends NewAccount {
-  readonly password: string
+  /** null if the user is invited, and will set it. */
+  readonly password: string | null
 }
 
 export interface Users {
@@ -46,6 +47,8 @@ export interface Users {
    * @throws {InvalidAccount | AccountConflict}
    */
   setProfile(user: User, changes: Partial<Profile>): Promise<User>
+  /** Sessions continue, because they belong to the id. @throws {InvalidAccount | AccountConflict} */
+  rename(user: User, username: string): Promise<User>
   /** Signs the user out everywhere. @throws {InvalidAccount} */
   setPassword(user: User, password: string): Promise<SignedOut>
   /** Disabling signs the user out everywhere. */
@@ -95,14 +98,18 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
 
   const alreadyExists = (name: string) => new AccountConflict(`the user ${name} already exists`)
 
+  /** @throws {InvalidAccount} */
+  function checkedUsername(username: string): string {
+    const name = normalizeUsername(username)
+    if (name !== null) return name
+    throw new InvalidAccount(
+      'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
+    )
+  }
+
   /** @returns the username and the profile as they are stored */
   async function checkNew({ username, roles: roleNames, ...given }: NewAccount) {
-    const name = normalizeUsername(username)
-    if (name === null) {
-      throw new InvalidAccount(
-        'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
-      )
-    }
+    const name = checkedUsername(username)
     const profile = prepareProfile(given)
     for (const role of roleNames) await assertRole(role)
     return { name, profile }
@@ -111,20 +118,20 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   return {
     async create({ password, ...account }) {
       const { name, profile } = await checkNew(account)
-      await assertPassword(password, { username: name, ...profile })
+      if (password !== null) await assertPassword(password, { username: name, ...profile })
       const now = clock.now()
       const user: New<User> = {
         id: `u_${random.id()}`,
         username: name,
         ...profile,
-        passwordHash: await hashPassword(password),
+        passwordHash: password === null ? null : await hashPassword(password),
         roles: [...new Set(account.roles)].sort(),
         disabled: false,
         createdAt: now,
         updatedAt: now,
       }
       if (!(await users.insert(user))) throw alreadyExists(name)
-      auditChange(user, 'created')
+      auditChange(user, password === null ? 'created without a password' : 'created')
       return user
     },
 
@@ -150,6 +157,24 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       if (!outcome.updated) throw new AccountConflict(`there is no user ${user.username}`)
       auditChange(user, 'profile changed')
       return outcome.after
+    },
+
+    async rename(user, username) {
+      const name = checkedUsername(username)
+      const outcome = await users.update(user.id, (current) =>
+        current.username === name ? current : { ...current, username: name, updatedAt: clock.now() },
+      )
+      if (!outcome.updated) {
+        throw outcome.reason === 'conflict'
+          ? alreadyExists(name)
+          : new AccountConflict(`there is no user ${user.username}`)
+      }
+      const { before, after } = outcome
+      if (after !== before) {
+        const target = `${before.username} → ${after.username}`
+        audit('user.changed', { actor, sub: user.id, target, action: 'renamed' })
+      }
+      return after
     },
 
     async setPassword(user, password) {

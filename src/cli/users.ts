@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { createOneTimeLink, type HandedOverLink } from '../accounts/one-time-links.ts'
 import { EMPTY_PROFILE } from '../accounts/profile.ts'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
@@ -15,7 +16,7 @@ import {
   examples,
   type Json,
 } from './context.ts'
-import { count, table } from './output.ts'
+import { count, record, table, time } from './output.ts'
 import { newPassword } from './secret-input.ts'
 import { describeUser, noteSignedOut, printUser } from './user-view.ts'
 
@@ -56,6 +57,41 @@ export const usersCommand: CommandFactory = (context) => {
           .action((username: string, options: CreateOptions) => create(context, username, options)),
         'users create alice --email alice@example.com --role clerk --password-stdin < password.txt',
         'users create bob',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('invite', 'create an account without a password, and a link with which its user sets one')
+          .argument('<username>')
+          .option('--name <name>', 'full name')
+          .option('--given-name <name>', 'given name')
+          .option('--family-name <name>', 'family name')
+          .option('--locale <tag>', 'language, such as en or de-CH (BCP 47)')
+          .option('--zoneinfo <zone>', 'time zone, such as Europe/Berlin (IANA)')
+          .option('--email <address>', 'email address; Keyturn sends no mail')
+          .option('--email-verified', 'mark the email address as verified')
+          .option('--role <role>', 'role of the user; repeatable', collect)
+          .action((username: string, options: InviteOptions) => invite(context, username, options)),
+        'users invite alice --email alice@example.com --role clerk',
+        'users invite alice',
+      ),
+    )
+    .addCommand(
+      userCommand(
+        'reset-link',
+        'create a link with which a user who forgot the password sets another one',
+        (name, options) => resetLink(context, name, options),
+      ),
+    )
+    .addCommand(
+      examples(
+        action('rename', 'give a user another username; sessions continue')
+          .argument('<username>')
+          .argument('<new-username>')
+          .action((username: string, newName: string, options: Json) =>
+            rename(context, username, newName, options),
+          ),
+        'users rename alice alice.miller',
       ),
     )
     .addCommand(
@@ -130,9 +166,11 @@ interface ProfileOptions extends Json {
   readonly emailVerified?: boolean
 }
 
-interface CreateOptions extends PasswordOptions, ProfileOptions {
+interface InviteOptions extends ProfileOptions {
   readonly role?: string[]
 }
+
+interface CreateOptions extends PasswordOptions, InviteOptions {}
 
 function withUsers<T>(context: Context, work: (users: Users, base: Base) => Promise<T>): Promise<T> {
   return context.withStore((base) => work(createUsers(base, context.actor), base))
@@ -151,6 +189,44 @@ function create(context: Context, username: string, options: CreateOptions): Pro
     await users.assertCreatable(account)
     const password = await newPassword(context.io, options, (text) => users.assertPassword(text, account))
     printUser(context, options, await users.create({ ...account, password }))
+  })
+}
+
+/** Creates the account if there is none; an account without a password gets another link. */
+function invite(context: Context, username: string, options: InviteOptions): Promise<void> {
+  return withUsers(context, async (users, base) => {
+    const existing = await users.find(username)
+    const { role: roles = [], ...profile } = options
+    const changes = profileChanges(profile)
+    if (existing && (roles.length > 0 || Object.keys(changes).length > 0))
+      throw new CommandError(`the user ${existing.username} already exists: invite it without options`)
+    const user =
+      existing ?? (await users.create({ username, ...EMPTY_PROFILE, ...changes, roles, password: null }))
+    printLink(context, options, user, await createOneTimeLink(base, user, 'invite', context.actor))
+  })
+}
+
+function resetLink(context: Context, username: string, options: Json): Promise<void> {
+  return withUsers(context, async (users, base) => {
+    const user = await find(users, username)
+    printLink(context, options, user, await createOneTimeLink(base, user, 'reset', context.actor))
+  })
+}
+
+function printLink(
+  context: Context,
+  options: Json,
+  { username }: Pick<User, 'username'>,
+  { link, expiresAt }: HandedOverLink,
+): void {
+  const value = { username, link, expires_at: expiresAt }
+  context.note('hand the link over in a way that no one else can read: it works once')
+  context.print(options, value, record({ ...value, expires_at: time(expiresAt) }))
+}
+
+function rename(context: Context, username: string, newName: string, options: Json): Promise<void> {
+  return withUsers(context, async (users) => {
+    printUser(context, options, await users.rename(await find(users, username), newName))
   })
 }
 

@@ -19,6 +19,7 @@ const STATUSES: Readonly<Record<ErrorKind, number>> = {
   'invalid-redirect': 400,
   'invalid-request': 400,
   expired: 400,
+  'void-link': 400,
   forged: 403,
   'access-denied': 403,
   'not-found': 404,

@@ -581,3 +581,56 @@ t.test('lost second factors can be removed: authenticator app, passkeys and reco
     err: 'keyturn: there is no user bob\n',
   })
 })
+
+t.test('an invitation makes an account without a password, and a link that is printed once', async (t) => {
+  const { cli, server } = await withServer(t)
+  const invite = ['users', 'invite', 'Ivy', '--email', 'ivy@test', '--role', 'clerk']
+  const first = await cli.json<Record<string, unknown>>(invite)
+  t.same(Object.keys(first), ['username', 'link', 'expires_at'])
+  t.equal(first.username, 'ivy')
+  t.equal(first.expires_at, cli.clock.now() + 3600)
+  t.match(first.link, /^https?:\/\/[^?]+\/account\/invitation\?secret=[\w-]{43}$/)
+  t.match(await cli.json(['users', 'show', 'ivy']), { email: 'ivy@test', roles: ['clerk'], disabled: false })
+  t.equal((await login(server, { username: 'ivy', password: PASSWORD })).statusCode, 400)
+  // Another link for the same account, once the first has expired or was lost.
+  const second = await cli.json<Record<string, unknown>>(['users', 'invite', 'ivy'])
+  t.not(second.link, first.link)
+  t.match(await cli.run(invite), { code: 1, err: /ivy already exists/ })
+  t.match(await cli.run(['users', 'reset-link', 'ivy']), { code: 1, err: /no password yet: users invite/ })
+  t.match(await cli.run(['users', 'invite', 'eve', '--role', 'nothing']), { code: 1, err: /no role nothing/ })
+  t.match(await cli.run(['users', 'show', 'eve']), { code: 1 })
+})
+
+t.test('a reset link is for an enabled account that has a password', async (t) => {
+  const { cli } = await withServer(t)
+  const reset = await cli.json<Record<string, unknown>>(['users', 'reset-link', 'alice'])
+  t.match(reset.link, /\/account\/reset\?secret=[\w-]{43}$/)
+  t.match(await cli.run(['users', 'invite', 'alice']), { code: 1, err: /has a password: users reset-link/ })
+  await cli.json(['users', 'disable', 'alice'])
+  t.match(await cli.run(['users', 'reset-link', 'alice']), { code: 1, err: /alice is disabled/ })
+  t.match(await cli.run(['users', 'reset-link', 'nobody']), { code: 1, err: /no user nobody/ })
+})
+
+t.test('a renamed user signs in with the new name only, and sessions continue', async (t) => {
+  const { cli, server } = await withServer(t)
+  const { id } = await cli.json<{ id: string }>(['users', 'show', 'alice'])
+  const { refresh_token } = (await login(server)).json()
+  const renamed = await cli.json(['users', 'rename', 'alice', ' ALICE.Miller '])
+  t.match(renamed, { id, username: 'alice.miller' })
+  t.equal((await refresh(server, refresh_token)).statusCode, 200)
+  t.equal((await login(server)).statusCode, 400)
+  t.equal((await login(server, { username: 'alice.miller' })).statusCode, 200)
+  t.match(await cli.run(['users', 'show', 'alice']), { code: 1 })
+  await cli.json([...CREATE], { input })
+  t.match(await cli.run(['users', 'rename', 'alice.miller', 'Alice']), {
+    code: 1,
+    err: /alice already exists/,
+  })
+  t.match(await cli.run(['users', 'rename', 'alice', 'a\u0000b']), { code: 2, err: /username must be/ })
+  t.match(await cli.run(['users', 'rename', 'nobody', 'x']), { code: 1, err: /no user nobody/ })
+  t.match(await cli.json(['users', 'rename', 'alice', 'alice']), { username: 'alice' }, 'the same name again')
+  const events = await cli.json<{ sub: string; fields: Record<string, string> }[]>(['audit'])
+  const changes = events.filter(({ fields }) => fields.action === 'renamed')
+  t.match(changes, [{ sub: id, fields: { target: 'alice → alice.miller' } }])
+  t.equal(changes.length, 1)
+})

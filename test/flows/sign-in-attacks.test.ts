@@ -208,6 +208,12 @@ t.test(
       '/login',
       '/consent',
       '/account/password',
+      '/account/invitation',
+      '/account/invitation/confirm',
+      '/account/invitation/passkey',
+      '/account/reset',
+      '/account/reset/confirm',
+      '/account/reset/passkey',
       '/oauth2/logout/confirm',
       '/login/passkey',
     ]) {

@@ -12,6 +12,11 @@ import { type EnrolTotpModel, enrolTotpPage } from '../../src/views/pages/enrol-
 import { type ErrorKind, type ErrorModel, errorPage } from '../../src/views/pages/error.ts'
 import { type FormPostModel, formPostPage } from '../../src/views/pages/form-post.ts'
 import { type LoginMessage, type LoginModel, loginPage } from '../../src/views/pages/login.ts'
+import {
+  type OneTimeLinkModel,
+  oneTimeLinkDonePage,
+  oneTimeLinkPage,
+} from '../../src/views/pages/one-time-link.ts'
 import { type RecoveryCodesModel, recoveryCodesPage } from '../../src/views/pages/recovery-codes.ts'
 import {
   type RedirectInterstitialModel,
@@ -46,7 +51,7 @@ export const pageContext = (
   prefix,
 })
 
-const CHOICES = ['kind', 'notice']
+const CHOICES = ['kind', 'notice', 'purpose']
 
 function replaceTexts(value: unknown, text: string): unknown {
   if (typeof value === 'string') return text
@@ -141,7 +146,13 @@ const signOut: SignOutModel = {
 const signedOut: SignedOutModel = { back: { url: 'https://app.example/', clientName: 'Acme Invoices' } }
 
 const account: AccountModel = {
-  profile: { username: 'alice', name: 'Alice', email: 'alice@example.com', emailVerified: false },
+  profile: {
+    username: 'alice',
+    name: 'Alice',
+    email: 'alice@example.com',
+    emailVerified: false,
+    hasPassword: true,
+  },
   userSessions: [
     {
       id: 'a',
@@ -186,7 +197,7 @@ const account: AccountModel = {
   notice: null,
 }
 const emptyAccount: AccountModel = {
-  profile: { username: 'bob', name: null, email: null, emailVerified: false },
+  profile: { username: 'bob', name: null, email: null, emailVerified: false, hasPassword: false },
   userSessions: account.userSessions.slice(0, 1),
   apps: [],
   consents: [],
@@ -206,6 +217,26 @@ const changePasswordMessages: ChangePasswordModel['message'][] = [
   { kind: 'same' },
   { kind: 'busy' },
   { kind: 'rate_limited', seconds: 30 },
+]
+
+const oneTimeLink: OneTimeLinkModel = {
+  purpose: 'invite',
+  path: '/account/invitation',
+  username: 'alice',
+  minLength: 8,
+  passkey,
+  fields: { secret: 'secret', proof: 'proof' },
+  message: null,
+}
+const oneTimeLinkMessages: OneTimeLinkModel['message'][] = [
+  { kind: 'short' },
+  { kind: 'long' },
+  { kind: 'invisible' },
+  { kind: 'common' },
+  { kind: 'personal' },
+  { kind: 'mismatch' },
+  { kind: 'passkey' },
+  { kind: 'busy' },
 ]
 
 const enrolTotp: EnrolTotpModel = {
@@ -294,6 +325,19 @@ export const samples: readonly Sample[] = [
   ...changePasswordMessages.map((message) =>
     sample(`change password: ${message?.kind}`, changePasswordPage, { ...changePassword, message }),
   ),
+  sample('invitation', oneTimeLinkPage, oneTimeLink),
+  sample('reset link', oneTimeLinkPage, { ...oneTimeLink, purpose: 'reset', passkey: null }),
+  ...oneTimeLinkMessages.map((message) =>
+    sample(`invitation: ${message?.kind}`, oneTimeLinkPage, { ...oneTimeLink, message }),
+  ),
+  sample('reset link: second factor', secondFactorPage, {
+    ...secondFactor,
+    flow: null,
+    clientName: null,
+    action: '/account/reset/confirm',
+  }),
+  sample('reset link: done', oneTimeLinkDonePage, { kind: 'password' }),
+  sample('invitation: done', oneTimeLinkDonePage, { kind: 'passkey' }),
   sample('enrol TOTP', enrolTotpPage, enrolTotp),
   sample('enrol TOTP: code', enrolTotpPage, { ...enrolTotp, flow: 'flow', message: { kind: 'code' } }),
   sample('enrol TOTP: expired', enrolTotpPage, { ...enrolTotp, message: { kind: 'expired' } }),

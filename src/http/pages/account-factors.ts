@@ -77,6 +77,8 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
           if (!summary.totp && passkeys.length === 1 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
+          // Nothing else would be left to sign in with.
+          if (passkeys.length === 1 && user.passwordHash === null) return 'last-passkey'
           const removed = await secondFactors.removePasskey(user, id, request.requestInfo)
           return removed ? 'passkey-removed' : 'already-removed'
         }),

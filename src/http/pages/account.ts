@@ -93,7 +93,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     const shownAudience = (audience: string) => (audience === issuer ? null : audience)
     const nameOf = (clientId: string) => names.get(clientId) ?? clientId
     const model = {
-      profile: user,
+      profile: { ...user, hasPassword: user.passwordHash !== null },
       userSessions: access.userSessions.map(({ id, userAgent, ip, createdAt }) => ({
         id,
         current: id === userSession.id,

@@ -16,6 +16,7 @@ import { consentRoutes } from './consent.ts'
 import { createEnrolment } from './enrolment.ts'
 import { loginRoutes } from './login.ts'
 import { logoutRoutes } from './logout.ts'
+import { oneTimeLinkRoutes } from './one-time-link.ts'
 import { passkeyRoutes } from './passkeys.ts'
 import { passwordRoutes } from './password.ts'
 import { secondFactorRoutes } from './second-factor.ts'
@@ -31,8 +32,16 @@ export interface PagesDeps {
 }
 
 export function pageRoutes({ accounts, oauth, registry, formMacs, base }: PagesDeps): PageRoute[] {
-  const { users, login, secondFactors, userSessions, changePassword, passwordRules, accountSessions } =
-    accounts
+  const {
+    users,
+    login,
+    secondFactors,
+    userSessions,
+    changePassword,
+    passwordRules,
+    accountSessions,
+    linkUse,
+  } = accounts
   const { authorize, flows, logout } = oauth
   const { issuer } = base.config
   const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
@@ -44,6 +53,7 @@ export function pageRoutes({ accounts, oauth, registry, formMacs, base }: PagesD
     ...consentRoutes({ authorize, formMacs, issuer }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry, issuer }),
     ...passwordRoutes({ changePassword, passwordRules }),
+    ...oneTimeLinkRoutes({ linkUse, secondFactors, passwordRules, formMacs }),
     ...accountFactorRoutes({ enrolment, secondFactors, registry }),
     ...totpRoutes({ enrolment, secondFactors }),
     ...passkeyRoutes({ enrolment, secondFactors }),

@@ -23,7 +23,10 @@ export function passwordRoutes({ changePassword, passwordRules }: PasswordPageDe
       method: 'GET',
       path: PATH,
       async handler(request) {
-        return request.current ? render(request, request.current, null) : redirectToLogin(request, PATH)
+        if (!request.current) return redirectToLogin(request, PATH)
+        // A user who signs in only with passkeys has no current password to enter.
+        if (request.current.user.passwordHash === null) return redirectToAccount(request)
+        return render(request, request.current, null)
       },
     },
     { method: 'POST', path: PATH, handler: post },

@@ -8,9 +8,11 @@ export interface AccountProfile {
   readonly name: string | null
   readonly email: string | null
   readonly emailVerified: boolean
+  /** False if the user signs in only with passkeys. */
+  readonly hasPassword: boolean
 }
 
-/** Links to `/account/password`. */
+/** Links to `/account/password` if the user has a password. */
 export function profileSection(page: PageContext, profile: AccountProfile): Html {
   const { account } = page.texts
   return section({
@@ -24,6 +26,6 @@ ${
   html`<dt>${account.email}</dt><dd><bdi>${profile.email}</bdi>${!profile.emailVerified && html` <span class="muted">(${account.unverified})</span>`}</dd>`
 }
 </dl>
-<div class="foot">${buttonLink(pageUrl(page, '/account/password'), account.changePassword)}</div>`,
+${profile.hasPassword && html`<div class="foot">${buttonLink(pageUrl(page, '/account/password'), account.changePassword)}</div>`}`,
   })
 }

@@ -22,6 +22,8 @@ export interface SecondFactorModel {
   /** null: the user has no passkey. */
   readonly passkey: PasskeyChallenge | null
   readonly message: SecondFactorMessage | null
+  /** Where the forms lead if not to `/login/second-factor`. The user then cannot change to another account. */
+  readonly action?: string
   /** Hidden inputs of every form. */
   readonly fields?: HiddenFields
 }
@@ -44,12 +46,12 @@ const ACTION = '/login/second-factor'
 /** The link to another account leads to `/login?flow=…&account=other`. */
 export function secondFactorPage(model: SecondFactorModel, page: PageContext): string {
   const { texts } = page
-  const { flow, passkey, message, totp } = model
+  const { flow, passkey, message, totp, action = ACTION } = model
   const fields = { ...model.fields, flow }
   const wrongCode = message?.kind === 'code'
   const wrongRecoveryCode = message?.kind === 'recovery-code'
   const totpForm = form(page, {
-    path: ACTION,
+    path: action,
     fields,
     className: 'stack',
     content: html`${field({
@@ -64,7 +66,7 @@ export function secondFactorPage(model: SecondFactorModel, page: PageContext): s
 ${button({ label: texts.secondFactor.submit })}`,
   })
   const recoveryForm = form(page, {
-    path: ACTION,
+    path: action,
     fields,
     className: 'stack',
     content: html`${field({
@@ -86,14 +88,14 @@ ${button({ label: texts.secondFactor.submit })}`,
     scripts: passkey ? passkeyScripts(page) : [],
     content: html`<div class="card stack">
 <h1>${texts.secondFactor.title}</h1>
-<p class="lead tight">${texts.secondFactor.lead(name(model.username))}</p>
+<p class="lead tight">${(model.action === undefined ? texts.secondFactor.lead : texts.oneTimeLink.confirm)(name(model.username))}</p>
 <div class="stack ways">
 ${!wrongRecoveryCode && problem}
 ${totp && totpForm}
 ${
   passkey &&
   passkeyForm(page, {
-    path: ACTION,
+    path: action,
     challenge: passkey,
     operation: 'get',
     label: texts.secondFactor.passkey,
@@ -114,7 +116,7 @@ ${recoveryForm}
 </div>
 </details>`
 }
-<p><a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+${model.action === undefined && html`<p><a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>`}
 ${cancelForm(page, flow, model.clientName)}
 </div>`,
   })

@@ -171,6 +171,7 @@ export const de: Texts = {
       'passkey-removed': 'Der Passkey wurde entfernt.',
       'second-factor-required':
         'Für Ihr Konto ist die Bestätigung in zwei Schritten vorgeschrieben. Richten Sie zuerst eine andere Methode ein, bevor Sie diese entfernen.',
+      'last-passkey': 'Ihr Konto hat kein Passwort. Sie brauchen diesen Passkey, um sich anzumelden.',
       'already-removed': 'Es wurde nichts geändert. Der Eintrag war bereits entfernt.',
       'passkeys-unavailable': 'Hier können Sie keinen Passkey hinzufügen.',
     },
@@ -195,6 +196,28 @@ export const de: Texts = {
       mismatch: 'Die neuen Passwörter stimmen nicht überein.',
       same: 'Das neue Passwort muss sich vom aktuellen unterscheiden.',
     },
+  },
+  oneTimeLink: {
+    titles: { invite: 'Willkommen', reset: 'Neues Passwort festlegen' },
+    leads: {
+      invite: (user: Content): Html =>
+        html`Ihr Konto ${user} ist bereit. Wählen Sie, wie Sie sich anmelden möchten: mit einem Passwort oder mit einem Passkey.`,
+      reset: (user: Content): Html =>
+        html`Für Ihr Konto ${user}. Sie werden in allen Browsern und Apps abgemeldet.`,
+    },
+    submit: 'Passwort festlegen',
+    confirm: (user: Content): Html =>
+      html`Bevor Sie die Anmeldung von ${user} ändern können, bestätigen Sie bitte, dass Sie es sind.`,
+    passkeyHint:
+      'Statt eines Passworts können Sie einen Passkey verwenden: Ihren Fingerabdruck, Ihr Gesicht, eine PIN oder einen Sicherheitsschlüssel.',
+    errors: { passkey: 'Der Passkey konnte nicht hinzugefügt werden. Bitte versuchen Sie es noch einmal.' },
+    done: 'Fertig',
+    doneTexts: {
+      password: 'Ihr Passwort ist festgelegt.',
+      passkey: 'Ihr Passkey wurde hinzugefügt.',
+    },
+    signedOut: 'Sie wurden überall abgemeldet.',
+    signIn: 'Anmelden',
   },
   enrolTotp: {
     title: 'Authenticator-App einrichten',
@@ -258,6 +281,10 @@ export const de: Texts = {
       expired: {
         title: 'Diese Seite ist abgelaufen',
         text: 'Die Seite war zu lange geöffnet oder wurde in einem anderen Browser geöffnet. Bitte gehen Sie zur App zurück und beginnen Sie von vorn.',
+      },
+      'void-link': {
+        title: 'Dieser Link kann nicht verwendet werden',
+        text: 'Ein solcher Link funktioniert einmal und eine Stunde lang. Bitten Sie Ihre Administration um einen neuen.',
       },
       forged: {
         title: 'Dieses Formular konnte nicht überprüft werden',

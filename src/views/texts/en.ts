@@ -166,6 +166,7 @@ export const en = {
       'passkey-removed': 'The passkey has been removed.',
       'second-factor-required':
         'Your account requires two-step verification. Set up another method before you remove this one.',
+      'last-passkey': 'Your account has no password, so you need this passkey to sign in.',
       'already-removed': 'Nothing was changed. It had already been removed.',
       'passkeys-unavailable': 'You cannot add a passkey here.',
     },
@@ -189,6 +190,28 @@ export const en = {
       mismatch: 'The new passwords do not match.',
       same: 'The new password must be different from the current one.',
     },
+  },
+  oneTimeLink: {
+    titles: { invite: 'Welcome', reset: 'Set a new password' },
+    leads: {
+      invite: (user: Content): Html =>
+        html`Your account ${user} is ready. Choose how you want to sign in: with a password or with a passkey.`,
+      reset: (user: Content): Html =>
+        html`For your account ${user}. You will be signed out of all browsers and apps.`,
+    },
+    submit: 'Set password',
+    confirm: (user: Content): Html =>
+      html`Before you can change how ${user} signs in, confirm that it’s you.`,
+    passkeyHint:
+      'Instead of a password you can use a passkey: your fingerprint, face, PIN or a security key.',
+    errors: { passkey: 'The passkey could not be added. Please try again.' },
+    done: 'Done',
+    doneTexts: {
+      password: 'Your password is set.',
+      passkey: 'Your passkey has been added.',
+    },
+    signedOut: 'You have been signed out everywhere.',
+    signIn: 'Sign in',
   },
   enrolTotp: {
     title: 'Set up an authenticator app',
@@ -252,6 +275,10 @@ export const en = {
       expired: {
         title: 'This page has expired',
         text: 'The page was open for too long, or it was opened in another browser. Please go back to the app and start again.',
+      },
+      'void-link': {
+        title: 'This link cannot be used',
+        text: 'A link like this works once, for one hour. Please ask your administrator for a new one.',
       },
       forged: {
         title: 'This form could not be verified',
