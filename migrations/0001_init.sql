@@ -81,6 +81,8 @@ CREATE TABLE data_keys (
 CREATE TABLE apis (
   identifier       TEXT PRIMARY KEY,
   resource_key     TEXT NOT NULL UNIQUE,
+  -- What people are shown instead of the identifier; NULL: the identifier.
+  name             TEXT,
   access_token_ttl BIGINT,
   created_at       BIGINT NOT NULL,
   revision         BIGINT NOT NULL
@@ -89,7 +91,9 @@ CREATE TABLE apis (
 CREATE TABLE api_scopes (
   scope    TEXT PRIMARY KEY,
   api      TEXT NOT NULL REFERENCES apis (identifier) ON DELETE CASCADE,
-  position BIGINT NOT NULL
+  position BIGINT NOT NULL,
+  -- What people are shown instead of the scope; NULL: the scope.
+  text     TEXT
 );
 
 CREATE TABLE clients (

@@ -127,7 +127,14 @@ export async function storeRegistry(
   createdAt: EpochSeconds,
   secretHash: string | null,
 ): Promise<void> {
-  await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
+  await apis.insert({
+    identifier: API,
+    name: null,
+    scopes: [SCOPE],
+    scopeTexts: {},
+    accessTokenTtl: null,
+    createdAt,
+  })
   await roles.insert({ name: ROLE, scopes: [SCOPE], requireSecondFactor: false, createdAt })
   await clients.insert(
     newClient({

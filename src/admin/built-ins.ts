@@ -55,7 +55,14 @@ export async function ensureBuiltIns({ store, clock, config }: BuiltInsDeps): Pr
     return
   }
   // Another node may have stored it in between, so the result is read again.
-  await apis.insert({ identifier, scopes, accessTokenTtl: null, createdAt })
+  await apis.insert({
+    identifier,
+    name: 'Keyturn administration',
+    scopes,
+    scopeTexts: ADMIN_SCOPES,
+    accessTokenTtl: null,
+    createdAt,
+  })
   if (!(await apis.find(identifier))?.scopes.some(isAdminScope))
     throw new AdminError(
       'conflict',

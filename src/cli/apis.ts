@@ -1,6 +1,13 @@
 import { Command } from 'commander'
 import type { Base } from '../node/base.ts'
-import { checkApi, checkNotIssuer, isResourceUri } from '../oauth/api-rules.ts'
+import {
+  apiName,
+  changedTexts,
+  checkApi,
+  checkNotIssuer,
+  describeApi,
+  isResourceUri,
+} from '../oauth/api-rules.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -12,9 +19,11 @@ import {
   CommandError,
   type CommandFactory,
   type Context,
+  collect,
   collectWords,
   examples,
   type Json,
+  UsageError,
 } from './context.ts'
 import { changedList, listChanges, SCOPE_LIST } from './list-options.ts'
 import { record, span, table, time } from './output.ts'
@@ -28,10 +37,13 @@ export const apisCommand: CommandFactory = (context) =>
         action('create', 'register an API')
           .argument('<identifier>', 'absolute URI; the aud of its tokens')
           .requiredOption('--scope <scope>', 'scope of the API; repeatable', collectWords)
+          .option('--name <name>', 'what people are shown instead of the identifier')
+          .option('--scope-text <scope=text>', SCOPE_TEXT, collect)
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: CreateOptions) => create(context, identifier, options)),
         'apis create https://orders.example --scope orders:read --scope orders:write',
         'apis create https://payments.example --scope pay --access-token-ttl 5m',
+        'apis create https://mail.example --name Mail --scope mail:read --scope-text "mail:read=Read your mail"',
       ),
     )
     .addCommand(
@@ -51,16 +63,20 @@ export const apisCommand: CommandFactory = (context) =>
     .addCommand(
       examples(
         listChanges(
-          action('update', 'change the scopes of an API or the lifetime of its tokens')
+          action('update', 'change the scopes, the texts or the token lifetime of an API')
             .argument('<identifier>')
             .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords),
           SCOPE_LIST,
         )
+          .option('--name <name>', 'what people are shown instead of the identifier')
+          .option('--no-name', 'show the identifier')
+          .option('--scope-text <scope=text>', `${SCOPE_TEXT}; without a text, the scope is shown`, collect)
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
         'apis update https://orders.example --scope orders:read --scope orders:cancel',
         'apis update https://orders.example --add-scope orders:export',
         'apis update https://orders.example --access-token-ttl default',
+        'apis update https://orders.example --scope-text "orders:read=See your orders"',
       ),
     )
     .addCommand(
@@ -72,8 +88,13 @@ export const apisCommand: CommandFactory = (context) =>
       ),
     )
 
+const SCOPE_TEXT = 'what people are shown instead of a scope; repeatable'
+
 interface UpdateOptions extends Json {
   readonly scope?: string[]
+  /** false: `--no-name`. */
+  readonly name?: string | false
+  readonly scopeText?: string[]
   readonly accessTokenTtl?: AccessTokenTtl
 }
 
@@ -81,18 +102,9 @@ interface CreateOptions extends UpdateOptions {
   readonly scope: string[]
 }
 
-function describe(api: New<Api>) {
-  return {
-    identifier: api.identifier,
-    scopes: api.scopes,
-    access_token_ttl: api.accessTokenTtl,
-    created_at: api.createdAt,
-  }
-}
-
 function print(context: Context, options: Json, api: New<Api>): void {
   const ttl = api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl)
-  const value = describe(api)
+  const value = describeApi(api)
   context.print(
     options,
     value,
@@ -109,10 +121,12 @@ async function find(base: Base, identifier: string): Promise<Api> {
 function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
   const { scope: scopes } = options
   const accessTokenTtl = resolveTtl(options.accessTokenTtl, null)
-  checkApi({ identifier, scopes })
+  const blank = { identifier, name: null, scopes, scopeTexts: {}, accessTokenTtl }
+  const draft = { ...blank, ...shownOf(blank, options) }
+  checkApi(draft)
   return context.withStore(async (base) => {
     checkNotIssuer(identifier, base.config.issuer)
-    const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
+    const api = { ...draft, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
       const existing = await base.store.apis.find(identifier)
       if (existing) throw new CommandError(`the API ${existing.identifier} already exists`)
@@ -126,6 +140,28 @@ function create(context: Context, identifier: string, options: CreateOptions): P
     }
     print(context, options, api)
   })
+}
+
+/** The name and the texts after the change that the options describe. @throws {UsageError} */
+function shownOf(
+  api: Pick<Api, 'name' | 'scopes' | 'scopeTexts'>,
+  { name, scopeText = [] }: UpdateOptions,
+): Pick<Api, 'name' | 'scopeTexts'> {
+  const changes = new Map(scopeText.map((text) => splitText(text, api.scopes)))
+  return {
+    name: name === undefined ? api.name : name === false ? null : (apiName(name) ?? name),
+    scopeTexts: changedTexts(api, changes),
+  }
+}
+
+/** `orders:read=See your orders`. A scope may contain `=`, so the longest scope of the API that fits is meant. */
+function splitText(option: string, scopes: readonly string[]): [scope: string, text: string | null] {
+  const fitting = scopes.filter((scope) => option.startsWith(`${scope}=`)).sort((a, b) => b.length - a.length)
+  const [scope] = fitting
+  if (scope === undefined) {
+    throw new UsageError(`--scope-text must be <scope>=<text> with a scope of the API, and not ${option}`)
+  }
+  return [scope, option.slice(scope.length + 1) || null]
 }
 
 async function throwScopeTaken(base: Base, api: Pick<Api, 'identifier' | 'scopes'>): Promise<never> {
@@ -151,7 +187,7 @@ function list(context: Context, options: Json): Promise<void> {
     ])
     context.print(
       options,
-      apis.map(describe),
+      apis.map(describeApi),
       table(['IDENTIFIER', 'SCOPES', 'ACCESS TOKEN TTL', 'CREATED'], rows),
     )
   })
@@ -168,7 +204,8 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
     const outcome = await base.store.apis.update(identifier, (current) => {
       const scopes = changedList(SCOPE_LIST, current.scopes, options)
       const accessTokenTtl = resolveTtl(options.accessTokenTtl, current.accessTokenTtl)
-      const api = { ...current, scopes, accessTokenTtl }
+      const changed = { ...current, scopes, accessTokenTtl }
+      const api = { ...changed, ...shownOf(changed, options) }
       checkApi(api)
       return api
     })

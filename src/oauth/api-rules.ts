@@ -1,10 +1,14 @@
 /** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
+import type { New } from '../store/contracts/update.ts'
+import { prepareName } from '../visible-text.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 
 const MAX_IDENTIFIER_LENGTH = 500
+const MAX_NAME_LENGTH = 200
+const MAX_TEXT_LENGTH = 300
 
 /**
  * Whether clients can select the API by `resource` (RFC 8707 §2), which must be an absolute URI. Any other API can be selected only by
@@ -13,7 +17,10 @@ const MAX_IDENTIFIER_LENGTH = 500
 export const isResourceUri = (identifier: string): boolean => URL.canParse(identifier)
 
 /** @throws {RegistrationError} */
-export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scopes'>): void {
+export function checkApi(
+  api: Pick<Api, 'identifier' | 'scopes'> & Partial<Pick<Api, 'name' | 'scopeTexts'>>,
+): void {
+  const { identifier, scopes, name = null, scopeTexts = {} } = api
   if (identifier.length > MAX_IDENTIFIER_LENGTH || !/^[\x21-\x7E]+$/.test(identifier)) {
     throw new RegistrationError(
       `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without spaces`,
@@ -26,6 +33,51 @@ export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scope
   // An API without scopes would be open to every client.
   if (scopes.length === 0) throw new RegistrationError('an API needs at least one scope')
   for (const scope of scopes) checkApiScope(scope)
+  if (name !== null && apiName(name) === null) {
+    throw new RegistrationError(`name must be 1 to ${MAX_NAME_LENGTH} printable characters`)
+  }
+  for (const [scope, text] of Object.entries(scopeTexts)) {
+    if (!scopes.includes(scope)) {
+      throw new RegistrationError(`the API has no scope ${scope} that a text could be for`)
+    }
+    if (scopeText(text) === null) {
+      throw new RegistrationError(`the text of ${scope} must be 1 to ${MAX_TEXT_LENGTH} printable characters`)
+    }
+  }
+}
+
+/** The form in which the name of an API is stored and shown; null if no API can have it. */
+export const apiName = (name: string): string | null => prepareName(name, MAX_NAME_LENGTH)
+
+/** The form in which the text of a scope is stored and shown; null if no scope can have it. */
+export const scopeText = (text: string): string | null => prepareName(text, MAX_TEXT_LENGTH)
+
+/**
+ * The texts of the scopes after a change, in the form in which they are stored. A text that cannot be stored is left as it is, for
+ * {@link checkApi} to refuse.
+ * @param changes null removes the text of a scope
+ */
+export function changedTexts(
+  { scopes, scopeTexts }: Pick<Api, 'scopes' | 'scopeTexts'>,
+  changes: ReadonlyMap<string, string | null>,
+): Readonly<Record<string, string>> {
+  const kept = Object.entries(scopeTexts).filter(([scope]) => scopes.includes(scope) && !changes.has(scope))
+  const given = [...changes].flatMap(([scope, text]) =>
+    text === null ? [] : [[scope, scopeText(text) ?? text] as const],
+  )
+  return Object.fromEntries([...kept, ...given])
+}
+
+/** The metadata of an API. */
+export function describeApi(api: New<Api>) {
+  return {
+    identifier: api.identifier,
+    ...(api.name === null ? {} : { name: api.name }),
+    scopes: api.scopes,
+    ...(Object.keys(api.scopeTexts).length === 0 ? {} : { scope_texts: api.scopeTexts }),
+    access_token_ttl: api.accessTokenTtl,
+    created_at: api.createdAt,
+  }
 }
 
 /**

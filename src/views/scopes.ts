@@ -2,27 +2,39 @@
 import { type Html, html, name } from './html.ts'
 import type { PageContext } from './page.ts'
 
-/** Scopes of one API. The identifier is the `aud` of its tokens. */
+/** A scope, and what an administrator says that it permits. */
+export interface ShownScope {
+  readonly scope: string
+  readonly text?: string | undefined
+}
+
+/** Scopes of one API. */
 export interface ApiScopes {
-  readonly identifier: string
-  readonly scopes: readonly string[]
+  /** The display name of the API, or its identifier. */
+  readonly name: string
+  readonly scopes: readonly ShownScope[]
 }
 
-/** The text for a scope of OpenID Connect, and the bare name of any other scope. */
-export function scopeText({ texts }: PageContext, scope: string): Html {
+/** The text for a scope of OpenID Connect, the administrator's text for another scope, and the bare name if there is none. */
+export function scopeText({ texts }: PageContext, { scope, text }: ShownScope): Html {
   const translated = Object.entries(texts.consent.scopes).find(([key]) => key === scope)
-  return translated ? html`${translated[1]}` : html`<code><bdi>${scope}</bdi></code>`
+  if (translated) return html`${translated[1]}`
+  return text === undefined ? html`<code><bdi>${scope}</bdi></code>` : html`<bdi>${text}</bdi>`
 }
 
-const list = (page: PageContext, scopes: readonly string[], heading?: Html): Html =>
+const list = (page: PageContext, scopes: readonly ShownScope[], heading?: Html): Html =>
   html`<ul class="scopes">
 ${heading && html`<li class="api">${heading}</li>`}${scopes.map((scope) => html`<li>${scopeText(page, scope)}</li>\n`)}</ul>`
 
-export function scopeLists(page: PageContext, scopes: readonly string[], apis: readonly ApiScopes[]): Html[] {
+export function scopeLists(
+  page: PageContext,
+  scopes: readonly ShownScope[],
+  apis: readonly ApiScopes[],
+): Html[] {
   return [
     ...(scopes.length > 0 ? [list(page, scopes)] : []),
     ...apis
       .filter((api) => api.scopes.length > 0)
-      .map((api) => list(page, api.scopes, page.texts.consent.atApi(name(api.identifier)))),
+      .map((api) => list(page, api.scopes, page.texts.consent.atApi(name(api.name)))),
   ]
 }

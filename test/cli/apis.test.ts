@@ -71,6 +71,48 @@ t.test(
   },
 )
 
+t.test('an API gets a name and texts for its scopes, which update changes one by one', async (t) => {
+  const cli = await startedCli(t)
+  const update = (...options: string[]) => cli.json(['apis', 'update', ORDERS, ...options])
+  const scopes = ['--scope', 'read', '--scope', 'read=all', '--scope', 'write']
+  const texts = ['--scope-text', 'read=See  your orders', '--scope-text', 'read=all=See all orders']
+  const created = await cli.json(['apis', 'create', ORDERS, '--name', ' Orders ', ...scopes, ...texts])
+  t.match(created, {
+    name: 'Orders',
+    scopes: ['read', 'read=all', 'write'],
+    scope_texts: { read: 'See your orders', 'read=all': 'See all orders' },
+  })
+  t.same(await cli.json(['apis', 'show', ORDERS]), created)
+  t.match(await update('--scope-text', 'write=Change = order', '--scope-text', 'read='), {
+    name: 'Orders',
+    scope_texts: { 'read=all': 'See all orders', write: 'Change = order' },
+  })
+  const removed = await update(
+    '--remove-scope',
+    'write',
+    '--no-name',
+    '--add-scope',
+    'new',
+    '--scope-text',
+    'new=New',
+  )
+  t.same(removed.scope_texts, { 'read=all': 'See all orders', new: 'New' })
+  t.notOk('name' in removed)
+
+  for (const wrong of [
+    ['--scope-text', 'unknown=A text'],
+    ['--scope-text', 'read'],
+    ['--scope-text', 'read=tab\tin it'],
+    ['--scope-text', `read=${'x'.repeat(301)}`],
+    ['--name', ''],
+    ['--name', 'right-to-left \u202E'],
+  ]) {
+    const outcome = await cli.run(['apis', 'update', ORDERS, ...wrong])
+    t.match(outcome, { code: 2, err: /^keyturn: [^\n]+\n$/ }, wrong.join(' '))
+  }
+  t.same(await cli.json(['apis', 'show', ORDERS]), removed)
+})
+
 t.test('terminal output is a table, and an empty list says so', async (t) => {
   const cli = await startedCli(t)
   t.equal((await cli.run(['apis', 'list'])).out, 'none\n')

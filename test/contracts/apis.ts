@@ -68,6 +68,30 @@ export const apisContract: Contract = {
     t.same(await apis.find(ORDERS), changed)
   },
 
+  'an API has a name, and its scopes have texts': async (t, { apis }) => {
+    const shown = api({
+      name: 'Orders',
+      scopes: ['read', '__proto__', 'plain'],
+      scopeTexts: Object.fromEntries([
+        ['read', 'See your orders'],
+        ['__proto__', 'A text'],
+      ]),
+    })
+    await apis.insert(shown)
+    t.same(await apis.find(ORDERS), shown)
+    const [listed] = await apis.list()
+    t.same(Object.entries(listed?.scopeTexts ?? {}), Object.entries(shown.scopeTexts))
+    await apis.update(ORDERS, (one) => ({ ...one, name: null, scopes: ['read', 'plain'] }))
+    const { scopeTexts } = shown
+    t.same(
+      await apis.find(ORDERS),
+      api({ scopes: ['read', 'plain'], scopeTexts: { read: scopeTexts.read ?? '' }, revision: 2 }),
+      'the text of a scope that was removed is gone',
+    )
+    await apis.update(ORDERS, (one) => ({ ...one, scopeTexts: { plain: 'Plain' } }))
+    t.same((await apis.find(ORDERS))?.scopeTexts, { plain: 'Plain' })
+  },
+
   'update reports a conflict and changes nothing if another API owns a scope': async (t, { apis }) => {
     await apis.insert(api())
     await apis.insert(stock)

@@ -1,5 +1,6 @@
 import type { AuthorizationCode } from '../../src/store/contracts/codes.ts'
 import type { Store } from '../../src/store/index.ts'
+import { api } from '../support/server/seed.ts'
 import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { pushed } from './pushed-requests.ts'
@@ -202,15 +203,15 @@ export const codesContract: Contract = {
         'a grant under way',
       )
       const role = { name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: 1 }
-      const api = { identifier: 'https://a.test', scopes: ['a'], accessTokenTtl: null, createdAt: 1 }
+      const one = api({ identifier: 'https://a.test', scopes: ['a'] })
       await store.roles.insert(role)
-      await store.apis.insert(api)
+      await store.apis.insert(one)
       const roleBefore = (await store.roles.list())[0]?.revision ?? 0
       const apiBefore = (await store.apis.list())[0]?.revision ?? 0
       await store.roles.delete('clerk')
       await store.apis.delete('https://a.test')
       await store.roles.insert(role)
-      await store.apis.insert(api)
+      await store.apis.insert(one)
       t.ok(((await store.roles.list())[0]?.revision ?? 0) > roleBefore, 'the role')
       t.ok(((await store.apis.list())[0]?.revision ?? 0) > apiBefore, 'the API')
     },

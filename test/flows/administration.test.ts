@@ -140,7 +140,9 @@ t.test(
     t.match(refused.headers['www-authenticate'], 'scope="admin:read"')
     await server.store.apis.insert({
       identifier: 'https://orders.example',
+      name: null,
       scopes: ['orders:read'],
+      scopeTexts: {},
       accessTokenTtl: null,
       createdAt: 1,
     })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Api } from '../../src/store/contracts/apis.ts'
 import { openBrowser, type Page } from '../support/browser/browser.ts'
 import { clientGetsError, protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
@@ -53,6 +54,32 @@ t.test(
     t.same(buttons.map(({ value }) => value).sort(), ['allow', 'deny'])
     t.same([...checkboxes.keys()], ['remember'])
     t.notOk(fields.has('remember'), 'the checkbox is not preselected')
+  },
+)
+
+t.test(
+  'the consent page shows the name of the API and the texts of its scopes, if it has them',
+  async (t) => {
+    const before = await store.apis.find(ORDERS)
+    const shown = { name: 'Orders <of> Acme', scopeTexts: { 'orders:read': 'See your <orders>' } }
+    await store.apis.update(ORDERS, (api) => ({ ...api, ...shown }))
+    await server.poll()
+    const page = await ask({ scope: 'openid orders:read orders:write' })
+    for (const text of [
+      'Orders &lt;of&gt; Acme',
+      'See your &lt;orders&gt;',
+      'know who you are',
+      '<bdi>orders:write</bdi>',
+    ])
+      t.match(page.body, text)
+    const visible = page.body.replace(/<input[^>]*>/g, '')
+    for (const raw of [ORDERS, 'orders:read']) t.notMatch(visible, raw)
+    t.ok(hasCode(await answer(page, 'allow', true)))
+    const account = await signedInBrowser.open('/account')
+    for (const text of ['Orders &lt;of&gt; Acme', 'See your &lt;orders&gt;']) t.match(account.body, text)
+    await forget()
+    await store.apis.update(ORDERS, () => before as Api)
+    await server.poll()
   },
 )
 

@@ -117,15 +117,20 @@ const secondFactorMessages: SecondFactorMessage[] = [
   { kind: 'rate_limited', seconds: 30 },
 ]
 
+const named = (...scopes: string[]) => scopes.map((scope) => ({ scope }))
+
 const consent: ConsentModel = {
   clientName: 'Acme Invoices',
   flow: 'flow',
   username: 'alice',
   redirectUri: 'https://app.example/cb',
-  scopes: ['openid', 'profile', 'email', 'offline_access', 'toString'],
+  scopes: named('openid', 'profile', 'email', 'offline_access', 'toString'),
   apis: [
-    { identifier: 'https://api.example', scopes: ['invoices:read'] },
-    { identifier: 'https://none.example', scopes: [] },
+    {
+      name: 'Invoices',
+      scopes: [{ scope: 'invoices:read', text: 'See your invoices' }, { scope: 'invoices:export' }],
+    },
+    { name: 'https://none.example', scopes: [] },
   ],
   canStoreConsent: true,
 }
@@ -169,19 +174,19 @@ const account: AccountModel = {
       id: 's',
       clientName: 'Acme',
       audience: 'https://orders.test',
-      scopes: ['openid', 'orders:read'],
+      scopes: [{ scope: 'openid' }, { scope: 'orders:read', text: 'See your orders' }],
       since: 1e9,
       lastUsed: 1.1e9,
     },
     { id: 't', clientName: 'Other', audience: null, scopes: [], since: 1e9, lastUsed: null },
   ],
   consents: [
-    { clientId: 'acme', clientName: 'Acme', audience: null, scopes: ['email'], since: 1e9 },
+    { clientId: 'acme', clientName: 'Acme', audience: null, scopes: named('email'), since: 1e9 },
     {
       clientId: 'acme',
       clientName: 'Acme',
       audience: 'https://orders.test',
-      scopes: ['orders:read'],
+      scopes: named('orders:read'),
       since: 1e9,
     },
   ],

@@ -7,6 +7,7 @@ import type { Registry } from '../../oauth/registry.ts'
 import { type AccountNotice, accountPage, isAccountNotice } from '../../views/pages/account.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
+import { shownAccess } from './shown-access.ts'
 import { SIGNED_OUT_PATH } from './signed-out.ts'
 
 export const ACCOUNT_PATH = '/account'
@@ -25,7 +26,7 @@ export interface AccountPageDeps {
   readonly accountSessions: AccountSessions
   readonly userSessions: Pick<UserSessions, 'endAll'>
   readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpEnrolledAt' | 'listPasskeys'>
-  readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
+  readonly registry: Pick<Registry, 'api' | 'client' | 'requiresSecondFactor'>
   readonly issuer: string
 }
 
@@ -90,7 +91,10 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       if (!names.has(clientId)) names.set(clientId, (await registry.client(clientId))?.name ?? clientId)
     }
     // A token for the issuer can be used only at this server.
-    const shownAudience = (audience: string) => (audience === issuer ? null : audience)
+    const shown = (audience: string, scopes: readonly string[]) => {
+      const access = shownAccess(registry, audience, scopes)
+      return audience === issuer ? { ...access, audience: null } : access
+    }
     const nameOf = (clientId: string) => names.get(clientId) ?? clientId
     const model = {
       profile: { ...user, hasPassword: user.passwordHash !== null },
@@ -105,8 +109,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
         ({ id, clientId, audience, scopes, createdAt, generation, rotatedAt }) => ({
           id,
           clientName: nameOf(clientId),
-          audience: shownAudience(audience),
-          scopes,
+          ...shown(audience, scopes),
           since: createdAt,
           lastUsed: generation > 1 ? rotatedAt : null,
         }),
@@ -114,8 +117,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       consents: access.consents.map(({ clientId, audience, scopes, grantedAt }) => ({
         clientId,
         clientName: nameOf(clientId),
-        audience: shownAudience(audience),
-        scopes,
+        ...shown(audience, scopes),
         since: grantedAt,
       })),
       secondFactors: {

@@ -3,22 +3,26 @@ import type { FastifyReply } from 'fastify'
 import type { Macs } from '../../keys/macs.ts'
 import type { RequestSummary } from '../../oauth/authorize/assess.ts'
 import type { Authorize, Decision } from '../../oauth/authorize/authorize.ts'
+import type { Registry } from '../../oauth/registry.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
+import type { ShownScope } from '../../views/scopes.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
+import { shownAccess } from './shown-access.ts'
 
 export interface ConsentPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
   /** Authenticates the audience and the scopes that the page has shown. */
   readonly formMacs: Macs
+  readonly registry: Pick<Registry, 'api'>
   readonly issuer: string
 }
 
 export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
-  const { authorize, formMacs, issuer } = deps
+  const { authorize, formMacs, registry, issuer } = deps
   return [
     {
       method: 'GET',
@@ -43,7 +47,9 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
 
   function renderPage(request: PageRequest, summary: RequestSummary): FastifyReply {
     const { client, request: authorizationRequest, audience, scopesToShow, canStoreConsent } = summary
-    const apiScopes = scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))
+    const access = shownAccess(registry, audience, scopesToShow)
+    const isOfProtocol = ({ scope }: ShownScope) => PROTOCOL_SCOPES.includes(scope)
+    const apiScopes = access.scopes.filter((scope) => !isOfProtocol(scope))
     const shown = [audience, ...scopesToShow].join(' ')
     const { user } = request.current ?? {}
     if (!user) throw new PageError('expired')
@@ -54,10 +60,10 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         flow,
         username: user.username,
         redirectUri: authorizationRequest.redirectUri,
-        scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
-        apis: apiScopes.length > 0 ? [{ identifier: audience, scopes: apiScopes }] : [],
+        scopes: access.scopes.filter(isOfProtocol),
+        apis: apiScopes.length > 0 ? [{ name: access.audience, scopes: apiScopes }] : [],
         // RFC 6749 §10.2: the user must see where the access can be used. A token for the issuer is used here.
-        audience: apiScopes.length > 0 || audience === issuer ? undefined : audience,
+        audience: apiScopes.length > 0 || audience === issuer ? undefined : access.audience,
         canStoreConsent,
         fields: { shown: `${formMacs.create(macInput(request, flow, shown))} ${shown}` },
       },

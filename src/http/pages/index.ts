@@ -50,7 +50,7 @@ export function pageRoutes({ accounts, oauth, registry, formMacs, base }: PagesD
     ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
     ...chooseAccountRoutes({ authorize }),
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
-    ...consentRoutes({ authorize, formMacs, issuer }),
+    ...consentRoutes({ authorize, formMacs, registry, issuer }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry, issuer }),
     ...passwordRoutes({ changePassword, passwordRules }),
     ...oneTimeLinkRoutes({ linkUse, secondFactors, passwordRules, formMacs }),

@@ -5,7 +5,11 @@ import type { New, Update } from './update.ts'
 export interface Api {
   /** The `aud` claim of tokens for the API; clients may send it as `resource`. */
   readonly identifier: string
+  /** What people are shown instead of the identifier; null: the identifier. */
+  readonly name: string | null
   readonly scopes: readonly string[]
+  /** What people are shown instead of a scope. A scope without a text is not in it. */
+  readonly scopeTexts: Readonly<Record<string, string>>
   readonly accessTokenTtl: Seconds | null
   readonly createdAt: EpochSeconds
   /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */
@@ -23,7 +27,7 @@ export interface ApiStore {
    * consents for the identifier, which can only be for an earlier API.
    */
   insert(api: New<Api>): Promise<boolean>
-  /** Changes scopes and lifetime. Reports a conflict if another API owns one of the scopes. */
+  /** Changes name, scopes, texts and lifetime. The text of a scope that the API does not have is not stored. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>
   /** Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist. */
   delete(identifier: string): Promise<boolean>

@@ -7,16 +7,18 @@ import { updateRow } from './update.ts'
 
 interface ApiRow {
   identifier: string
+  name: string | null
   access_token_ttl: number | null
   created_at: number
   revision: number
   scope: string | null
+  text: string | null
 }
 
 export function createApiStore(db: Db): ApiStore {
   async function select(where: string, params: Param[]): Promise<Api[]> {
     const rows = await db.query<ApiRow>(
-      `SELECT a.identifier, a.access_token_ttl, a.created_at, a.revision, s.scope
+      `SELECT a.identifier, a.name, a.access_token_ttl, a.created_at, a.revision, s.scope, s.text
          FROM apis a LEFT JOIN api_scopes s ON s.api = a.identifier
         ${where} ORDER BY a.created_at, a.identifier, s.position`,
       params,
@@ -32,9 +34,9 @@ export function createApiStore(db: Db): ApiStore {
   function write(after: Api, { revision }: Api): Promise<boolean> {
     return db.batch([
       {
-        sql: `UPDATE apis SET access_token_ttl = $2, revision = revision + 1
-               WHERE identifier = $1 AND revision = $3`,
-        params: [after.identifier, after.accessTokenTtl, revision],
+        sql: `UPDATE apis SET name = $2, access_token_ttl = $3, revision = revision + 1
+               WHERE identifier = $1 AND revision = $4`,
+        params: [after.identifier, after.name, after.accessTokenTtl, revision],
         expectRows: 1,
       },
       { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [after.identifier] },
@@ -52,9 +54,15 @@ export function createApiStore(db: Db): ApiStore {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO apis (identifier, resource_key, access_token_ttl, created_at, revision)
-                  VALUES ($1, $2, $3, $4, ${FIRST_REVISION_SQL}) ON CONFLICT DO NOTHING`,
-            params: [api.identifier, resourceKey(api.identifier), api.accessTokenTtl, api.createdAt],
+            sql: `INSERT INTO apis (identifier, resource_key, name, access_token_ttl, created_at, revision)
+                  VALUES ($1, $2, $3, $4, $5, ${FIRST_REVISION_SQL}) ON CONFLICT DO NOTHING`,
+            params: [
+              api.identifier,
+              resourceKey(api.identifier),
+              api.name,
+              api.accessTokenTtl,
+              api.createdAt,
+            ],
             expectRows: 1,
           },
           ...insertScopes(api),
@@ -86,6 +94,9 @@ export function createApiStore(db: Db): ApiStore {
 
 const keep = (changed: New<Api>, { identifier, createdAt }: Api): New<Api> => ({
   ...changed,
+  scopeTexts: Object.fromEntries(
+    Object.entries(changed.scopeTexts).filter(([scope]) => changed.scopes.includes(scope)),
+  ),
   identifier,
   createdAt,
 })
@@ -98,26 +109,38 @@ const deleteConsents = (identifier: string): Step => ({
 
 function insertScopes(api: New<Api>): Step[] {
   return api.scopes.map((scope, position) => ({
-    sql: 'INSERT INTO api_scopes (scope, api, position) VALUES ($1, $2, $3)',
-    params: [scope, api.identifier, position],
+    sql: 'INSERT INTO api_scopes (scope, api, position, text) VALUES ($1, $2, $3, $4)',
+    params: [scope, api.identifier, position, textOf(api, scope)],
   }))
 }
 
+const textOf = ({ scopeTexts }: New<Api>, scope: string): string | null =>
+  Object.hasOwn(scopeTexts, scope) ? (scopeTexts[scope] ?? null) : null
+
 function group(rows: readonly ApiRow[]): Api[] {
-  const apis = new Map<string, Api & { scopes: string[] }>()
+  const apis = new Map<string, Api & { scopes: string[]; scopeTexts: Record<string, string> }>()
   for (const row of rows) {
     let api = apis.get(row.identifier)
     if (!api) {
       api = {
         identifier: row.identifier,
+        name: row.name,
         scopes: [],
+        scopeTexts: {},
         accessTokenTtl: row.access_token_ttl,
         createdAt: row.created_at,
         revision: row.revision,
       }
       apis.set(row.identifier, api)
     }
-    if (row.scope !== null) api.scopes.push(row.scope)
+    if (row.scope === null) continue
+    api.scopes.push(row.scope)
+    if (row.text !== null) setText(api.scopeTexts, row.scope, row.text)
   }
   return [...apis.values()]
+}
+
+/** Also for a scope such as `__proto__`, to which an assignment would not add a member. */
+function setText(texts: Record<string, string>, scope: string, value: string): void {
+  Object.defineProperty(texts, scope, { value, enumerable: true, configurable: true, writable: true })
 }

@@ -3,7 +3,7 @@ import { dateTime } from '../dates.ts'
 import { button, form } from '../forms.ts'
 import { type Content, type Html, html, name } from '../html.ts'
 import type { PageContext } from '../page.ts'
-import { scopeText } from '../scopes.ts'
+import { type ShownScope, scopeText } from '../scopes.ts'
 import { rows, section } from './section.ts'
 
 /** A user session. POST `/account/sign-ins/end` with `id` ends it; with `all=yes` it ends all of them. */
@@ -22,7 +22,7 @@ export interface ConnectedApp {
   readonly clientName: string
   /** As in `SavedConsent`. */
   readonly audience: string | null
-  readonly scopes: readonly string[]
+  readonly scopes: readonly ShownScope[]
   readonly since: number
   readonly lastUsed: number | null
 }
@@ -31,9 +31,9 @@ export interface ConnectedApp {
 export interface SavedConsent {
   readonly clientId: string
   readonly clientName: string
-  /** Where the access can be used: the `aud` of the tokens; null if that is this server. */
+  /** Where the access can be used: the name of the API, or the `aud` of the tokens; null if that is this server. */
   readonly audience: string | null
-  readonly scopes: readonly string[]
+  readonly scopes: readonly ShownScope[]
   readonly since: number
 }
 
@@ -74,7 +74,11 @@ ${form(page, {
   })
 }
 
-const permissionsLine = (page: PageContext, scopes: readonly string[], audience: string | null): Content =>
+const permissionsLine = (
+  page: PageContext,
+  scopes: readonly ShownScope[],
+  audience: string | null,
+): Content =>
   scopes.length > 0 &&
   html`${audience === null ? page.texts.account.permissions : page.texts.account.permissionsFor(name(audience))} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
 

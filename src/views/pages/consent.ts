@@ -2,7 +2,7 @@ import { button, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { type Html, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { redirectDestination } from '../redirect-destination.ts'
-import { type ApiScopes, scopeLists } from '../scopes.ts'
+import { type ApiScopes, type ShownScope, scopeLists } from '../scopes.ts'
 
 /** Posts `decision` (`allow` or `deny`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
 export interface ConsentModel {
@@ -12,7 +12,7 @@ export interface ConsentModel {
   /** Where the response is sent; shown as a host, this device or an app. */
   readonly redirectUri: string
   /** Scopes of OpenID Connect, such as `profile`. Unknown scopes are shown by their names. */
-  readonly scopes: readonly string[]
+  readonly scopes: readonly ShownScope[]
   readonly apis: readonly ApiScopes[]
   /** The `aud` of the tokens, if it is neither this server nor one of the APIs. */
   readonly audience?: string | undefined

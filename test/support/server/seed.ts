@@ -57,7 +57,9 @@ export function client({
 export function api(overrides: Partial<Api> = {}): Api {
   return {
     identifier: ORDERS,
+    name: null,
     scopes: ['orders:read', 'orders:write'],
+    scopeTexts: {},
     accessTokenTtl: null,
     createdAt: 1,
     revision: 1,
