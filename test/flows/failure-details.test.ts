@@ -39,6 +39,7 @@ for (const one of [
   client({ id: 'signer', authMethod: 'private_key_jwt', jwks }),
   client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: 'http://127.0.0.1:1/jwks.json' }),
   client({ id: 'off', disabled: true }),
+  client({ id: 'keeper', scopes: ['admin:keys'] }),
   client({ id: 'both', scopes: ['orders:read', 'stock:read'] }),
   client({ id: 'careful', grants: ['password'], requireSecondFactor: true }),
   client({ id: 'other-app', grants: ['password', 'refresh_token'] }),
@@ -96,6 +97,9 @@ const redeemed = async (form: Record<string, string> = {}, as = 'own', code?: st
 
 const userinfo = (accessToken: string) =>
   server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${accessToken}` } })
+
+const administration = (accessToken: string) =>
+  server.inject({ url: '/admin/v1/roles', headers: { authorization: `Bearer ${accessToken}` } })
 
 async function hintOf(username: string): Promise<string> {
   const code = await freshCode(server, { client_id: 'own', scope: 'openid' }, { username })
@@ -326,6 +330,15 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   'an access token without openid': [
     ['no_user', async () => userinfo((await clientCredentials(server)).json().access_token)],
     ['openid_missing', async () => userinfo((await signedIn(server)).access_token)],
+  ],
+  'an access token for another API': [
+    ['audience_mismatch', async () => administration((await clientCredentials(server)).json().access_token)],
+  ],
+  'an access token for the administration without the scope of the request': [
+    [
+      'scope_missing',
+      async () => administration((await token({}, { authorization: basic('keeper') })).json().access_token),
+    ],
   ],
   'a pushed request': [
     ['unknown_request_uri', () => byReference('urn:ietf:params:oauth:request_uri:x')],
