@@ -2,13 +2,14 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { ADMIN_PATH } from '../admin/built-ins.ts'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
-import { createApp, createMetricsApp } from '../http/app.ts'
+import { type AppDeps, createAdminApp, createApp, createMetricsApp } from '../http/app.ts'
 import { hostAndPort } from '../ip-address.ts'
-import { issuerBase } from '../issuer-path.ts'
+import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
 import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -90,10 +91,13 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     await recordStore(base.store, base.record, system.logger)
     await release()
     const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
-    let app: FastifyInstance | undefined
+    const ports: FastifyInstance[] = []
     recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
-      app = await listen(server, system, metrics)
+      // Before the main port, which is announced: when it answers, the administration does too.
+      const adminApp = hasAdminPort(config) ? await listenForAdmin(server, system, metrics) : null
+      if (adminApp) ports.push(adminApp)
+      ports.push(await listen(server, system, metrics))
       poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
       if (config.ignoredVariables.length > 0)
         system.logger.info(
@@ -104,14 +108,14 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
       // the log needs a line of its own.
       const { issuer, host, port } = config
       if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
-      await printStartup(context, options, server, metricsApp)
+      await printStartup(context, options, server, { metrics: metricsApp, admin: adminApp })
 
       const signal = await stopped
       system.logger.info({ signal }, 'stopping')
       stopping = true
       await sleep(config.shutdownDelay * 1000)
     } finally {
-      if (app) await close(app, io.forceExit)
+      await Promise.all(ports.map((app) => close(app, io.forceExit)))
       await poller?.stop()
       await recorder.stop()
       // Closed after the main server, so that metrics of the shutdown can still be scraped.
@@ -160,15 +164,25 @@ async function withTracing(config: Config, system: System, nodeInfo: NodeInfo): 
   return { ...system, tracing, logger: tracing.logger(system.logger) }
 }
 
+const appDeps = (server: Server, system: System, metrics: Metrics): AppDeps => ({
+  server,
+  logger: system.logger as FastifyBaseLogger,
+  metrics,
+  tracing: system.tracing,
+})
+
 async function listen(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
   const { config } = server.base
-  const app = await createApp({
-    server,
-    logger: system.logger as FastifyBaseLogger,
-    metrics,
-    tracing: system.tracing,
-  })
+  const app = await createApp(appDeps(server, system, metrics))
   return listenOn(app, config, { port: config.port, setting: 'KEYTURN_PORT' })
+}
+
+const hasAdminPort = ({ admin, adminPort }: Config): boolean => admin && adminPort !== null
+
+async function listenForAdmin(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
+  const { config } = server.base
+  const app = await createAdminApp(appDeps(server, system, metrics))
+  return listenOn(app, config, { port: config.adminPort ?? 0, setting: 'KEYTURN_ADMIN_PORT' })
 }
 
 function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
@@ -195,14 +209,18 @@ async function printStartup(
   context: Context,
   options: { json?: boolean },
   { base, keys }: Server,
-  metricsApp: FastifyInstance | null,
+  ports: { readonly metrics: FastifyInstance | null; readonly admin: FastifyInstance | null },
 ): Promise<void> {
   const { config, store } = base
   const url = issuerBase(config.issuer)
   const isNew = keys.firstStart || (await store.clients.list()).length === 0
-  const metricsPort = (metricsApp?.server.address() as AddressInfo | undefined)?.port
+  const [metricsPort, adminPort] = [portOf(ports.metrics), portOf(ports.admin)]
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]
   if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)
+  if (adminPort !== undefined)
+    lines.push(
+      `Administration is on ${hostAndPort(config.host, adminPort)}${issuerPath(config.issuer)}${ADMIN_PATH}`,
+    )
   if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (isNew)
     lines.push('To sign users in, see docs/sign-in.md. Their account page is at', `${url}/account`, '')
@@ -211,10 +229,14 @@ async function printStartup(
     host: config.host,
     port: config.port,
     ...(metricsPort === undefined ? {} : { metrics_port: metricsPort }),
+    ...(adminPort === undefined ? {} : { admin_port: adminPort }),
     first_start: keys.firstStart,
   }
   context.print(options, value, lines.join('\n'))
 }
+
+const portOf = (app: FastifyInstance | null): number | undefined =>
+  (app?.server.address() as AddressInfo | undefined)?.port
 
 /** The first three commands for a new operator. A test runs them. */
 function firstCommands(url: string): string[] {

@@ -3,7 +3,7 @@
  * environment, so that tests and the command line run the same server. The lists of endpoints and pages are routes.ts and
  * pages/index.ts.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Accounts } from '../accounts/index.ts'
 import type { Actor } from '../admin/actor.ts'
 import type { Admin } from '../admin/admin.ts'
@@ -20,9 +20,7 @@ import type { Status } from '../status/index.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
-import { mountAdmin } from './admin/mount.ts'
-import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
-import { clientAddress } from './client-address.ts'
+import { mountAdmin, type RequestId } from './admin/mount.ts'
 import { limitConnections } from './connection-limit.ts'
 import { createPageCookies } from './cookies.ts'
 import { enableCors } from './cors.ts'
@@ -33,7 +31,7 @@ import { metadataEndpoint } from './endpoints/metadata.ts'
 import { localMetricsEndpoint, metricsEndpoint } from './endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './endpoints/status-list.ts'
 import { sendFailure } from './failures.ts'
-import { measure } from './measure.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits, createListener, listenerOptions } from './listener.ts'
 import { DOCUMENT, notFoundHandler } from './methods.ts'
 import { htmlNotFound } from './page-error.ts'
 import { pageScope } from './page-scope.ts'
@@ -47,39 +45,7 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from './routes.ts'
-import { trace } from './trace.ts'
 import { trustedProxies } from './trusted-proxies.ts'
-import { watchUnusedConnections } from './unused-connections.ts'
-
-/** How long a client may take. The defaults of Fastify and Node are much longer, or unlimited. */
-export interface ConnectionLimits {
-  /** Headers and body together. */
-  readonly request: number
-  readonly headers: number
-  /** An idle connection between two requests; longer than the usual 60 s of a proxy in front. */
-  readonly keepAlive: number
-  /** A connection without traffic, for example because the client does not read its response. */
-  readonly socket: number
-  /** How often connections are checked. `request` and `headers` may be exceeded by this much. */
-  readonly check: number
-  /** Requests on one connection, after which it is closed, so that clients spread over the nodes again. */
-  readonly requests: number
-}
-
-/** All values are in milliseconds, except the last. */
-export const CONNECTION_LIMITS: ConnectionLimits = {
-  request: 10_000,
-  headers: 5_000,
-  keepAlive: 65_000,
-  socket: 70_000,
-  check: 1_000,
-  requests: 10_000,
-}
-
-export const MAX_HEADER_BYTES = 16_384
-
-/** A path of the administration API may contain the URI of an API, percent-encoded. */
-const MAX_PATH_LENGTH = 2000
 
 /** Limit of the port that serves only metrics. */
 const MAX_METRICS_CONNECTIONS = 100
@@ -124,70 +90,17 @@ export function brandingOf(
   return createBranding({ name, color, logo }, issuerPath(config.issuer))
 }
 
-/** Options of both servers: the main one and the one for metrics. */
-function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
-  return {
-    loggerInstance: logger,
-    // One line for each request would double the cost of the log. The audit trail has what matters.
-    logController: new LogController({ disableRequestLogging: true }),
-    // No child logger for each request: creating one costs more than most requests log. Log lines contain the request ID.
-    childLoggerFactory: (parent: FastifyBaseLogger) => parent,
-    requestIdHeader: false,
-    // Fastify would run the handler of every GET for HEAD too. Only documents accept HEAD (methods.ts).
-    exposeHeadRoutes: false,
-    requestTimeout: limits.request,
-    connectionTimeout: limits.socket,
-    keepAliveTimeout: limits.keepAlive,
-    maxRequestsPerSocket: limits.requests,
-    http: {
-      headersTimeout: limits.headers,
-      connectionsCheckingInterval: limits.check,
-      maxHeaderSize: MAX_HEADER_BYTES,
-    },
-    forceCloseConnections: 'idle',
-    clientErrorHandler: respondOnSocket,
-    frameworkErrors: respondToBadUrl,
-  } as const
-}
-
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
   const { signing, status, accounts, oauth, formMacs } = server
   const { config, clock, random, audit } = server.base
-  const isTrustedProxy = trustedProxies(config.trustProxy)
-  const app = Fastify({
-    ...common(logger, limits),
-    trustProxy: config.trustProxy === 0 ? false : isTrustedProxy,
-    genReqId: () => random.id(),
-    return503OnClosing: false,
-    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: MAX_PATH_LENGTH },
-  })
-  app.setErrorHandler(sendFailure)
   const prefix = issuerPath(config.issuer)
   const branding = brandingOf(config)
-  if (tracing) trace(app, tracing, prefix)
-  if (metrics) measure(app, metrics, prefix)
+  const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
+  const { app } = listener
+  app.setErrorHandler(sendFailure)
   notFoundHandler(app, htmlNotFound({ prefix, branding }))
-  let closing = false
-  const connections = limitConnections(app.server, config.maxConnections, (address) =>
-    isTrustedProxy(address, 0),
-  )
-  app.addHook('onRequest', (request, _reply, done) => {
-    connections.receiving(request.raw, () => clientAddress(request))
-    done()
-  })
-  metrics?.observeConnections(connections.counts)
-  const closeUnused = watchUnusedConnections(app.server)
-  app.addHook('preClose', async () => {
-    closing = true
-    closeUnused()
-  })
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    reply.header('x-content-type-options', 'nosniff')
-    // Otherwise the client would send its next request on a connection that is about to be closed.
-    if (closing) reply.header('connection', 'close')
-    done(null, payload)
-  })
+  metrics?.observeConnections(listener.connections)
 
   const base = issuerBase(config.issuer)
   const routes = (cors: boolean): ProtocolRoute[] =>
@@ -231,7 +144,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
   if (config.admin && config.adminPort === null)
-    await mountAdmin(app, prefix, () => createAdminApp({ server, logger, limits }))
+    await mountAdmin(app, prefix, (requestId) => openAdminApi(deps, listener.isClosing, requestId))
   for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))
 
   app.get('/health/live', DOCUMENT, live)
@@ -242,13 +155,26 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** The administration API, on the main port or on one of its own. */
-export async function createAdminApp({
-  server,
-  logger,
-  limits = CONNECTION_LIMITS,
-}: Pick<AppDeps, 'server' | 'logger' | 'limits'>): Promise<FastifyInstance> {
-  const { config, audit, random } = server.base
+/** The port of KEYTURN_ADMIN_PORT: it serves the administration and nothing else. */
+export async function createAdminApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
+  const { config, random } = server.base
+  const prefix = issuerPath(config.issuer)
+  const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
+  const { app } = listener
+  app.setErrorHandler(sendFailure)
+  notFoundHandler(app, () => false)
+  await mountAdmin(app, prefix, (requestId) => openAdminApi(deps, listener.isClosing, requestId))
+  return app
+}
+
+/** Loads the routes of the administration; `mountAdmin` calls it once. */
+async function openAdminApi(
+  { server, logger, limits = CONNECTION_LIMITS }: AppDeps,
+  isClosing: () => boolean,
+  requestId: RequestId,
+): Promise<FastifyInstance> {
+  const { config, audit } = server.base
   const { createAdminApi } = await import('./admin/api.ts')
   return createAdminApi(
     {
@@ -258,11 +184,12 @@ export async function createAdminApp({
       verifyBearerToken: server.oauth.verifyBearerToken,
       audit,
       refreshIfStale: server.refreshIfStale,
+      isClosing,
     },
     {
-      ...common(logger, limits),
+      ...listenerOptions(logger, limits),
       trustProxy: config.trustProxy === 0 ? false : trustedProxies(config.trustProxy),
-      genReqId: () => random.id(),
+      genReqId: requestId,
     },
   )
 }
@@ -291,7 +218,7 @@ export function createMetricsApp({
   logger,
   limits = CONNECTION_LIMITS,
 }: MetricsAppDeps): FastifyInstance {
-  const app = Fastify({ ...common(logger, limits) })
+  const app = Fastify({ ...listenerOptions(logger, limits) })
   limitConnections(app.server, MAX_METRICS_CONNECTIONS, () => false)
   notFoundHandler(app, () => false)
   app.get(METRICS_PATH, DOCUMENT, metricsEndpoint(metrics, localOnly))

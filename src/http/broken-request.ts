@@ -1,6 +1,7 @@
 /** Responses to requests that Node or Fastify refuse before there is a route, in the form of all other errors. */
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { PROBLEM_TYPE } from '../admin/wire.ts'
 
 interface Refusal {
   readonly status: number
@@ -70,11 +71,19 @@ function write(socket: Socket, refusal: Refusal): void {
   if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-/** The URL is malformed, e.g. with `%zz` in its path. */
-export function respondToBadUrl(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-  reply
-    .status(MALFORMED.status)
-    .header('cache-control', 'no-store')
-    .type('application/json')
-    .send(json(MALFORMED))
-}
+/**
+ * The URL is malformed, e.g. with `%zz` in its path.
+ * @param admin the path of the administration API, whose errors are problem documents (RFC 9457)
+ */
+export const respondToBadUrl =
+  (admin: string | null) =>
+  (_error: Error, { url }: FastifyRequest, reply: FastifyReply): void => {
+    const { status, phrase: title, description: detail } = MALFORMED
+    const isAdmin = admin !== null && url.startsWith(`${admin}/`)
+    const problem = { type: `${PROBLEM_TYPE}invalid-request`, title, status, detail }
+    reply
+      .status(status)
+      .header('cache-control', 'no-store')
+      .type(isAdmin ? 'application/problem+json' : 'application/json')
+      .send(isAdmin ? JSON.stringify(problem) : json(MALFORMED))
+  }

@@ -118,6 +118,20 @@ t.test(
   },
 )
 
+t.test('a request of the administration is one span, with the request id of its audit event', async (t) => {
+  const { server, spans } = await started(t)
+  await server.inject({ url: '/admin/v1/roles/clerk', headers: { authorization: 'Bearer x' } })
+  const [refused] = server.logger.audits('administration.refused')
+  t.match(ofServer(await spans()), [
+    {
+      name: 'GET /admin/v1/*',
+      events: ['administration.refused'],
+      attributes: { 'http.response.status_code': 401, 'keyturn.request_id': refused?.request_id },
+    },
+  ])
+  t.ok(refused?.request_id)
+})
+
 t.test('concurrent requests do not mix their spans', async (t) => {
   const { server, spans } = await started(t)
   const { refresh_token: token } = (await login(server)).json()

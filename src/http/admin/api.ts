@@ -13,6 +13,7 @@ import { failureFields } from '../../oauth/audit-failures.ts'
 import { bearerTokenOf, invalidToken, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
 import { invalidRequest, OAuthError } from '../../oauth/errors.ts'
 import { bearerChallenge } from '../bearer.ts'
+import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
 import { adminRoutes } from './index.ts'
@@ -28,6 +29,8 @@ export interface AdminApiDeps {
   readonly verifyBearerToken: VerifyBearerToken
   readonly audit: Audit
   readonly refreshIfStale: () => Promise<void> | undefined
+  /** Whether the server is stopping. */
+  readonly isClosing: () => boolean
 }
 
 const MAX_BODY_BYTES = 262_144
@@ -41,6 +44,7 @@ export async function createAdminApi(
   const { prefix, audit, refreshIfStale } = deps
   const app = Fastify({
     ...options,
+    frameworkErrors: respondToBadUrl(prefix + ADMIN_PATH),
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { ...options.routerOptions, maxParamLength: MAX_PARAM_LENGTH },
   } as FastifyServerOptions)
@@ -56,6 +60,8 @@ export async function createAdminApi(
   app.setErrorHandler((error, request, reply) => sendThrown(error, request, reply))
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
+    // As in listener.ts: these replies do not pass its hooks.
+    if (deps.isClosing()) reply.header('connection', 'close')
     done(null, payload)
   })
   // After a process was frozen, it must renew its view of the store before it believes a token.

@@ -2,19 +2,24 @@
  * Loads the administration when a request first asks for it, so that a server which nobody administers pays neither start-up time
  * nor memory for it. Must not know its routes.
  */
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ADMIN_PATH } from '../../admin/built-ins.ts'
 import { singleFlight } from '../../single-flight.ts'
+
+/** Both instances must know a request by one id: spans have it from the outer one, the audit trail from the inner one. */
+export type RequestId = (request: IncomingMessage) => string
 
 /** Hands every request below the path to the instance that `load` creates. The body is left unread for it. */
 export async function mountAdmin(
   app: FastifyInstance,
   prefix: string,
-  load: () => Promise<FastifyInstance>,
+  load: (requestId: RequestId) => Promise<FastifyInstance>,
 ): Promise<void> {
   let loaded: FastifyInstance | undefined
+  const ids = new WeakMap<IncomingMessage, string>()
   const loadOnce = singleFlight(async () => {
-    loaded ??= await load()
+    loaded ??= await load((request) => ids.get(request) ?? '')
   })
   app.addHook('onClose', async () => {
     await loaded?.close()
@@ -23,10 +28,12 @@ export async function mountAdmin(
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', (_request: FastifyRequest, _payload, done) => done(null))
     scope.route({
-      method: ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'],
+      // Also methods that no route has: they get a 405 with the methods of the path.
+      method: ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'TRACE'],
       url: `${prefix + ADMIN_PATH}/*`,
       async handler(request, reply) {
         await loadOnce()
+        ids.set(request.raw, request.id)
         reply.hijack()
         loaded?.routing(request.raw, reply.raw)
       },
