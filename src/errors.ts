@@ -33,6 +33,8 @@ export const ERROR_CODES = [
   'logout_token_refused',
   'administration_refused',
   'server_unreachable',
+  'invalid_server',
+  'not_signed_in',
   'rate_limited',
   'overloaded',
   'page_error',

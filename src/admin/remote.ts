@@ -101,7 +101,7 @@ async function jsonOf(response: Response, server: string): Promise<unknown> {
 }
 
 function errorOf(response: Response, document: unknown, server: string): Error {
-  const { type = '', detail, title, errors, status, ...fields } = document as Record<string, unknown>
+  const { type = '', detail, title, errors, status, ...fields } = (document ?? {}) as Record<string, unknown>
   const name = String(type).startsWith(PROBLEM_TYPE) ? String(type).slice(PROBLEM_TYPE.length) : ''
   const message = String(detail ?? title ?? `status ${response.status}`)
   if (Object.hasOwn(PROBLEMS, name)) {

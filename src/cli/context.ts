@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Admin } from '../admin/admin.ts'
 import type { Changed } from '../admin/verbs.ts'
 import { commandLine } from '../command-line.ts'
-import { type Config, loadConfig } from '../config/load.ts'
+import { type Config, loadConfig, SERVER_VARIABLE } from '../config/load.ts'
 import { duration, path } from '../config/parsers.ts'
 import { differencesText } from '../config/shared.ts'
 import { KeyturnError } from '../errors.ts'
@@ -19,6 +19,7 @@ import { findRemains, listed } from '../store/remains.ts'
 import type { Seconds } from '../system.ts'
 import { holdAudit } from './held-audit.ts'
 import type { Io } from './io.ts'
+import type { ChosenServer } from './remote/server-url.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
 
 /** The command was refused or failed. The message is one line; exit code 1. */
@@ -67,9 +68,11 @@ export interface Context {
 
 export type CommandFactory = (context: Context) => Command
 
-export function createContext(given: Io): Context {
+/** @param server what `--server` or `KEYTURN_SERVER` names, if one of them is given */
+export function createContext(given: Io, server: ChosenServer | null = null): Context {
   const io = openTerminal(given)
   const actor = `operator:${io.operator}`
+  const note = (text: string): void => io.err(`note: ${printable(text)}\n`)
 
   function system(config: Config): System {
     const pretty = config.logPretty === 'auto' ? io.errIsTerminal : config.logPretty
@@ -82,8 +85,18 @@ export function createContext(given: Io): Context {
     }
   }
 
+  /** @throws {UsageError} if the operator has asked for another server than that of this machine */
+  function ownConfig(): Config {
+    if (server?.explicit)
+      throw new UsageError(
+        'this command works on the database: run it on the host of the server, without --server',
+      )
+    if (server) note(`${SERVER_VARIABLE} does not apply: this command works on the database`)
+    return loadConfig(io.env, io.cwd)
+  }
+
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
-    const config = loadConfig(io.env, io.cwd)
+    const config = ownConfig()
     const { logger, ...others } = system(config)
     const audit = holdAudit(logger)
     const systemDeps = { ...others, logger: audit.logger }
@@ -98,8 +111,6 @@ export function createContext(given: Io): Context {
       audit.release()
     }
   }
-
-  const note = (text: string): void => io.err(`note: ${printable(text)}\n`)
 
   /** Says which settings of the servers replace those of this command, because its statements about keys follow from them. */
   function noteReplaced({ replaced }: Base): void {
@@ -124,17 +135,22 @@ export function createContext(given: Io): Context {
   return {
     io,
     actor,
-    config: () => loadConfig(io.env, io.cwd),
+    config: ownConfig,
     system,
     withStore,
     withKeys: (work) => withStore(async (base) => work(base, await openRing(base))),
-    withAdmin: (work) =>
-      withStore(async (base) => {
+    async withAdmin(work) {
+      if (server) {
+        const { openRemoteAdmin } = await import('./remote/open-remote-admin.ts')
+        return work(openRemoteAdmin(io, server.url))
+      }
+      return withStore(async (base) => {
         // Loaded here, because `serve` does not need it.
         const { createLocalAdmin } = await import('../admin/local.ts')
         const keys = once(() => openRing(base))
         return work(createLocalAdmin({ ...base, keys }, { name: actor, scopes: null }))
-      }),
+      })
+    },
     changed({ value, notes }) {
       for (const text of notes) note(text)
       return value

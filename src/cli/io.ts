@@ -30,6 +30,8 @@ export interface Io {
   readonly generateKey?: GenerateKey
   /** Default: a logger that writes to standard error. */
   readonly logger?: Logger
+  /** How commands reach other servers. Default: that of Node.js. */
+  readonly fetch?: typeof fetch
   /** Set only by crash tests. */
   readonly failpoint?: ReachFailpoint
   /** Resolves with the signal's name when the process is asked to stop. */

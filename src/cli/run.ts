@@ -2,15 +2,24 @@
 import { Command, CommanderError } from 'commander'
 import { AdminError, PROBLEMS } from '../admin/errors.ts'
 import { fields, PREFIX } from '../config/fields.ts'
-import { ConfigError } from '../config/load.ts'
+import { ConfigError, SERVER_VARIABLE } from '../config/load.ts'
 import { type ErrorCode, KeyturnError } from '../errors.ts'
 import { version } from '../version.ts'
 import { readableArguments } from './arguments.ts'
-import { AlreadyReported, CommandError, type CommandFactory, type Context, createContext } from './context.ts'
+import {
+  AlreadyReported,
+  CommandError,
+  type CommandFactory,
+  type Context,
+  createContext,
+  UsageError,
+} from './context.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
 import { table } from './output.ts'
 import { prepare } from './prepare.ts'
+import { takeServer } from './remote/server-url.ts'
+import { openTerminal } from './terminal.ts'
 
 /** Only the file of the command that runs is loaded, so that the others cost no time and no memory. */
 const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
@@ -34,6 +43,22 @@ const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
 }
 
+/**
+ * Commands about the process, the database or the files of a server, which its API does not have. The others refuse `--server` too
+ * where they open the database themselves.
+ */
+const HOST_ONLY: readonly string[] = [
+  'serve',
+  'demo',
+  'master-key',
+  'export',
+  'backup',
+  'restore',
+  'transfer',
+  'migrate',
+  'doctor',
+]
+
 /** @param names the commands to load; all of them are needed for the help of the program and for suggestions */
 export async function createProgram(
   context: Context,
@@ -44,6 +69,8 @@ export async function createProgram(
       'An OpenID Connect and OAuth 2 authorization server with rotating keys and tokens that verify offline.',
     )
     .version(version)
+    // Only for the help: `takeServer` has removed it.
+    .option('--server <url>', `administer this server through its API; or set ${SERVER_VARIABLE}`)
     .showSuggestionAfterError()
     .addHelpText('after', () => `\n${settingsHelp()}`)
   for (const load of names.flatMap((name) => commands[name] ?? []))
@@ -56,17 +83,21 @@ export async function createProgram(
  * @param onStart called when the command has been loaded and has begun
  * @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration
  */
-export async function run(args: readonly string[], io: Io, onStart: () => void = () => {}): Promise<number> {
-  const context = createContext(io)
+export async function run(given: readonly string[], io: Io, onStart: () => void = () => {}): Promise<number> {
+  let context: Context | undefined
   try {
+    const { args, server } = takeServer(given, io.env)
+    context = createContext(io, server)
     const [name = ''] = args
+    if (server?.explicit && HOST_ONLY.includes(name))
+      throw new UsageError(`${name} works only on the host of a server: run it there, without --server`)
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
     const ended = program.parseAsync(readableArguments(program, args), { from: 'user' })
     onStart()
     await ended
     return await reportLostOutput(args, context.io)
   } catch (error) {
-    return report(error, context.io, args.includes('--json'))
+    return report(error, context?.io ?? openTerminal(io), given.includes('--json'))
   }
 }
 
@@ -87,6 +118,7 @@ function settingsHelp(): string {
 /** Usage errors exit with 2, all other errors with 1. */
 const BAD_USAGE: readonly ErrorCode[] = [
   'usage_error',
+  'invalid_server',
   'invalid_account',
   'invalid_redirect_uri',
   'invalid_client_metadata',

@@ -23,6 +23,9 @@ export interface Config extends Settings {
   readonly ignoredVariables: readonly string[]
 }
 
+/** Which server commands administer through its API. It is no setting of a server: `src/cli/remote/server-url.ts` reads it. */
+export const SERVER_VARIABLE = `${PREFIX}SERVER`
+
 export interface LoadOptions {
   /** Whether the database may be in memory. Only tests set this: everything in it is lost when the process ends. */
   readonly inMemory?: boolean
@@ -48,7 +51,11 @@ export function loadConfig(
   const problems: string[] = []
   const ignoredVariables = serviceVariables(env)
   const given = Object.entries(env).filter(([name]) => !ignoredVariables.includes(name))
-  const variables: NodeJS.Dict<string> = { ...readDotEnv(cwd, problems), ...Object.fromEntries(given) }
+  const dotEnv = readDotEnv(cwd, problems)
+  // A file in some folder must not decide whose server an administrator changes.
+  if (dotEnv[SERVER_VARIABLE] !== undefined)
+    problems.push(`${SERVER_VARIABLE} must be in the environment of the administrator, and not in .env`)
+  const variables: NodeJS.Dict<string> = { ...dotEnv, ...Object.fromEntries(given) }
   refuseUnknown(variables, problems)
 
   const values: Partial<Record<keyof Settings, unknown>> = {}
@@ -167,7 +174,7 @@ function readValue(
 function refuseUnknown(variables: NodeJS.Dict<string>, problems: string[]): void {
   const known = rows.flatMap(([, row]) => variablesOf(row))
   for (const name of Object.keys(variables)) {
-    if (!name.startsWith(PREFIX) || known.includes(name)) continue
+    if (!name.startsWith(PREFIX) || known.includes(name) || name === SERVER_VARIABLE) continue
     const distanceTo = (setting: string) => distance(name.toUpperCase(), setting)
     const nearest = known.reduce((a, b) => (distanceTo(b) < distanceTo(a) ? b : a))
     problems.push(`${name} is not a setting; did you mean ${nearest}?`)

@@ -12,6 +12,7 @@ import { cachedKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
 import { type TestLogger, testLogger } from '../server/log.ts'
 import type { Folder } from './data-folder.ts'
+import { isRemote, remotely, remoteServers } from './remote-commands.ts'
 
 interface Outcome {
   readonly code: number
@@ -34,6 +35,8 @@ export interface Cli {
   readonly keysDir: string
   readonly clock: TestClock
   readonly logger: TestLogger
+  /** Whether commands run on the remote implementation if they can: see remote-commands.ts. */
+  readonly remote: boolean
   /** All settings, for a separate process. */
   readonly env: Record<string, string>
   /** Creates the store, the keys and the record, as the first start of a server does. */
@@ -52,9 +55,17 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
   const logger = testLogger()
   const env = { KEYTURN_DATABASE_URL: `sqlite:${database}`, KEYTURN_KEYS_DIR: keysDir }
 
-  function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const servers = remoteServers({ dir, clock, logger })
+  t.teardown(() => servers.close())
+
+  async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const { settings = {}, ...io } = options
-    return runHere(args, { env: { ...env, ...prefixed(settings) }, cwd: dir, clock, logger, ...io })
+    const all = { ...env, ...prefixed(settings) }
+    if (!isRemote(args)) return runHere(args, { env: all, cwd: dir, clock, logger, ...io })
+    const { args: remoteArgs, settle, ...reach } = await servers.reach(args, all)
+    const outcome = await runHere(remoteArgs, { cwd: dir, clock, logger, ...io, ...reach })
+    await settle()
+    return outcome
   }
 
   async function start(settings: Record<string, string> = {}): Promise<void> {
@@ -75,6 +86,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
     keysDir,
     clock,
     logger,
+    remote: remotely(),
     env,
     run: runCommand,
     async json<T>(args: readonly string[], options?: RunOptions) {
