@@ -96,14 +96,25 @@ CREATE TABLE api_scopes (
   text     TEXT
 );
 
+-- Logos that the server has fetched. hash: SHA-256 of the content; body: base64.
+CREATE TABLE client_logos (
+  hash         TEXT PRIMARY KEY,
+  content_type TEXT NOT NULL,
+  body         TEXT NOT NULL,
+  created_at   BIGINT NOT NULL
+);
+
 CREATE TABLE clients (
   id         TEXT PRIMARY KEY,
   disabled   BIGINT NOT NULL,
+  logo       TEXT REFERENCES client_logos (hash),
   -- JSON: everything that no query searches for.
   metadata   TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   revision   BIGINT NOT NULL
 );
+
+CREATE INDEX clients_by_logo ON clients (logo) WHERE logo IS NOT NULL;
 
 -- The secrets of clients. A change of them is a change of the client, and so a compare-and-swap on the client's revision.
 CREATE TABLE client_secrets (

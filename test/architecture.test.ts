@@ -19,6 +19,7 @@ const MECHANISMS = [
   'src/text.ts',
   'src/single-flight.ts',
   'src/durable-file.ts',
+  'src/image-type.ts',
   'src/ip-address.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',

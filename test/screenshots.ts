@@ -2,6 +2,7 @@
  * `npm run screenshots`: every page on a phone and a desktop, light and dark, into docs/screenshots. The pages come
  * from a running server and are reached as users reach them.
  */
+import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
@@ -9,6 +10,8 @@ import t from 'tap'
 import { browser } from './support/browser/chromium.ts'
 import { browserWorld, typePassword } from './support/browser/chromium-sign-in.ts'
 import { root } from './support/docs/documents.ts'
+import { pngImage } from './support/server/image-server.ts'
+import { ORDERS } from './support/server/seed.ts'
 
 const FOLDER = `${root}docs/screenshots`
 const SCREENS = {
@@ -43,7 +46,21 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
 
   async function walk(page: Page, shoot: (name: string) => Promise<void>, passkeys: () => Promise<unknown>) {
     const redirect_uri = 'https://shop.example/callback'
-    await register({ redirectUris: [app.redirectUri, redirect_uri] })
+    const body = pngImage(96, [37, 99, 235])
+    const hash = createHash('sha256').update(body).digest('base64url')
+    await server.store.clientLogos.put({ hash, contentType: 'image/png', body, createdAt: 1 })
+    await server.store.apis.update(ORDERS, (api) => ({
+      ...api,
+      name: 'Orders',
+      scopeTexts: { 'orders:read': 'see your orders' },
+    }))
+    await register({
+      redirectUris: [app.redirectUri, redirect_uri],
+      logo: hash,
+      clientUri: 'https://shop.example/',
+      policyUri: 'https://shop.example/privacy',
+      tosUri: 'https://shop.example/terms',
+    })
     await page.goto(app.start({ client_id: 'nobody' }))
     await shoot('error')
     await page.goto(app.start({ redirect_uri }))

@@ -32,8 +32,12 @@ export interface ClientOptions extends Json, ScopeChoice {
   readonly introspects?: string[]
   readonly addIntrospects?: string[]
   readonly removeIntrospects?: string[]
-  /** false restores the default. */
+  /** false restores the default, here and below. */
   readonly backchannelLogoutUri?: string | false
+  readonly logoUri?: string | false
+  readonly clientUri?: string | false
+  readonly policyUri?: string | false
+  readonly tosUri?: string | false
   readonly firstParty?: boolean
   readonly requirePushedRequests?: boolean
   readonly requireSignedRequests?: boolean
@@ -87,6 +91,13 @@ export function clientOptions(command: Command): Command {
       (uri, before?: string[] | false) => collect(uri, before || []),
     )
     .option('--backchannel-logout-uri <url>', 'URL that receives a logout token when a session ends')
+    .option(
+      '--logo-uri <url>',
+      'logo for the consent page, fetched now and kept: PNG, JPEG or WebP, at most 100 KB',
+    )
+    .option('--client-uri <url>', 'page about the client, linked on the consent page')
+    .option('--policy-uri <url>', 'privacy policy, linked on the consent page')
+    .option('--tos-uri <url>', 'terms of service, linked on the consent page')
     .option('--first-party', 'first-party client: skip the consent page')
     .option('--require-pushed-requests', 'require pushed authorization requests (RFC 9126)')
     .option('--require-signed-requests', 'require signed authorization requests (RFC 9101)')
@@ -132,6 +143,10 @@ export function resetOptions(command: Command): Command {
     .option('--no-accept-endpoint-audience', 'accept only the issuer as the audience of client assertions')
     .option('--no-post-logout-redirect-uri', 'remove all post-logout redirect URIs')
     .option('--no-backchannel-logout-uri', 'no longer send logout tokens to the client')
+    .option('--no-logo-uri', 'remove the logo')
+    .option('--no-client-uri', 'remove the link to the page about the client')
+    .option('--no-policy-uri', 'remove the link to the privacy policy')
+    .option('--no-tos-uri', 'remove the link to the terms of service')
     .option('--no-first-party', 'show the consent page')
     .option('--no-require-pushed-requests', 'no longer require pushed requests')
     .option('--no-require-signed-requests', 'no longer require signed requests')
@@ -179,6 +194,10 @@ function applyOptions(
     rolesClaim: options.rolesClaim,
     acceptEndpointAudience: options.acceptEndpointAudience,
     backchannelLogoutUri: orDefault(options.backchannelLogoutUri, CLIENT_DEFAULTS.backchannelLogoutUri),
+    logoUri: orDefault(options.logoUri, CLIENT_DEFAULTS.logoUri),
+    clientUri: orDefault(options.clientUri, CLIENT_DEFAULTS.clientUri),
+    policyUri: orDefault(options.policyUri, CLIENT_DEFAULTS.policyUri),
+    tosUri: orDefault(options.tosUri, CLIENT_DEFAULTS.tosUri),
     firstParty: options.firstParty,
     requirePushedRequests: options.requirePushedRequests,
     requireSignedRequests: options.requireSignedRequests,

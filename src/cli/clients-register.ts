@@ -2,6 +2,7 @@
 import type { Base } from '../node/base.ts'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
+import { fetchLogo } from '../oauth/client-registration/client-logo.ts'
 import {
   checkUserSuppliedSecret,
   type SecretDeps,
@@ -40,7 +41,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     const envFile = options.env === undefined ? null : newEnvFile(context, options.env)
     const { client, secret } = await withSecrets(
       null,
-      draft,
+      { ...draft, ...(await changedLogo(base, options)) },
       await userSuppliedSecret(context, options),
       secretDeps(base),
     )
@@ -71,10 +72,11 @@ export function updateClient(context: Context, id: string, options: ClientOption
     const found = await findClient(base, id)
     await checkClient(base, withOptions(found), options, found.scopes)
     const supplied = await userSuppliedSecret(context, options)
+    const logo = await changedLogo(base, options)
     let secret: string | undefined
     // Only what the options say is applied: another administrator may have changed the client while the secret was being entered.
     const outcome = await base.store.clients.update(id, async (current) => {
-      const draft = withOptions(current)
+      const draft = { ...withOptions(current), ...logo }
       await checkClient(base, draft, options, current.scopes)
       const complete = await withSecrets(current, draft, supplied, secretDeps(base))
       secret = complete.secret
@@ -129,6 +131,18 @@ async function registeredApis(base: Base, options: ClientOptions): Promise<Clien
     ...(addIntrospects ? { addIntrospects: await all(addIntrospects, registered) } : {}),
     ...(removeIntrospects ? { removeIntrospects: await all(removeIntrospects, remembered) } : {}),
   }
+}
+
+/** Fetches the logo that the options name, and stores it. @throws {RegistrationError} */
+async function changedLogo(
+  { store, clock }: Base,
+  { logoUri }: ClientOptions,
+): Promise<Partial<Pick<Client, 'logo'>>> {
+  if (logoUri === undefined) return {}
+  if (logoUri === false) return { logo: null }
+  const logo = await fetchLogo(logoUri)
+  await store.clientLogos.put({ ...logo, createdAt: clock.now() })
+  return { logo: logo.hash }
 }
 
 async function userSuppliedSecret(context: Context, options: ClientOptions): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 /** The operator's logo, read and checked at startup, so that a broken file is noticed before users see the login page. */
 import { readFileSync, statSync } from 'node:fs'
+import { pixelImageType } from '../image-type.ts'
 import { path } from './parsers.ts'
 
 export interface Logo {
@@ -9,22 +10,11 @@ export interface Logo {
 
 const MAX_BYTES = 200 * 1024
 
-/** Detected by content, because the file name may be wrong. */
-const FORMATS: readonly (readonly [contentType: string, is: (body: Buffer) => boolean])[] = [
-  ['image/png', (body) => body.subarray(0, 8).equals(Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'))],
-  ['image/jpeg', (body) => body.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]))],
-  [
-    'image/webp',
-    (body) => body.toString('latin1', 0, 4) === 'RIFF' && body.toString('latin1', 8, 12) === 'WEBP',
-  ],
-  ['image/svg+xml', isSvg],
-]
-
 export function logo(file: string): Logo {
   const body = readLogo(path(file))
-  const format = FORMATS.find(([, is]) => is(body))
-  if (!format) throw new Error('must be an SVG, PNG, JPEG or WebP file')
-  return { contentType: format[0], body }
+  const contentType = pixelImageType(body) ?? (isSvg(body) ? 'image/svg+xml' : null)
+  if (contentType === null) throw new Error('must be an SVG, PNG, JPEG or WebP file')
+  return { contentType, body }
 }
 
 function readLogo(file: string): Buffer {

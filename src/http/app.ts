@@ -17,6 +17,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { OAuth } from '../oauth/index.ts'
 import type { Registry } from '../oauth/registry.ts'
 import type { Status } from '../status/index.ts'
+import type { ClientLogoStore } from '../store/contracts/client-logos.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
@@ -25,6 +26,7 @@ import { limitConnections } from './connection-limit.ts'
 import { createPageCookies } from './cookies.ts'
 import { enableCors } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
+import { CLIENT_LOGO_PATH, clientLogoEndpoint } from './endpoints/client-logo.ts'
 import { live, ready } from './endpoints/health.ts'
 import { jwksEndpoint } from './endpoints/jwks.ts'
 import { metadataEndpoint } from './endpoints/metadata.ts'
@@ -59,6 +61,7 @@ export interface AppParts {
     readonly audit: Audit
   }
   readonly registry: Registry
+  readonly clientLogos: Pick<ClientLogoStore, 'find'>
   readonly signing: Pick<Signing, 'ring' | 'knownVerifiers'>
   readonly status: Pick<Status, 'lists'>
   readonly accounts: Accounts
@@ -145,6 +148,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   if (config.admin && config.adminPort === null)
     await mountAdmin(app, prefix, (requestId) => openAdminApi(deps, listener.isClosing, requestId))
+  app.get(`${prefix}${CLIENT_LOGO_PATH}/:hash`, DOCUMENT, clientLogoEndpoint(server.clientLogos))
   for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))
 
   app.get('/health/live', DOCUMENT, live)

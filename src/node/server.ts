@@ -103,6 +103,7 @@ export async function openServer(
     jobs,
     openAdmin,
     registry,
+    clientLogos: store.clientLogos,
     signing,
     status,
     accounts,

@@ -7,6 +7,19 @@ export interface Call extends Omit<RequestInit, 'redirect'> {
   readonly milliseconds: number
 }
 
+/** The body of a response; null if it is longer than `bytes`. The rest is then not read. */
+export async function readBody({ body }: Response, bytes: number): Promise<Buffer | null> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  // Leaving the loop early cancels the rest.
+  for await (const chunk of body ?? []) {
+    size += chunk.length
+    if (size > bytes) return null
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
 /** The caller must limit how much of the body it reads, and cancel the rest. */
 export function callClient(uri: string, { milliseconds, signal, ...request }: Call): Promise<Response> {
   const timeout = AbortSignal.timeout(milliseconds)

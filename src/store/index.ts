@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
+import type { ClientLogoStore } from './contracts/client-logos.ts'
 import type { ClientSessionStore } from './contracts/client-sessions.ts'
 import type { ClientStore } from './contracts/clients.ts'
 import type { CodeStore } from './contracts/codes.ts'
@@ -31,6 +32,7 @@ import { openPostgres, type PostgresOptions } from './postgres/postgres.ts'
 import { openSnapshot } from './postgres/snapshot.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createAuditStore } from './sql/audit.ts'
+import { createClientLogoStore } from './sql/client-logos.ts'
 import { createClientSessionStore } from './sql/client-sessions.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
@@ -73,6 +75,7 @@ export interface Store {
   readonly dataKeys: DataKeyStore
   readonly apis: ApiStore
   readonly clients: ClientStore
+  readonly clientLogos: ClientLogoStore
   readonly roles: RoleStore
   readonly users: UserStore
   readonly oneTimeLinks: OneTimeLinkStore
@@ -140,6 +143,7 @@ export function createStore(db: Db): Store {
     dataKeys: createDataKeyStore(db),
     apis: createApiStore(db),
     clients: createClientStore(db),
+    clientLogos: createClientLogoStore(db),
     roles: createRoleStore(db),
     users: createUserStore(db),
     oneTimeLinks: createOneTimeLinkStore(db),

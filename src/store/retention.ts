@@ -42,6 +42,8 @@ export const RETENTION = {
   nodes: { tables: ['nodes'], seconds: DAY },
   // An expired secret is refused.
   clients: { tables: ['client_secrets'], seconds: 0 },
+  // A logo is stored just before its client, whose registration may fail.
+  clientLogos: { tables: ['client_logos'], seconds: HOUR },
   // A full bucket is equivalent to no row.
   rateLimits: { tables: ['rate_limits'], seconds: 0 },
   knownLocations: { tables: ['known_locations'], seconds: 0 },

@@ -8,6 +8,8 @@ export interface Table {
   readonly key: readonly string[]
   /** Migrations insert rows, so the table is not empty in a new store. */
   readonly seeded?: true
+  /** Set if rows are large, so that a page of them fits in memory. */
+  readonly rowsPerPage?: number
 }
 
 const table = (name: string, ...key: string[]): Table => ({ name, key })
@@ -20,6 +22,7 @@ export const TABLES: readonly Table[] = [
   table('data_keys', 'number'),
   table('apis', 'identifier'),
   table('api_scopes', 'scope'),
+  { name: 'client_logos', key: ['hash'], rowsPerPage: 50 },
   table('clients', 'id'),
   table('client_secrets', 'id'),
   table('roles', 'name'),

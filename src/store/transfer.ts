@@ -131,18 +131,21 @@ async function countAll(source: Reader): Promise<number> {
   return row?.total ?? 0
 }
 
-async function* pages(store: Pick<Reader, 'query'>, { name, key }: Table): AsyncGenerator<Row[]> {
+async function* pages(
+  store: Pick<Reader, 'query'>,
+  { name, key, rowsPerPage = PAGE }: Table,
+): AsyncGenerator<Row[]> {
   const order = key.join(', ')
   const after = `(${order}) > (${key.map((_, i) => `$${i + 2}`).join(', ')})`
   let last: Param[] | undefined
   for (;;) {
     const where = last ? `WHERE ${after}` : ''
     const rows = await store.query<Row>(`SELECT * FROM ${name} ${where} ORDER BY ${order} LIMIT $1`, [
-      PAGE,
+      rowsPerPage,
       ...(last ?? []),
     ])
     if (rows.length > 0) yield rows
-    if (rows.length < PAGE) return
+    if (rows.length < rowsPerPage) return
     last = key.map((column) => rows.at(-1)?.[column] ?? null)
   }
 }

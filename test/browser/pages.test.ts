@@ -1,5 +1,6 @@
 /** What holds for every page: cookies, frames, keyboard, small screens, languages. */
 
+import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cookieNames } from '../../src/http/cookies.ts'
@@ -12,8 +13,9 @@ import {
   signIn,
   typePassword,
 } from '../support/browser/chromium-sign-in.ts'
+import { pngImage } from '../support/server/image-server.ts'
 import { listen } from '../support/server/listen.ts'
-import { PASSWORD } from '../support/server/seed.ts'
+import { ORDERS, PASSWORD } from '../support/server/seed.ts'
 
 browserTest(
   'the browser stores the cookies of an http issuer without Secure and __Host-, hides them from scripts and gets a new one at sign-in',
@@ -99,6 +101,32 @@ browserTest(
     t.same(stops, ['Not you?', 'remember', 'Deny', 'Allow'])
     await page.keyboard.press('Enter')
     t.match(await resultAt(page, app), { heading: 'Signed in' })
+  },
+)
+
+browserTest(
+  'the consent page shows the logo and the links of the client, and what an API permits in words',
+  async (t, open) => {
+    const { app, server, register } = await browserWorld(t)
+    const body = pngImage(64, [30, 90, 200])
+    const hash = createHash('sha256').update(body).digest('base64url')
+    await server.store.clientLogos.put({ hash, contentType: 'image/png', body, createdAt: 1 })
+    await server.store.apis.update(ORDERS, (api) => ({
+      ...api,
+      name: 'Orders',
+      scopeTexts: { 'orders:read': 'see your orders' },
+    }))
+    const links = { clientUri: 'https://shop.example/', policyUri: 'https://shop.example/privacy' }
+    await register({ logo: hash, logoUri: 'https://shop.example/logo.png', ...links })
+    const page = await (await open()).tab()
+    await page.goto(app.start())
+    await signIn(t, page)
+    await at(t, page, 'Allow The Shop to access your account?')
+    t.equal(await page.evaluate("document.querySelector('.client-logo').naturalWidth"), 64)
+    await page.getByText('see your orders').waitFor()
+    await page.getByText('use Orders with these permissions').waitFor()
+    t.equal(await page.getByRole('link', { name: 'Privacy policy' }).getAttribute('href'), links.policyUri)
+    t.equal(await page.getByText('orders:read').count(), 0)
   },
 )
 

@@ -1,10 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
 import { hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, startedCli } from '../support/processes/cli.ts'
+import { imageServer, pngImage } from '../support/server/image-server.ts'
 import { withSecretHash } from '../support/server/seed.ts'
 
 const API = 'https://orders.example'
@@ -481,6 +483,81 @@ t.test(
     t.match(refused.err, 'has no secret')
     const actions = cli.logger.audits('client.changed').map(({ action }) => action)
     t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
+  },
+)
+
+t.test(
+  'the logo of a client is fetched and stored, and its pages are kept as links (RFC 7591 §2)',
+  async (t) => {
+    const cli = await startedCli(t)
+    const image = pngImage(8, [200, 30, 30])
+    const web = await imageServer(t, image)
+    const pages = {
+      client_uri: 'https://shop.example/',
+      policy_uri: 'https://shop.example/legal#privacy',
+      tos_uri: 'http://localhost:8080/terms',
+    }
+    const options = [
+      '--client-uri',
+      pages.client_uri,
+      '--policy-uri',
+      pages.policy_uri,
+      '--tos-uri',
+      pages.tos_uri,
+    ]
+    const created = await cli.json([...SHOP, '--logo-uri', web.uri, ...options])
+    t.match(created, { logo_uri: web.uri, ...pages })
+    const logo = async () => {
+      const client = await stored(cli, 'shop')
+      return client?.logo ? cli.withStore((store) => store.clientLogos.find(client.logo ?? '')) : null
+    }
+    t.match(await logo(), { contentType: 'image/png', body: image })
+    await cli.json(['clients', 'update', 'shop', '--name', 'Another name'])
+    t.equal(web.requestCount(), 1, 'another change does not fetch it again')
+    web.answers((_request, response) => response.end(pngImage(9, [0, 0, 0])))
+    await cli.json(['clients', 'update', 'shop', '--logo-uri', web.uri])
+    t.match(await logo(), { body: pngImage(9, [0, 0, 0]) }, 'naming it again fetches it again')
+    const none = ['--no-logo-uri', '--no-client-uri', '--no-policy-uri', '--no-tos-uri']
+    const bare = await cli.json(['clients', 'update', 'shop', ...none])
+    for (const name of ['logo_uri', ...Object.keys(pages)]) t.notOk(name in bare, name)
+    t.equal(await logo(), null)
+  },
+)
+
+t.test(
+  'a logo that cannot be fetched is refused with the reason, and so is a page that is not a web page',
+  async (t) => {
+    const cli = await startedCli(t)
+    const web = await imageServer(t, pngImage(8, [0, 0, 0]))
+    const refused = async (uri: string, reason: string, option = '--logo-uri') => {
+      const { code, err } = await cli.run([...SHOP, option, uri])
+      t.equal(code, 2, reason)
+      t.match(err, reason)
+    }
+    const answers: Record<string, RequestListener> = {
+      'logo URI returned the status 404': (_request, response) => response.writeHead(404).end('<html>'),
+      'logo URI returned the status 302': (_request, response) =>
+        response.writeHead(302, { location: 'https://elsewhere.example/' }).end(),
+      'logo URI must return a PNG, JPEG or WebP image': (_request, response) =>
+        response
+          .writeHead(200, { 'content-type': 'image/png' })
+          .end('<svg xmlns="http://www.w3.org/2000/svg"/>'),
+      'logo URI returned more than 100 KB': (_request, response) =>
+        response.end(Buffer.concat([pngImage(8, [0, 0, 0]), Buffer.alloc(102_400)])),
+      'logo URI could not be fetched: other side closed': (request) => request.socket.destroy(),
+    }
+    for (const [reason, answer] of Object.entries(answers)) {
+      web.answers(answer)
+      await refused(web.uri, reason)
+    }
+    for (const uri of ['http://shop.example/logo.png', 'data:image/png;base64,AA', 'https://a@b.example/']) {
+      await refused(uri, 'logo URI must')
+    }
+    for (const option of ['--client-uri', '--policy-uri', '--tos-uri']) {
+      for (const uri of ['javascript:alert(1)', 'http://shop.example/', 'https://user@shop.example/', 'shop'])
+        await refused(uri, 'URI must', option)
+    }
+    t.same(await cli.json(['clients', 'list']), [])
   },
 )
 

@@ -1,6 +1,7 @@
 /** All contracts, for the file of each engine; a new one is a file and a line. */
 import { apisContract } from './apis.ts'
 import { auditContract } from './audit.ts'
+import { clientLogosContract } from './client-logos.ts'
 import { sessionsContract } from './client-sessions.ts'
 import { clientsContract } from './clients.ts'
 import { codesContract } from './codes.ts'
@@ -33,6 +34,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   'data keys': dataKeysContract,
   apis: apisContract,
   clients: clientsContract,
+  'client logos': clientLogosContract,
   roles: rolesContract,
   users: usersContract,
   'one-time links': oneTimeLinksContract,

@@ -16,10 +16,12 @@ import {
   WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
+import { pngImage } from '../support/server/image-server.ts'
 import { claimsOf } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 
+const LOGO = 'l'.repeat(43)
 const XSS = `<script>alert(1)</script>"><img src=x onerror=alert(2)>'\`{{7*7}}`
 
 const server = await testServer()
@@ -54,6 +56,43 @@ t.test(
     t.same(buttons.map(({ value }) => value).sort(), ['allow', 'deny'])
     t.same([...checkboxes.keys()], ['remember'])
     t.notOk(fields.has('remember'), 'the checkbox is not preselected')
+  },
+)
+
+t.test(
+  'the consent page shows the logo of the client, from this server alone, and links to its pages',
+  async (t) => {
+    const body = pngImage(8, [1, 2, 3])
+    await store.clientLogos.put({ hash: LOGO, contentType: 'image/png', body, createdAt: clock.now() })
+    const pages = {
+      clientUri: 'https://shop.test/?a=1&b=2',
+      policyUri: 'https://shop.test/privacy#apps',
+      tosUri: 'https://shop.test/terms',
+    }
+    const logoUri = 'https://shop.test/logo.png'
+    await store.clients.insert(codeClient({ id: 'shown', logoUri, logo: LOGO, ...pages }))
+    const page = await ask({ client_id: 'shown' })
+    t.same(protectionProblems(page), [])
+    const path = `/assets/client-logos/${LOGO}`
+    t.match(page.body, `<img class="client-logo" src="${path}" alt="">`)
+    t.notMatch(page.body, 'logo.png')
+    for (const url of Object.values(pages))
+      t.match(page.body, `<a rel="noreferrer" href="${url.replaceAll('&', '&amp;')}">`)
+    t.match(page.headers['content-security-policy'], "img-src 'self'")
+
+    const logo = await server.inject({ url: path })
+    t.same([logo.statusCode, logo.headers['content-type'], logo.rawPayload], [200, 'image/png', body])
+    t.match(logo.headers, {
+      'cache-control': 'public, max-age=31536000, immutable',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'",
+    })
+    const again = await server.inject({ url: path, headers: { 'if-none-match': String(logo.headers.etag) } })
+    t.equal(again.statusCode, 304)
+    for (const other of ['x'.repeat(43), 'x', `${LOGO}.png`, '..%2f..%2f'])
+      t.equal((await server.inject({ url: `/assets/client-logos/${other}` })).statusCode, 404, other)
+    const plain = await ask()
+    for (const markup of ['client-logo', 'noreferrer']) t.notMatch(plain.body, markup)
   },
 )
 

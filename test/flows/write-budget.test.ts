@@ -217,6 +217,7 @@ t.test('every table that a request can fill is in the write budget', async (t) =
       'data_keys',
       'apis',
       'api_scopes',
+      'client_logos',
       'clients',
       // Administrators create the rows; a client only changes the time of the last use.
       'client_secrets',

@@ -121,6 +121,12 @@ const named = (...scopes: string[]) => scopes.map((scope) => ({ scope }))
 
 const consent: ConsentModel = {
   clientName: 'Acme Invoices',
+  logoPath: '/assets/client-logos/hash',
+  links: {
+    client: 'https://app.example/',
+    policy: 'https://app.example/privacy#apps',
+    terms: 'https://app.example/terms',
+  },
   flow: 'flow',
   username: 'alice',
   redirectUri: 'https://app.example/cb',

@@ -7,6 +7,7 @@ import type { Registry } from '../../oauth/registry.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
 import type { ShownScope } from '../../views/scopes.ts'
+import { CLIENT_LOGO_PATH } from '../endpoints/client-logo.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
@@ -57,6 +58,8 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     const text = consentPage(
       {
         clientName: client.name,
+        logoPath: client.logo === null ? null : `${CLIENT_LOGO_PATH}/${client.logo}`,
+        links: { client: client.clientUri, policy: client.policyUri, terms: client.tosUri },
         flow,
         username: user.username,
         redirectUri: authorizationRequest.redirectUri,

@@ -1,6 +1,6 @@
 /** Fetches a client's JWKS with limits on time and size (RFC 8725 §3.10). */
 import type { JSONWebKeySet } from 'jose'
-import { callClient } from '../call-client.ts'
+import { callClient, readBody } from '../call-client.ts'
 import type { FetchJwks } from './client-keys.ts'
 
 export interface FetchLimits {
@@ -21,14 +21,9 @@ export function createFetchJwks({ milliseconds, bytes } = JWKS_FETCH_LIMITS): Fe
       await response.body?.cancel()
       throw new Error(`the JWKS request returned ${response.status}`)
     }
-    const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of response.body) {
-      size += chunk.length
-      if (size > bytes) throw new Error('the JWKS is too large')
-      chunks.push(chunk)
-    }
-    const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JSONWebKeySet
+    const body = await readBody(response, bytes)
+    if (body === null) throw new Error('the JWKS is too large')
+    const document = JSON.parse(body.toString('utf8')) as JSONWebKeySet
     if (!Array.isArray(document?.keys)) throw new Error('the JWKS has no keys')
     return document
   }

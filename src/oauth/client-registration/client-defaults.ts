@@ -22,6 +22,11 @@ export const CLIENT_DEFAULTS = {
   requireSecondFactor: false,
   jwks: null,
   jwksUri: null,
+  logoUri: null,
+  logo: null,
+  clientUri: null,
+  policyUri: null,
+  tosUri: null,
   /** null: `required` for a public client, `optional` for any other. */
   pkce: null,
   /** null: KEYTURN_ACCESS_TOKEN_TTL. */

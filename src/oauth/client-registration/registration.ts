@@ -8,7 +8,7 @@ import type { Random } from '../../system.ts'
 import { prepareName } from '../../visible-text.ts'
 import { METHOD_NAMES } from '../client-auth/index.ts'
 import { GRANT_NAMES } from '../grants/index.ts'
-import { checkOutboundUri } from '../outbound-uri.ts'
+import { checkOutboundUri, checkPageUri } from '../outbound-uri.ts'
 import { pkcePolicyOf } from '../pkce.ts'
 import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
@@ -92,7 +92,19 @@ export function checkRegistration(client: Registration): void {
   for (const uri of client.postLogoutRedirectUris) checkRedirectUri(uri, 'post-logout redirect URI')
   if (client.backchannelLogoutUri !== null)
     checkOutboundUri(client.backchannelLogoutUri, 'back-channel logout URI')
+  if (client.logoUri !== null) checkOutboundUri(client.logoUri, 'logo URI')
+  for (const [name, what] of PAGES) {
+    const uri = client[name]
+    if (uri !== null) checkPageUri(uri, what)
+  }
 }
+
+/** Pages to which the consent page links. */
+const PAGES = [
+  ['clientUri', 'client URI'],
+  ['policyUri', 'policy URI'],
+  ['tosUri', 'terms of service URI'],
+] as const
 
 /** The form in which the name of a client is stored and shown; null if no client can have it. */
 export const clientName = (name: string): string | null => prepareName(name, MAX_NAME_LENGTH)
@@ -127,6 +139,10 @@ export function describeClient(client: New<Client>): Record<string, unknown> {
     scope: client.scopes.join(' '),
     ...(client.jwks ? { jwks: client.jwks } : {}),
     ...(client.jwksUri ? { jwks_uri: client.jwksUri } : {}),
+    ...(client.logoUri ? { logo_uri: client.logoUri } : {}),
+    ...(client.clientUri ? { client_uri: client.clientUri } : {}),
+    ...(client.policyUri ? { policy_uri: client.policyUri } : {}),
+    ...(client.tosUri ? { tos_uri: client.tosUri } : {}),
     pkce: pkcePolicyOf(client),
     require_pushed_authorization_requests: client.requirePushedRequests,
     require_signed_request_object: client.requireSignedRequests,

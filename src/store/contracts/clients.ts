@@ -46,6 +46,14 @@ export interface Client {
   /** Public keys for `private_key_jwt`, given at registration. */
   readonly jwks: { readonly keys: readonly Record<string, unknown>[] } | null
   readonly jwksUri: string | null
+  /** `logo_uri`, from which the logo was fetched. */
+  readonly logoUri: string | null
+  /** The hash of the logo (contracts/client-logos.ts). */
+  readonly logo: string | null
+  /** Pages about the client, its privacy policy and its terms of service: links on the consent page. */
+  readonly clientUri: string | null
+  readonly policyUri: string | null
+  readonly tosUri: string | null
   /** null: `required` for a public client, `optional` for any other. */
   readonly pkce: PkcePolicy | null
   readonly accessTokenTtl: Seconds | null

@@ -12,6 +12,7 @@ import { updateRow } from './update.ts'
 interface ClientRow {
   id: string
   disabled: number
+  logo: string | null
   metadata: string
   created_at: number
   revision: number
@@ -25,7 +26,7 @@ export function createClientStore(db: Db): ClientStore {
   /** One statement, so that a client is never returned with the secrets of another revision. */
   async function select(where: string, params: readonly string[]): Promise<Client[]> {
     const rows = await db.query<ClientRow>(
-      `SELECT c.id, c.disabled, c.metadata, c.created_at, c.revision, s.id AS secret_id, s.hash,
+      `SELECT c.id, c.disabled, c.logo, c.metadata, c.created_at, c.revision, s.id AS secret_id, s.hash,
               s.created_at AS secret_created_at, s.expires_at AS secret_expires_at
          FROM clients c LEFT JOIN client_secrets s ON s.client_id = c.id
         ${where} ORDER BY c.created_at, c.id, s.created_at,
@@ -43,9 +44,9 @@ export function createClientStore(db: Db): ClientStore {
   function write(after: Client, before: Client): Promise<boolean> {
     return db.batch([
       {
-        sql: `UPDATE clients SET disabled = $2, metadata = $3, revision = revision + 1
-               WHERE id = $1 AND revision = $4`,
-        params: [after.id, after.disabled ? 1 : 0, metadataOf(after), before.revision],
+        sql: `UPDATE clients SET disabled = $2, logo = $3, metadata = $4, revision = revision + 1
+               WHERE id = $1 AND revision = $5`,
+        params: [after.id, after.disabled ? 1 : 0, after.logo, metadataOf(after), before.revision],
         expectRows: 1,
       },
       ...secretChanges(after, before),
@@ -61,9 +62,9 @@ export function createClientStore(db: Db): ClientStore {
     insert(client) {
       return db.batch([
         {
-          sql: `INSERT INTO clients (id, disabled, metadata, created_at, revision)
-                VALUES ($1, $2, $3, $4, ${FIRST_REVISION_SQL}) ON CONFLICT (id) DO NOTHING`,
-          params: [client.id, client.disabled ? 1 : 0, metadataOf(client), client.createdAt],
+          sql: `INSERT INTO clients (id, disabled, logo, metadata, created_at, revision)
+                VALUES ($1, $2, $3, $4, $5, ${FIRST_REVISION_SQL}) ON CONFLICT (id) DO NOTHING`,
+          params: [client.id, client.disabled ? 1 : 0, client.logo, metadataOf(client), client.createdAt],
           expectRows: 1,
         },
         ...client.secrets.map((secret) => putSecret(client.id, secret)),
@@ -137,7 +138,7 @@ const putSecret = (clientId: string, { id, hash, createdAt, expiresAt }: ClientS
 
 /** Members that no query searches for have no column, so that a new member of Client needs no migration. */
 function metadataOf(client: New<Client>): string {
-  const { id, secrets, disabled, createdAt, revision, ...metadata } = client as Client
+  const { id, secrets, disabled, logo, createdAt, revision, ...metadata } = client as Client
   return JSON.stringify(metadata)
 }
 
@@ -158,10 +159,14 @@ function group(rows: readonly ClientRow[]): Client[] {
 
 function toClient(row: ClientRow): Client & { secrets: ClientSecret[] } {
   return {
-    ...(JSON.parse(row.metadata) as Omit<Client, 'id' | 'secrets' | 'disabled' | 'createdAt' | 'revision'>),
+    ...(JSON.parse(row.metadata) as Omit<
+      Client,
+      'id' | 'secrets' | 'disabled' | 'logo' | 'createdAt' | 'revision'
+    >),
     id: row.id,
     secrets: [],
     disabled: row.disabled === 1,
+    logo: row.logo,
     createdAt: row.created_at,
     revision: row.revision,
   }

@@ -1,5 +1,5 @@
 import { button, form, type HiddenFields, pageUrl } from '../forms.ts'
-import { type Html, html, name } from '../html.ts'
+import { address, type Html, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { redirectDestination } from '../redirect-destination.ts'
 import { type ApiScopes, type ShownScope, scopeLists } from '../scopes.ts'
@@ -7,6 +7,10 @@ import { type ApiScopes, type ShownScope, scopeLists } from '../scopes.ts'
 /** Posts `decision` (`allow` or `deny`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
 export interface ConsentModel {
   readonly clientName: string
+  /** Below the issuer; null if the client has no logo. */
+  readonly logoPath: string | null
+  /** Addresses of pages of the client; null for those that it has not registered. */
+  readonly links: Readonly<Record<'client' | 'policy' | 'terms', string | null>>
   readonly flow: string
   readonly username: string
   /** Where the response is sent; shown as a host, this device or an app. */
@@ -32,6 +36,20 @@ function redirectNotice({ texts }: PageContext, redirectUri: string): Html {
   return html`<p class="muted small">${texts.consent.redirectsToHost(name(destination.host))}</p>`
 }
 
+/** Links to pages of the client. They lead away from this server, so each says where. */
+function clientLinks({ texts }: PageContext, { links }: ConsentModel): Html | false {
+  const shown = (['client', 'policy', 'terms'] as const).flatMap((kind) => {
+    const url = links[kind]
+    return url === null
+      ? []
+      : [html`<a rel="noreferrer" href="${address(url)}">${texts.consent.links[kind]}</a>`]
+  })
+  return (
+    shown.length > 0 &&
+    html`<p class="muted small links">${shown.map((link, i) => [i > 0 && ' · ', link])}</p>`
+  )
+}
+
 export function consentPage(model: ConsentModel, page: PageContext): string {
   const { texts } = page
   const { flow } = model
@@ -39,7 +57,7 @@ export function consentPage(model: ConsentModel, page: PageContext): string {
   return frame(page, {
     title: texts.consent.title(model.clientName),
     content: html`<div class="card stack">
-<h1>${texts.consent.heading(name(model.clientName))}</h1>
+${model.logoPath !== null && html`<img class="client-logo" src="${pageUrl(page, model.logoPath)}" alt="">\n`}<h1>${texts.consent.heading(name(model.clientName))}</h1>
 <p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
 ${
   lists.length === 0
@@ -49,6 +67,7 @@ ${lists}</div>`
 }
 ${model.audience !== undefined && html`<p>${texts.consent.audience(name(model.audience))}</p>`}
 ${redirectNotice(page, model.redirectUri)}
+${clientLinks(page, model)}
 ${form(page, {
   path: '/consent',
   fields: { ...model.fields, flow },

@@ -89,6 +89,7 @@ export const de: Texts = {
       html`Sie werden zu einem Programm auf diesem Gerät weitergeleitet (${host}). Fahren Sie nur fort, wenn Sie es gerade selbst gestartet haben.`,
     opensApp: (scheme: Content): Html =>
       html`Auf diesem Gerät wird eine App geöffnet (${scheme}). Fahren Sie nur fort, wenn Sie sie gerade selbst gestartet haben.`,
+    links: { client: 'Über diese App', policy: 'Datenschutzerklärung', terms: 'Nutzungsbedingungen' },
     remember: 'Nicht noch einmal fragen',
     allow: 'Erlauben',
     deny: 'Ablehnen',

@@ -87,6 +87,7 @@ export const en = {
       html`You will be redirected to a program on this device (${host}). Only continue if you have just started it yourself.`,
     opensApp: (scheme: Content): Html =>
       html`An app on this device will open (${scheme}). Only continue if you have just started it yourself.`,
+    links: { client: 'About this app', policy: 'Privacy policy', terms: 'Terms of service' },
     remember: 'Don’t ask me again',
     allow: 'Allow',
     deny: 'Deny',
