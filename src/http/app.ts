@@ -21,7 +21,7 @@ import type { ClientLogoStore } from '../store/contracts/client-logos.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
-import { mountAdmin, type RequestId } from './admin/mount.ts'
+import { mountAdmin, mountConsole, type RequestId } from './admin/mount.ts'
 import { limitConnections } from './connection-limit.ts'
 import { createPageCookies } from './cookies.ts'
 import { enableCors } from './cors.ts'
@@ -36,6 +36,7 @@ import { sendFailure } from './failures.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits, createListener, listenerOptions } from './listener.ts'
 import { DOCUMENT, notFoundHandler } from './methods.ts'
 import { htmlNotFound } from './page-error.ts'
+import type { PageRequestDeps } from './page-request.ts'
 import { pageScope } from './page-scope.ts'
 import { pageRoutes } from './pages/index.ts'
 import { type ProtocolRoute, protocolScope } from './protocol.ts'
@@ -95,14 +96,14 @@ export function brandingOf(
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
-  const { signing, status, accounts, oauth, formMacs } = server
-  const { config, clock, random, audit } = server.base
-  const prefix = issuerPath(config.issuer)
-  const branding = brandingOf(config)
+  const { signing, status, oauth } = server
+  const { config, random, audit } = server.base
+  const pages = pagesOf(server)
+  const { prefix } = pages
   const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
   const { app } = listener
   app.setErrorHandler(sendFailure)
-  notFoundHandler(app, htmlNotFound({ prefix, branding }))
+  notFoundHandler(app, htmlNotFound(pages))
   metrics?.observeConnections(listener.connections)
 
   const base = issuerBase(config.issuer)
@@ -139,17 +140,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(async (scope) => {
     refreshFirst(scope, server.refreshIfStale)
     await scope.register((inner) => protocolScope(inner, routes(false), audit))
-    const { userSessions } = accounts
-    const { flows } = oauth
-    const sessionTtl = config.refreshTokenTtl
-    const cookies = createPageCookies(config.issuer)
-    const pageDeps = { prefix, branding, userSessions, flows, cookies, formMacs, clock, random, sessionTtl }
-    await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
+  await registerPages(app, server, pages)
   if (config.admin && config.adminPort === null)
-    await mountAdmin(app, prefix, (requestId) => openAdminApi(deps, listener.isClosing, requestId))
-  app.get(`${prefix}${CLIENT_LOGO_PATH}/:hash`, DOCUMENT, clientLogoEndpoint(server.clientLogos))
-  for (const file of branding.files) app.get(prefix + file.path, DOCUMENT, assetEndpoint(file))
+    await mountAdministration(app, deps, pages, listener.isClosing)
 
   app.get('/health/live', DOCUMENT, live)
   app.get('/health/ready', DOCUMENT, ready(server.readiness))
@@ -159,18 +153,90 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** The port of KEYTURN_ADMIN_PORT: it serves the administration and nothing else. */
+type Pages = PageRequestDeps & { readonly branding: Branding }
+
+/** What every page needs. */
+function pagesOf({ base, accounts, oauth, formMacs }: AppParts): Pages {
+  const { config, clock, random } = base
+  return {
+    prefix: issuerPath(config.issuer),
+    branding: brandingOf(config),
+    userSessions: accounts.userSessions,
+    flows: oauth.flows,
+    cookies: createPageCookies(config.issuer),
+    formMacs,
+    clock,
+    random,
+    sessionTtl: config.refreshTokenTtl,
+  }
+}
+
+/** The pages with which users sign in and manage their account, and the files that all pages load. */
+async function registerPages(app: FastifyInstance, server: AppParts, pages: Pages): Promise<void> {
+  await app.register(async (scope) => {
+    refreshFirst(scope, server.refreshIfStale)
+    await scope.register((inner) => pageScope(inner, pages, pageRoutes(server)))
+  })
+  app.get(`${pages.prefix}${CLIENT_LOGO_PATH}/:hash`, DOCUMENT, clientLogoEndpoint(server.clientLogos))
+  for (const file of pages.branding.files) app.get(pages.prefix + file.path, DOCUMENT, assetEndpoint(file))
+}
+
+/**
+ * The port of KEYTURN_ADMIN_PORT: it serves the administration, and the pages to sign in to the console, because cookies of the main
+ * port reach this one only if both have one host name.
+ */
 export async function createAdminApp(deps: AppDeps): Promise<FastifyInstance> {
   const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
   const { config, random } = server.base
-  const prefix = issuerPath(config.issuer)
+  const pages = pagesOf(server)
+  const { prefix } = pages
   const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
   const { app } = listener
   app.setErrorHandler(sendFailure)
-  notFoundHandler(app, () => false)
-  await mountAdmin(app, prefix, (requestId) => openAdminApi(deps, listener.isClosing, requestId))
+  notFoundHandler(app, htmlNotFound(pages))
+  await registerPages(app, server, pages)
+  await mountAdministration(app, deps, pages, listener.isClosing)
   return app
 }
+
+async function mountAdministration(
+  app: FastifyInstance,
+  deps: AppDeps,
+  pages: Pages,
+  isClosing: () => boolean,
+): Promise<void> {
+  await mountAdmin(app, pages.prefix, (requestId) => openAdminApi(deps, isClosing, requestId))
+  await mountConsole(app, pages.prefix, (requestId) => openConsole(deps, pages, isClosing, requestId))
+}
+
+/** Loads the console; `mountConsole` calls it once. */
+async function openConsole(
+  { server, logger, limits = CONNECTION_LIMITS }: AppDeps,
+  pages: Pages,
+  isClosing: () => boolean,
+  requestId: RequestId,
+): Promise<FastifyInstance> {
+  const { accounts, registry, refreshIfStale, base } = server
+  const { createConsole } = await import('./admin/console/index.ts')
+  const admin = await server.openAdmin()
+  const { secondFactors } = accounts
+  return createConsole(
+    { pages, admin, secondFactors, registry, audit: base.audit, refreshIfStale, isClosing },
+    innerOptions(base.config, logger, limits, requestId),
+  )
+}
+
+/** Options of an instance that gets its requests from a listener. */
+const innerOptions = (
+  { trustProxy }: Config,
+  logger: FastifyBaseLogger,
+  limits: ConnectionLimits,
+  requestId: RequestId,
+) => ({
+  ...listenerOptions(logger, limits),
+  trustProxy: trustProxy === 0 ? false : trustedProxies(trustProxy),
+  genReqId: requestId,
+})
 
 /** Loads the routes of the administration; `mountAdmin` calls it once. */
 async function openAdminApi(
@@ -190,11 +256,7 @@ async function openAdminApi(
       refreshIfStale: server.refreshIfStale,
       isClosing,
     },
-    {
-      ...listenerOptions(logger, limits),
-      trustProxy: config.trustProxy === 0 ? false : trustedProxies(config.trustProxy),
-      genReqId: requestId,
-    },
+    innerOptions(config, logger, limits, requestId),
   )
 }
 

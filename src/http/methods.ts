@@ -52,14 +52,15 @@ export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound
   })
 }
 
-/** The route with a parameter, such as `/status-lists/:number`, that matches the path. */
+/** The route with a parameter, such as `/status-lists/:number`, or with an open end, such as `/admin/*`, that matches the path. */
 function patternOf(path: string, patterns: Iterable<string>): string | null {
   const parts = path.split('/')
   const found = [...patterns].find((pattern) => {
     const segments = pattern.split('/')
+    const open = segments.at(-1) === '*'
     return (
-      segments.length === parts.length &&
-      segments.every((part, i) => part.startsWith(':') || part === parts[i])
+      (open ? segments.length <= parts.length : segments.length === parts.length) &&
+      segments.every((part, i) => part.startsWith(':') || part === '*' || part === parts[i])
     )
   })
   return found ?? null

@@ -25,6 +25,10 @@ export interface Frame {
   readonly failed?: boolean
   readonly wide?: boolean
   readonly scripts?: readonly string[]
+  /** Style sheets besides that of all pages. */
+  readonly styles?: readonly string[]
+  /** Links between the pages of one part of the server, before the content. */
+  readonly navigation?: Content
   /** The address that the browser opens immediately. */
   readonly refreshUrl?: string
   /** Shown beside the logo. */
@@ -40,7 +44,7 @@ const brandMark = ({ brand, assets }: PageContext): Html =>
 
 export function frame(
   page: PageContext,
-  { title, failed, wide, scripts, refreshUrl, aside, content }: Frame,
+  { title, failed, wide, scripts, styles, refreshUrl, aside, navigation, content }: Frame,
 ): string {
   const { texts, locale, brand, assets } = page
   const heading = failed ? texts.common.errorPrefix(title) : title
@@ -57,10 +61,10 @@ export function frame(
 <meta name="referrer" content="no-referrer">
 ${refreshUrl !== undefined && html`<meta http-equiv="refresh" content="${`0;url=${refreshUrl}`}">\n`}<link rel="icon" href="${assets.logo}">
 <link rel="stylesheet" href="${assets.style}">
-${(scripts ?? []).map((script) => html`<script src="${script}" defer></script>\n`)}</head>
-<body class="${wide ? 'wide' : 'narrow'}">
+${(styles ?? []).map((style) => html`<link rel="stylesheet" href="${style}">\n`)}${(scripts ?? []).map((script) => html`<script src="${script}" defer></script>\n`)}</head>
+<body class="${navigation ? 'console' : wide ? 'wide' : 'narrow'}">
 <header class="site"><div class="brand">${brandMark(page)}</div>${aside}</header>
-<main>
+${navigation}<main>
 ${content}
 </main>
 </body>

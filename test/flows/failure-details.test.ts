@@ -340,6 +340,17 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       async () => administration((await token({}, { authorization: basic('keeper') })).json().access_token),
     ],
   ],
+  'a user without the role at the console': [
+    [
+      'role_missing',
+      async () => {
+        const browser = openBrowser(server)
+        await signIn(browser, { client_id: 'own' })
+        const { status: statusCode, body, headers } = await browser.open('/admin/roles')
+        return { statusCode, body, headers }
+      },
+    ],
+  ],
   'a pushed request': [
     ['unknown_request_uri', () => byReference('urn:ietf:params:oauth:request_uri:x')],
     [

@@ -3,19 +3,27 @@
  * nor memory for it. Must not know its routes.
  */
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import { ADMIN_PATH } from '../../admin/built-ins.ts'
 import { singleFlight } from '../../single-flight.ts'
+import { CONSOLE_PATH } from '../../views/admin/path.ts'
 
 /** Both instances must know a request by one id: spans have it from the outer one, the audit trail from the inner one. */
 export type RequestId = (request: IncomingMessage) => string
 
-/** Hands every request below the path to the instance that `load` creates. The body is left unread for it. */
-export async function mountAdmin(
-  app: FastifyInstance,
-  prefix: string,
-  load: (requestId: RequestId) => Promise<FastifyInstance>,
-): Promise<void> {
+type Load = (requestId: RequestId) => Promise<FastifyInstance>
+
+/** Also methods that no route has: they get a 405 with the methods of the path. */
+const API_METHODS: HTTPMethods[] = ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'TRACE']
+
+export const mountAdmin = (app: FastifyInstance, prefix: string, load: Load): Promise<void> =>
+  mount(app, API_METHODS, [`${prefix + ADMIN_PATH}/*`], load)
+
+export const mountConsole = (app: FastifyInstance, prefix: string, load: Load): Promise<void> =>
+  mount(app, ['GET', 'POST'], [prefix + CONSOLE_PATH, `${prefix + CONSOLE_PATH}/*`], load)
+
+/** Hands every request for these paths to the instance that `load` creates. The body is left unread for it. */
+async function mount(app: FastifyInstance, method: HTTPMethods[], urls: string[], load: Load): Promise<void> {
   let loaded: FastifyInstance | undefined
   const ids = new WeakMap<IncomingMessage, string>()
   const loadOnce = singleFlight(async () => {
@@ -27,16 +35,17 @@ export async function mountAdmin(
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', (_request: FastifyRequest, _payload, done) => done(null))
-    scope.route({
-      // Also methods that no route has: they get a 405 with the methods of the path.
-      method: ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'TRACE'],
-      url: `${prefix + ADMIN_PATH}/*`,
-      async handler(request, reply) {
-        await loadOnce()
-        ids.set(request.raw, request.id)
-        reply.hijack()
-        loaded?.routing(request.raw, reply.raw)
-      },
-    })
+    for (const url of urls) {
+      scope.route({
+        method,
+        url,
+        async handler(request, reply) {
+          await loadOnce()
+          ids.set(request.raw, request.id)
+          reply.hijack()
+          loaded?.routing(request.raw, reply.raw)
+        },
+      })
+    }
   })
 }

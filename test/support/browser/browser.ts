@@ -266,10 +266,21 @@ export function tags(markup: string): Tag[] {
   return found
 }
 
+/** Text areas and selections as inputs with the value that the unchanged form would submit. */
+function asInputs(markup: string): string {
+  return markup
+    .replace(/<textarea([^>]*)>\n?([^<]*)<\/textarea>/g, '<input$1 value="$2">')
+    .replace(/<select([^>]*)>(.*?)<\/select>/gs, (_, attributes, options: string) => {
+      const chosen =
+        /<option value="([^"]*)" selected>/.exec(options) ?? /<option value="([^"]*)"/.exec(options)
+      return `<input${attributes} value="${chosen?.[1] ?? ''}">`
+    })
+}
+
 function formsOf(markup: string): Form[] {
   const forms: Form[] = []
   let current: Tag[] | undefined
-  for (const tag of tags(markup)) {
+  for (const tag of tags(asInputs(markup))) {
     if (tag.name === 'form') current = [tag]
     else if (tag.name === '/form' && current) {
       forms.push(formOf(current))

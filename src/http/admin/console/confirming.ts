@@ -1,0 +1,76 @@
+/**
+ * Acts that take something away: a page that says what follows, and the act. If the resource has changed since the page was opened,
+ * the page comes again and shows what has changed. Must not know any resource.
+ */
+import type { FastifyReply } from 'fastify'
+import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
+import type { Changed, Found } from '../../../admin/verbs.ts'
+import type { Change, FormField, Values } from '../../../views/admin/form.ts'
+import type { HiddenFields } from '../../../views/forms.ts'
+import { changesSince, revisionOf, seenFields } from './editing.ts'
+import type { Visit } from './visit.ts'
+
+/** The parts of a confirmation that depend on what has happened. */
+export interface Asked {
+  readonly hidden: HiddenFields
+  readonly problem: string | null
+  readonly insist: string | null
+  readonly changes: readonly Change[] | null
+}
+
+export interface Confirming<T> {
+  readonly hidden: HiddenFields
+  readonly find: () => Promise<Found<T>>
+  /** What the page shows of the resource, to tell what others have changed. */
+  readonly values: (value: T) => Values
+  readonly labels: readonly FormField[]
+  readonly render: (found: Found<T>, asked: Asked) => string | Promise<string>
+  readonly act: (options: {
+    readonly ifMatch: number | undefined
+    readonly force: boolean
+  }) => Promise<Changed<unknown>>
+  readonly acted: (changed: Changed<unknown>) => FastifyReply | Promise<FastifyReply>
+}
+
+export async function askFirst<T>(visit: Visit, confirming: Confirming<T>): Promise<FastifyReply> {
+  const found = await confirming.find()
+  return render(visit, confirming, found, { problem: null, insist: null, changes: null }, 200)
+}
+
+export async function confirmed<T>(visit: Visit, confirming: Confirming<T>): Promise<FastifyReply> {
+  const { request, page } = visit
+  const { find, values, labels, act, acted } = confirming
+  let outcome: Changed<unknown>
+  try {
+    outcome = await act({ ifMatch: revisionOf(request), force: request.form.get('force') === 'yes' })
+  } catch (error) {
+    if (!(error instanceof AdminError) || error.problem === 'not-found') throw error
+    const { status } = PROBLEMS[error.problem]
+    const found = await find()
+    if (error.problem !== 'precondition-failed') {
+      const insist = error.problem === 'force-needed' ? page.words.common.force : null
+      return render(visit, confirming, found, { problem: error.message, insist, changes: null }, status)
+    }
+    const now = values(found.value)
+    const seen = Object.fromEntries(
+      Object.keys(now).map((name) => [
+        name,
+        (request.form.get(`seen.${name}`) ?? '').replaceAll('\r\n', '\n'),
+      ]),
+    )
+    const changes = changesSince(seen, now, labels, page.words)
+    return render(visit, confirming, found, { problem: null, insist: null, changes }, status)
+  }
+  return acted(outcome)
+}
+
+async function render<T>(
+  { request }: Visit,
+  confirming: Confirming<T>,
+  found: Found<T>,
+  asked: Omit<Asked, 'hidden'>,
+  status: number,
+): Promise<FastifyReply> {
+  const hidden = { ...confirming.hidden, ...seenFields(found, confirming.values(found.value)) }
+  return request.html(await confirming.render(found, { ...asked, hidden }), { status, scripts: true })
+}

@@ -1,0 +1,156 @@
+/**
+ * What the forms of all resources have in common: errors beside their fields, and two administrators at once. A form carries the
+ * revision and the values that its administrator saw. If the resource has changed since, the page shows what has changed; the fields
+ * that the administrator had not touched then have the new values. Must not know any resource.
+ */
+import type { FastifyReply } from 'fastify'
+import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
+import type { Changed, Found, ScopeChoice } from '../../../admin/verbs.ts'
+import type { Change, FormField, ResourceForm, Values } from '../../../views/admin/form.ts'
+import type { HiddenFields } from '../../../views/forms.ts'
+import type { PageRequest } from '../../page-request.ts'
+import type { Visit } from './visit.ts'
+
+/** One item on each line. */
+export const linesOf = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+
+/** What a person insists on after a refusal. */
+export interface Choice extends ScopeChoice {
+  readonly force: boolean
+}
+
+/** Browsers send a line break as CR LF (HTML §4.10.22.4). */
+const normalized = (text: string | undefined): string => (text ?? '').replaceAll('\r\n', '\n').trim()
+
+export const readValues = ({ form }: PageRequest, fields: readonly FormField[]): Values =>
+  Object.fromEntries(fields.map(({ name }) => [name, normalized(form.get(name))]))
+
+const choiceOf = ({ form }: PageRequest): Choice => ({
+  allowUnowned: form.get('allow_unowned') === 'yes',
+  force: form.get('force') === 'yes',
+})
+
+/** undefined if the form has none, as for a new resource. */
+export function revisionOf({ form }: PageRequest): number | undefined {
+  const text = form.get('revision') ?? ''
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+const SEEN = 'seen.'
+
+/** The revision and the values that the administrator sees, which the form carries. */
+export const seenFields = ({ revision }: Found<unknown>, values: Values): HiddenFields => ({
+  revision: revision === null ? null : String(revision),
+  ...Object.fromEntries(Object.entries(values).map(([name, value]) => [SEEN + name, value])),
+})
+
+const seenIn = ({ form }: PageRequest, values: Values): Values =>
+  Object.fromEntries(Object.keys(values).map((name) => [name, normalized(form.get(SEEN + name))]))
+
+/** What others have changed since the page was opened. */
+export function changesSince(
+  seen: Values,
+  now: Values,
+  labels: readonly Pick<FormField, 'name' | 'label' | 'kind'>[],
+  words: Visit['page']['words'],
+): Change[] {
+  const shown = (kind: FormField['kind'], value: string) =>
+    kind === 'check' ? (value === 'yes' ? words.common.yes : words.common.no) : value
+  return labels
+    .filter(({ name }) => (seen[name] ?? '') !== (now[name] ?? ''))
+    .map(({ name, label, kind }) => ({
+      label,
+      before: shown(kind, seen[name] ?? ''),
+      now: shown(kind, now[name] ?? ''),
+    }))
+}
+
+export interface Editing<T> {
+  /** Below the issuer. */
+  readonly path: string
+  readonly cancel: string
+  /** What identifies the resource, in the form. */
+  readonly hidden: HiddenFields
+  readonly fields: readonly FormField[]
+  /** The values of a new form. */
+  readonly initial: Values
+  /** null for a new resource. */
+  readonly resource: { find(): Promise<Found<T>>; values(value: T): Values } | null
+  /** @param changed the names of the fields that the administrator has touched */
+  readonly save: (
+    values: Values,
+    options: Choice & { readonly ifMatch: number | undefined },
+    changed: ReadonlySet<string>,
+  ) => Promise<Changed<unknown>>
+  /** Members of the request whose fields have another name. */
+  readonly fieldNames?: Readonly<Record<string, string>>
+  readonly render: (model: ResourceForm) => string
+  /** Leads on after the change was stored. */
+  readonly saved: (changed: Changed<unknown>, values: Values) => FastifyReply | Promise<FastifyReply>
+}
+
+const html = ({ request }: Visit, text: string, status: number): FastifyReply =>
+  request.html(text, { status, scripts: true })
+
+/** The form with what is stored. */
+export async function showForm<T>(visit: Visit, editing: Editing<T>): Promise<FastifyReply> {
+  const { resource, render } = editing
+  const found = await resource?.find()
+  const values = found && resource ? resource.values(found.value) : editing.initial
+  const hidden = found ? { ...editing.hidden, ...seenFields(found, values) } : editing.hidden
+  return html(visit, render({ ...modelOf(editing), hidden, values }), 200)
+}
+
+function modelOf<T>({ path, cancel, hidden, fields, initial }: Editing<T>): ResourceForm {
+  return { path, cancel, hidden, fields, values: initial, errors: {}, problem: null, changes: null }
+}
+
+export async function submitForm<T>(visit: Visit, editing: Editing<T>): Promise<FastifyReply> {
+  const { request, page } = visit
+  const { fields, resource, save, saved, render } = editing
+  const values = readValues(request, fields)
+  const seen = seenIn(request, values)
+  const changed = new Set(Object.keys(values).filter((name) => values[name] !== seen[name]))
+  let outcome: Changed<unknown>
+  try {
+    outcome = await save(values, { ...choiceOf(request), ifMatch: revisionOf(request) }, changed)
+  } catch (error) {
+    if (!(error instanceof AdminError) || error.problem === 'not-found') throw error
+    const { status } = PROBLEMS[error.problem]
+    if (error.problem === 'precondition-failed' && resource) {
+      const found = await resource.find()
+      const now = resource.values(found.value)
+      const merged = Object.fromEntries(
+        Object.entries(values).map(([name, value]) => [name, changed.has(name) ? value : (now[name] ?? '')]),
+      )
+      const hidden = { ...editing.hidden, ...seenFields(found, now) }
+      const changes = changesSince(seen, now, fields, page.words)
+      return html(visit, render({ ...modelOf(editing), hidden, values: merged, changes }), status)
+    }
+    const again = resource
+      ? { ...editing.hidden, revision: String(revisionOf(request) ?? ''), ...prefixed(seen) }
+      : editing.hidden
+    const errors = Object.fromEntries(
+      error.errors.map(({ field, message }) => [editing.fieldNames?.[field] ?? field, message]),
+    )
+    const shown = fields.some(({ name }) => Object.hasOwn(errors, name)) ? errors : {}
+    const model = { ...modelOf(editing), hidden: again, values, errors: shown, problem: error.message }
+    return html(visit, render({ ...model, fields: [...fields, ...insistence(error, page)] }), status)
+  }
+  return saved(outcome, values)
+}
+
+const prefixed = (seen: Values): HiddenFields =>
+  Object.fromEntries(Object.entries(seen).map(([name, value]) => [SEEN + name, value]))
+
+/** The box with which an administrator insists on what was refused. */
+function insistence({ problem }: AdminError, { words }: Visit['page']): FormField[] {
+  if (problem === 'unowned-scope')
+    return [{ name: 'allow_unowned', label: words.common.allowUnowned, kind: 'check' }]
+  if (problem === 'force-needed') return [{ name: 'force', label: words.common.force, kind: 'check' }]
+  return []
+}

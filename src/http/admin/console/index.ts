@@ -1,0 +1,71 @@
+/**
+ * The console: the list of its pages, and the Fastify instance that serves them, which is created only when a request first asks for
+ * it. Must not know the store: every page uses the verbs of `Admin`. A new page is a route in the file of its resource.
+ */
+import { createHash } from 'node:crypto'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { placePath } from '../../../views/admin/page.ts'
+import { CONSOLE_PATH } from '../../../views/admin/path.ts'
+import { CONSOLE_STYLE } from '../../../views/admin/style.ts'
+import type { Branding } from '../../../views/assets.ts'
+import { assetEndpoint } from '../../endpoints/asset.ts'
+import { sendFailure } from '../../failures.ts'
+import { DOCUMENT, notFoundHandler } from '../../methods.ts'
+import { htmlNotFound } from '../../page-error.ts'
+import type { PageRequestDeps } from '../../page-request.ts'
+import { pageScope } from '../../page-scope.ts'
+import { roleRoutes } from './roles.ts'
+import { type ConsoleDeps, type ConsoleRoute, pageRouteOf } from './visit.ts'
+
+const consoleRoutes: readonly ConsoleRoute[] = [
+  {
+    method: 'GET',
+    path: CONSOLE_PATH,
+    place: 'overview',
+    handler: async ({ request }) => request.redirect(placePath('roles')),
+  },
+  ...roleRoutes,
+]
+
+export interface ConsoleAppDeps extends Omit<ConsoleDeps, 'style' | 'prefix' | 'formMacs'> {
+  readonly pages: PageRequestDeps & { readonly branding: Branding }
+  readonly refreshIfStale: () => Promise<void> | undefined
+  /** Whether the server is stopping. */
+  readonly isClosing: () => boolean
+}
+
+export async function createConsole(
+  { pages, refreshIfStale, isClosing, ...deps }: ConsoleAppDeps,
+  options: FastifyServerOptions,
+): Promise<FastifyInstance> {
+  const { prefix, branding, formMacs } = pages
+  const app = Fastify(options)
+  app.setErrorHandler(sendFailure)
+  notFoundHandler(app, htmlNotFound({ prefix, branding }))
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    reply.header('x-content-type-options', 'nosniff')
+    // As in listener.ts: these replies do not pass its hooks.
+    if (isClosing()) reply.header('connection', 'close')
+    done(null, payload)
+  })
+  app.addHook('preHandler', (_request, _reply, done) => {
+    const refreshed = refreshIfStale()
+    if (refreshed) refreshed.then(() => done(), done)
+    else done()
+  })
+  const body = Buffer.from(CONSOLE_STYLE)
+  const hash = createHash('sha256').update(body).digest('hex').slice(0, 12)
+  const style = `${prefix}${CONSOLE_PATH}/assets/console-${hash}.css`
+  const file = {
+    name: 'style',
+    path: style,
+    contentType: 'text/css; charset=utf-8',
+    body,
+    etag: `"${hash}"`,
+  } as const
+  app.get(style, DOCUMENT, assetEndpoint(file))
+  const routes = consoleRoutes.map((route) => pageRouteOf({ ...deps, prefix, formMacs, style }, route))
+  await app.register((scope) => pageScope(scope, pages, routes))
+  await app.ready()
+  return app
+}

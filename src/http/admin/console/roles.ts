@@ -1,0 +1,140 @@
+import { ADMIN_ROLE } from '../../../admin/built-ins.ts'
+import type { RoleView } from '../../../admin/roles.schema.ts'
+import {
+  ROLES_PATH,
+  roleDeletePage,
+  roleFields,
+  roleFormPage,
+  rolePage,
+  rolesPage,
+  roleValues,
+  type ShownRole,
+} from '../../../views/admin/roles.ts'
+import { pageUrl } from '../../../views/forms.ts'
+import { askFirst, type Confirming, confirmed } from './confirming.ts'
+import { type Editing, linesOf, showForm, submitForm } from './editing.ts'
+import { listed, pageQueryOf } from './listing.ts'
+import type { ConsoleRoute, Visit } from './visit.ts'
+
+const shownOf = (role: RoleView): ShownRole => ({
+  name: role.name,
+  scopes: role.scopes,
+  requireSecondFactor: role.require_second_factor,
+  createdAt: role.created_at,
+  builtIn: role.name === ADMIN_ROLE,
+})
+
+const valuesOf = (role: RoleView) => roleValues(shownOf(role))
+
+const show = async ({ request, admin, page }: Visit) => {
+  const { value } = await admin.roles.find(request.query.get('name') ?? '')
+  return request.html(rolePage(shownOf(value), page), { scripts: true })
+}
+
+function creating({ admin, page, leave }: Visit): Editing<RoleView> {
+  return {
+    path: `${ROLES_PATH}/new`,
+    cancel: pageUrl(page, ROLES_PATH),
+    hidden: {},
+    fields: roleFields(page, true),
+    initial: {},
+    resource: null,
+    fieldNames: { scope: 'scopes' },
+    save: (values, choice) =>
+      admin.roles.create(
+        {
+          name: values.name ?? '',
+          scopes: linesOf(values.scopes),
+          require_second_factor: values.require_second_factor === 'yes',
+        },
+        choice,
+      ),
+    render: (model) => roleFormPage(model, null, page),
+    saved: ({ notes }, { name = '' }) =>
+      leave(`${ROLES_PATH}/show`, { name }, { place: 'roles', act: 'created', subject: name, notes }),
+  }
+}
+
+function changing({ request, admin, page, leave }: Visit): Editing<RoleView> {
+  const name = (request.method === 'POST' ? request.form : request.query).get('name') ?? ''
+  return {
+    path: `${ROLES_PATH}/change`,
+    cancel: pageUrl(page, `${ROLES_PATH}/show`, { name }),
+    hidden: { name },
+    fields: roleFields(page, false),
+    initial: {},
+    resource: { find: () => admin.roles.find(name), values: valuesOf },
+    fieldNames: { scope: 'scopes' },
+    save: (values, choice) =>
+      admin.roles.update(
+        name,
+        { scopes: linesOf(values.scopes), require_second_factor: values.require_second_factor === 'yes' },
+        choice,
+      ),
+    render: (model) => roleFormPage(model, name, page),
+    saved: ({ notes }) =>
+      leave(`${ROLES_PATH}/show`, { name }, { place: 'roles', act: 'changed', subject: name, notes }),
+  }
+}
+
+function deleting({ request, admin, page, leave }: Visit): Confirming<RoleView> {
+  const name = (request.method === 'POST' ? request.form : request.query).get('name') ?? ''
+  return {
+    hidden: { name },
+    find: () => admin.roles.find(name),
+    values: valuesOf,
+    labels: roleFields(page, false),
+    render: (_found, asked) => roleDeletePage(asked, name, page),
+    act: ({ ifMatch }) => admin.roles.delete(name, { ifMatch }),
+    acted: ({ notes }) => leave(ROLES_PATH, {}, { place: 'roles', act: 'deleted', subject: name, notes }),
+  }
+}
+
+export const roleRoutes: readonly ConsoleRoute[] = [
+  {
+    method: 'GET',
+    path: ROLES_PATH,
+    place: 'roles',
+    handler: async ({ request, admin, page }) => {
+      const roles = await admin.roles.list(pageQueryOf(request))
+      return request.html(rolesPage(listed(request, roles, shownOf), page), { scripts: true })
+    },
+  },
+  { method: 'GET', path: `${ROLES_PATH}/show`, place: 'roles', handler: show },
+  {
+    method: 'GET',
+    path: `${ROLES_PATH}/new`,
+    place: 'roles',
+    handler: (visit) => showForm(visit, creating(visit)),
+  },
+  {
+    method: 'POST',
+    path: `${ROLES_PATH}/new`,
+    place: 'roles',
+    handler: (visit) => submitForm(visit, creating(visit)),
+  },
+  {
+    method: 'GET',
+    path: `${ROLES_PATH}/change`,
+    place: 'roles',
+    handler: (visit) => showForm(visit, changing(visit)),
+  },
+  {
+    method: 'POST',
+    path: `${ROLES_PATH}/change`,
+    place: 'roles',
+    handler: (visit) => submitForm(visit, changing(visit)),
+  },
+  {
+    method: 'GET',
+    path: `${ROLES_PATH}/delete`,
+    place: 'roles',
+    handler: (visit) => askFirst(visit, deleting(visit)),
+  },
+  {
+    method: 'POST',
+    path: `${ROLES_PATH}/delete`,
+    place: 'roles',
+    handler: (visit) => confirmed(visit, deleting(visit)),
+  },
+]

@@ -1,0 +1,124 @@
+/**
+ * One request of an administrator to the console: who it is, what they may do, and the way back from an act. The role is looked up
+ * for every request, so that taking it away ends a visit. Must not know any resource.
+ */
+import type { FastifyReply } from 'fastify'
+import { ACR_MFA, satisfies } from '../../../accounts/amr.ts'
+import type { SecondFactors } from '../../../accounts/second-factors.ts'
+import type { Actor } from '../../../admin/actor.ts'
+import type { Admin } from '../../../admin/admin.ts'
+import { ADMIN_ROLE, ADMIN_SCOPES } from '../../../admin/built-ins.ts'
+import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
+import type { Audit } from '../../../audit/events.ts'
+import type { Macs } from '../../../keys/macs.ts'
+import type { Registry } from '../../../oauth/registry.ts'
+import { type ConsoleContext, type Done, type Place, placePath } from '../../../views/admin/page.ts'
+import { factorNeededPage, failedPage, notAdministratorPage } from '../../../views/admin/refused.ts'
+import { consoleTextsIn } from '../../../views/admin/texts/index.ts'
+import type { PageRequest } from '../../page-request.ts'
+import type { PageRoute } from '../../page-scope.ts'
+import { redirectToLogin } from '../../pages/account.ts'
+import { hasFactor } from '../../pages/enrolment.ts'
+
+export interface ConsoleDeps {
+  readonly admin: (actor: Actor) => Admin
+  readonly secondFactors: Pick<SecondFactors, 'summary'>
+  readonly registry: Pick<Registry, 'requiresSecondFactor'>
+  readonly formMacs: Macs
+  readonly audit: Audit
+  /** The path of the issuer, or empty. */
+  readonly prefix: string
+  /** The address of the console's style sheet. */
+  readonly style: string
+}
+
+export interface Visit {
+  readonly request: PageRequest
+  readonly admin: Admin
+  readonly page: ConsoleContext
+  /** Redirects to a page, which shows what was done and what follows. A reload of that page does not repeat the act. */
+  leave(path: string, query: Readonly<Record<string, string>>, done: Done): FastifyReply
+}
+
+export interface ConsoleRoute {
+  readonly method: 'GET' | 'POST'
+  /** Below the issuer. Names of resources are parameters: `..` and URIs have a meaning in paths. */
+  readonly path: string
+  readonly place: Place
+  readonly handler: (visit: Visit) => Promise<FastifyReply>
+}
+
+export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }: ConsoleRoute): PageRoute {
+  return {
+    method,
+    path,
+    async handler(request) {
+      const outside = outsideOf(request)
+      const { current } = request
+      // A form is not repeated after a login: the way back is a page that changes nothing.
+      const returnTo = method === 'GET' ? request.url.slice(deps.prefix.length) : placePath(place)
+      if (!current) return redirectToLogin(request, returnTo)
+      const { user, userSession } = current
+      if (!user.roles.includes(ADMIN_ROLE)) {
+        const { ip, requestId: request_id } = request.requestInfo
+        const fields = { actor: `user:${user.id}`, sub: user.id, ip, request_id }
+        deps.audit('administration.refused', { ...fields, reason: 'access_denied', detail: 'role_missing' })
+        const model = { role: ADMIN_ROLE, username: user.username }
+        return request.html(notAdministratorPage(model, outside), { status: 403 })
+      }
+      // As at the authorization endpoint. A sign-in asks for the second factor of a user who has one.
+      if (deps.registry.requiresSecondFactor([ADMIN_ROLE]) && !satisfies(userSession.amr, ACR_MFA)) {
+        if (hasFactor(await deps.secondFactors.summary(user.id))) return redirectToLogin(request, returnTo)
+        return request.html(factorNeededPage(outside), { status: 403 })
+      }
+      const page: ConsoleContext = {
+        ...outside,
+        consoleStyle: deps.style,
+        username: user.username,
+        done: method === 'GET' ? openDone(deps.formMacs, request) : null,
+      }
+      const admin = deps.admin({ name: `user:${user.id}`, scopes: new Set(Object.keys(ADMIN_SCOPES)) })
+      const leave: Visit['leave'] = (to, query, done) =>
+        request.redirect(to, { ...query, done: sealDone(deps.formMacs, request, done) })
+      try {
+        return await handler({ request, admin, page, leave })
+      } catch (error) {
+        if (!(error instanceof AdminError)) throw error
+        const { status } = PROBLEMS[error.problem]
+        const missing = error.problem === 'not-found'
+        const model = { place, missing, message: error.message, back: deps.prefix + placePath(place) }
+        return request.html(failedPage(model, page), { status, scripts: true })
+      }
+    },
+  }
+}
+
+function outsideOf(request: PageRequest) {
+  const page = request.pageContext()
+  return { ...page, words: consoleTextsIn(page.locale) }
+}
+
+/** Longer notes are cut, so that the address of the next page stays short. */
+const MAX_NOTES_LENGTH = 3000
+
+const macInput = ({ browser, current }: PageRequest, text: string): string =>
+  JSON.stringify(['done', browser, current?.userSession.id ?? null, text])
+
+/** The message is authenticated, so that no link of somebody else can make the console claim anything. */
+function sealDone(macs: Macs, request: PageRequest, done: Done): string {
+  let length = 0
+  const notes = done.notes.filter((note) => {
+    length += note.length
+    return length <= MAX_NOTES_LENGTH
+  })
+  const text = Buffer.from(JSON.stringify({ ...done, notes })).toString('base64url')
+  return `${text}.${macs.create(macInput(request, text))}`
+}
+
+function openDone(macs: Macs, request: PageRequest): Done | null {
+  const sealed = request.query.get('done') ?? ''
+  const dot = sealed.indexOf('.')
+  const text = sealed.slice(0, Math.max(0, dot))
+  if (dot < 0 || !macs.verify(macInput(request, text), sealed.slice(dot + 1))) return null
+  return JSON.parse(Buffer.from(text, 'base64url').toString()) as Done
+}

@@ -1,0 +1,100 @@
+/** The style sheet of the console, in addition to that of all pages, whose colours it uses. */
+export const CONSOLE_STYLE = `
+.console{display:grid;grid-template-columns:14rem minmax(0,1fr);grid-template-rows:auto 1fr;min-height:100vh;min-height:100dvh}
+.console .site{grid-column:1/-1;justify-content:space-between;padding:.75rem 1.5rem;border-bottom:1px solid var(--line);background:var(--card)}
+.console .brand .emblem{width:1.75rem;height:1.75rem}
+.console .brand .logo{height:2rem}
+.who{font-size:.875rem;color:var(--muted);text-align:right;min-width:0}
+.who a{margin-left:.75rem;white-space:nowrap}
+.places{padding:1.25rem .75rem;border-right:1px solid var(--line);font-size:.9375rem}
+.places ul{display:grid;gap:.125rem;position:sticky;top:1.25rem}
+.places a{display:block;padding:.4375rem .75rem;border-radius:.5rem;color:var(--text);text-decoration:none}
+.places a:hover{background:var(--card);text-decoration:underline}
+.places a[aria-current]{background:var(--card);font-weight:650;box-shadow:inset 3px 0 0 var(--edge);border-radius:.25rem .5rem .5rem .25rem}
+.console main{min-width:0;padding:1.5rem 2rem 4rem}
+.console-page{max-width:70rem;font-size:.9375rem}
+.console-page>*+*{margin-top:1.125rem}
+.heading{display:grid;grid-template-columns:minmax(0,1fr) auto;align-items:center;gap:.25rem 1rem}
+.heading .back{grid-column:1/-1;font-size:.875rem}
+.heading .back a{display:inline-block;padding:.25rem 0}
+.heading .back a::before{content:"\\2190"/"";margin-right:.375rem}
+.console h1{font-size:1.375rem;overflow-wrap:anywhere}
+.actions{display:flex;flex-wrap:wrap;gap:.5rem;justify-content:flex-end}
+.console .button{min-height:2.375rem;padding:.3125rem .875rem;font-size:.9375rem;border-radius:.5rem}
+.console-page>.intro{margin-top:.375rem;max-width:48rem}
+.console .card{border-radius:.75rem;box-shadow:none}
+.block{padding:1.125rem 1.25rem}
+.block>*+*{margin-top:.875rem}
+.block h2{font-size:1rem}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1.125rem}
+.console .facts{margin-top:.75rem;gap:.5rem 1.5rem;grid-template-columns:minmax(8rem,14rem) minmax(0,1fr)}
+.console .facts dd{overflow-wrap:anywhere}
+
+.toolbar{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem}
+.toolbar input[type=search],.toolbar input[type=text]{flex:1 1 14rem;max-width:24rem}
+.toolbar input,.toolbar select,.fields input[type=text],.fields select,.fields textarea,.confirm input[type=text]{min-height:2.375rem;padding:.3125rem .75rem;font:inherit;color:inherit;
+background:var(--card);border:1px solid var(--control);border-radius:.5rem}
+.toolbar ::placeholder{color:var(--muted);opacity:1}
+.toolbar .clear{padding:.25rem .5rem}
+.flush{overflow:hidden}
+.console table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}
+.console th,.console td{padding:.5625rem .75rem;text-align:left;vertical-align:top;font-weight:400;overflow-wrap:anywhere}
+.console thead th{font-size:.8125rem;font-weight:600;color:var(--muted);border-bottom:1px solid var(--line);white-space:nowrap;padding-bottom:.4375rem}
+.console tbody tr+tr>*{border-top:1px solid var(--line)}
+.console tbody tr:hover>*{background:var(--page)}
+.console tbody th a{font-weight:600}
+.console th:first-child{padding-left:1.25rem}
+.console tr>:last-child{padding-right:1.25rem}
+.console td time,.console td .nowrap{white-space:nowrap}
+.empty{padding:1.5rem 1.25rem;color:var(--muted)}
+.names{display:flex;flex-wrap:wrap;gap:.25rem .375rem}
+.names code{display:inline-block;padding:.0625rem .4375rem;border:1px solid var(--line);border-radius:.375rem;background:var(--page);font-size:.8125rem;line-height:1.45}
+.state{display:inline-block;padding:.0625rem .5rem;border:1px solid;border-radius:1rem;font-size:.8125rem;font-weight:600;color:var(--muted);white-space:nowrap}
+.state.good{color:var(--good);background:var(--good-soft)}
+.state.bad{color:var(--danger);background:var(--danger-soft)}
+.pager{display:flex;gap:.5rem;justify-content:flex-end}
+
+.fields{max-width:44rem}
+.fields .field input[type=text],.fields textarea,.fields select{display:block;width:100%;margin-top:.375rem}
+.fields textarea{resize:vertical;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.875rem;line-height:1.6}
+.fields .field input[type=text]{min-height:2.375rem;padding:.3125rem .75rem;border-radius:.5rem}
+.console [aria-invalid]{border-color:var(--danger)!important;border-width:2px!important}
+.error{margin-top:.375rem;color:var(--danger);font-size:.875rem}
+.console .check{min-height:2.25rem;align-items:flex-start;padding:.375rem 0;gap:.625rem;font-weight:400;cursor:pointer}
+.console .check input,.console .check input:hover{appearance:auto;display:block;width:1.125rem;height:1.125rem;min-height:0;margin:.1875rem 0 0;padding:0}
+.buttons{display:flex;flex-wrap:wrap;gap:.5rem;margin-top:1.125rem}
+.confirm{max-width:44rem}
+.fields .field>.check{display:flex;font-weight:400}
+.follows,.notes{list-style:disc;padding-left:1.25rem}
+.follows li+li,.notes li+li{margin-top:.375rem}
+.notes{margin-top:.375rem}
+.changes h2{font-size:1rem;margin-bottom:.25rem}
+.changes table{margin-top:.75rem}
+.changes del{text-decoration:none;color:var(--muted)}
+.changes ins{text-decoration:none;font-weight:600}
+.changes{background:var(--card)!important}
+
+@media (max-width:52rem){
+.console{display:block}
+.console .site{padding:.625rem 1rem}
+.places{padding:.5rem .625rem;border-right:0;border-bottom:1px solid var(--line)}
+.places ul{display:flex;flex-wrap:wrap;gap:.125rem;position:static}
+.places a{padding:.375rem .625rem}
+.places a[aria-current]{box-shadow:inset 0 -2px 0 var(--edge);border-radius:.5rem .5rem .125rem .125rem}
+.console main{padding:1rem 0 3rem}
+.console-page>:not(.card):not(.grid){margin-left:1rem;margin-right:1rem}
+.console .card{border-radius:0;border-width:1px 0}
+.secondary{display:none}
+.console th:first-child{padding-left:1rem}
+.console tr>:last-child{padding-right:1rem}
+.block{padding:1rem}
+.heading{grid-template-columns:minmax(0,1fr)}
+.heading .actions{justify-content:flex-start}
+.who bdi{display:none}
+.console .facts{grid-template-columns:1fr;gap:0}
+.console .facts dt{font-size:.875rem}
+.console .button,.places a{min-height:2.75rem}
+.places a{display:flex;align-items:center}
+}
+@media (forced-colors:active){.places a[aria-current]{outline:2px solid}}
+`

@@ -1,0 +1,75 @@
+/** The console in a real browser, with and without scripts. */
+import type { Page } from 'playwright-core'
+import type { Test } from 'tap'
+import { ADMIN_ROLE } from '../../src/admin/built-ins.ts'
+import { browserTest } from '../support/browser/chromium.ts'
+import {
+  at,
+  type BrowserWorld,
+  browserWorld,
+  shortOfJavaScript,
+  signIn,
+} from '../support/browser/chromium-sign-in.ts'
+
+/** alice administers. */
+async function consoleWorld(t: Test): Promise<BrowserWorld> {
+  const world = await browserWorld(t)
+  const { server, alice } = world
+  await server.store.users.update(alice.id, (one) => ({ ...one, roles: [...one.roles, ADMIN_ROLE] }))
+  return world
+}
+
+async function enter(t: Test, page: Page, { issuer }: BrowserWorld, path: string): Promise<void> {
+  await page.goto(`${issuer}/admin${path}`)
+  await signIn(t, page)
+}
+
+for (const { how, ...options } of shortOfJavaScript) {
+  browserTest(`an administrator creates, changes and deletes a role, ${how}`, async (t, open) => {
+    const world = await consoleWorld(t)
+    const window = await open(options)
+    const page = await window.tab()
+    await enter(t, page, world, '/roles')
+    await at(t, page, 'Roles')
+    await page.getByRole('link', { name: 'New role' }).click()
+    await at(t, page, 'Create a role')
+    window.expect(/status of 400/)
+    await page.getByLabel('Name', { exact: true }).fill('two words')
+    await page.getByLabel('Scopes', { exact: true }).fill('orders:read\norders:write')
+    await page.getByRole('button', { name: 'Create' }).click()
+    await page.getByText('a role name must be').first().waitFor()
+    await at(t, page, 'Create a role')
+    await page.getByLabel('Name', { exact: true }).fill('bookkeeper')
+    await page.getByRole('button', { name: 'Create' }).click()
+    await page.getByText('The role bookkeeper was created.').waitFor()
+    await at(t, page, 'bookkeeper')
+    await page.getByRole('link', { name: 'Change', exact: true }).click()
+    await at(t, page, 'Change the role bookkeeper')
+    await page.getByLabel('Users with this role must sign in with a second factor').check()
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('The role bookkeeper was changed.').waitFor()
+    t.match(await world.server.store.roles.find('bookkeeper'), {
+      scopes: ['orders:read', 'orders:write'],
+      requireSecondFactor: true,
+    })
+    await page.getByRole('link', { name: 'Delete' }).click()
+    await at(t, page, 'Delete the role bookkeeper?')
+    await page.getByText('Its users lose the scopes that it grants.').waitFor()
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('The role bookkeeper was deleted.').waitFor()
+    await at(t, page, 'Roles')
+    await page.getByRole('searchbox').fill('nothing like this')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await page.getByText('Nothing was found.').waitFor()
+    await at(t, page, 'Roles')
+  })
+
+  browserTest(`a user without the role is told so, ${how}`, async (t, open) => {
+    const world = await browserWorld(t)
+    const window = await open(options)
+    window.expect(/status of 403/)
+    const page = await window.tab()
+    await enter(t, page, world, '')
+    await at(t, page, 'You are not an administrator')
+  })
+}
