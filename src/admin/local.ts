@@ -1,9 +1,19 @@
 /** Administration on the store of this process: for commands on the host, and behind the HTTP API. Must not know who calls it. */
 import type { Actor } from './actor.ts'
 import type { Admin } from './admin.ts'
+import { createAuditAdmin } from './audit.ts'
 import type { LocalDeps } from './deps.ts'
+import { createKeysAdmin } from './keys.ts'
+import { createNodesAdmin } from './nodes.ts'
 import { createRolesAdmin } from './roles.ts'
+import { createVerifiersAdmin } from './verifiers.ts'
 
 export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
-  return { roles: createRolesAdmin(deps, actor) }
+  return {
+    roles: createRolesAdmin(deps, actor),
+    keys: createKeysAdmin(deps, actor),
+    verifiers: createVerifiersAdmin(deps, actor),
+    nodes: createNodesAdmin(deps),
+    audit: createAuditAdmin(deps),
+  }
 }

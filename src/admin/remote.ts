@@ -4,10 +4,13 @@
  */
 import { KeyturnError } from '../errors.ts'
 import type { Admin } from './admin.ts'
+import type { AuditAdmin } from './audit.ts'
 import { ADMIN_PATH } from './built-ins.ts'
 import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
+import type { KeysAdmin } from './keys.ts'
 import type { RolesAdmin } from './roles.ts'
 import type { Changed, Page, PageQuery, ScopeChoice } from './verbs.ts'
+import type { VerifiersAdmin } from './verifiers.ts'
 import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
 
 /** The server did not answer, or not as its API does. */
@@ -39,7 +42,13 @@ export type Call = <T>(method: Method, path: string, request?: Request) => Promi
 
 export function createRemoteAdmin(deps: RemoteDeps): Admin {
   const call = createCall(deps)
-  return { roles: remoteRoles(call) }
+  return {
+    roles: remoteRoles(call),
+    keys: remoteKeys(call),
+    verifiers: remoteVerifiers(call),
+    nodes: { list: (query) => call('GET', '/nodes', { query: { ...query } }) },
+    audit: remoteAudit(call),
+  }
 }
 
 const remoteRoles = (call: Call): RolesAdmin => ({
@@ -49,6 +58,24 @@ const remoteRoles = (call: Call): RolesAdmin => ({
   update: (name, body, { ifMatch, ...choice } = {}) =>
     call('PATCH', path`/roles/${name}`, { body, ifMatch, query: scopeQuery(choice) }),
   delete: (name, condition) => call('DELETE', path`/roles/${name}`, condition),
+})
+
+const remoteKeys = (call: Call): KeysAdmin => ({
+  find: () => call('GET', '/keys'),
+  rotate: (body = {}, condition) => call('POST', '/keys/rotate', { body, ...condition }),
+  revoke: (kid, body = {}, condition) => call('POST', path`/keys/${kid}/revoke`, { body, ...condition }),
+  rehearse: (body) => call('POST', '/keys/simulate', { body }),
+})
+
+const remoteVerifiers = (call: Call): VerifiersAdmin => ({
+  list: (query) => list(call, '/verifiers', query),
+  expect: (name) => call('PUT', path`/verifiers/${name}`),
+  forget: (name) => call('DELETE', path`/verifiers/${name}`),
+})
+
+const remoteAudit = (call: Call): AuditAdmin => ({
+  list: (query) => call('GET', '/audit', { query: { ...query } }),
+  verify: (anchor) => call('GET', '/audit/verification', { query: { anchor } }),
 })
 
 const list = async <T>(call: Call, where: string, query: PageQuery): Promise<Page<T>> =>

@@ -3,6 +3,9 @@ import { type TSchema, Type } from 'typebox'
 
 export const Seconds = Type.Integer({ description: 'Seconds since 1970-01-01T00:00:00Z.', minimum: 0 })
 
+/** A number of things, or a version. */
+export const Count = Type.Integer({ minimum: 0 })
+
 /** The name of a role, a verifier or a user, or the id of a client. */
 export const Name = Type.String({ minLength: 1, maxLength: 200 })
 
@@ -23,3 +26,6 @@ export const pageOf = <T extends TSchema>(item: T) =>
   )
 
 export const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+export const oneOf = <T extends string>(values: readonly T[], description?: string) =>
+  Type.Unsafe<T>({ type: 'string', enum: [...values], ...(description === undefined ? {} : { description }) })

@@ -7,11 +7,13 @@ export interface Found<T> {
   readonly revision: number | null
 }
 
-/** A resource after a change. */
-export interface Changed<T> extends Found<T> {
-  /** What follows from the change, one sentence each, for the person who made it. */
+/** A result with what a person should know about it, one sentence each. */
+export interface Noted<T> extends Found<T> {
   readonly notes: readonly string[]
 }
+
+/** A resource after a change. The notes say what follows from the change. */
+export type Changed<T> = Noted<T>
 
 /** Part of a list. */
 export interface Page<T> {

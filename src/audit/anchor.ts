@@ -20,6 +20,14 @@ export interface AnchorKeeper {
   advance(anchor: KeptAnchor): Promise<void>
 }
 
+/** An anchor that is kept in a file. */
+export interface AnchorRecord extends AnchorKeeper {
+  /** null if nothing is kept. */
+  readonly file: string | null
+  /** @throws {StoreUnusable} if the file cannot be read or is damaged */
+  recorded(): { readonly audit: KeptAnchor } | null
+}
+
 export const noAnchorKeeper: AnchorKeeper = { read: () => null, advance: async () => {} }
 
 /** After an acceptance the log may be shorter, so the times of acceptance are compared first. */

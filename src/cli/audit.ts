@@ -1,12 +1,11 @@
 import { InvalidArgumentError } from 'commander'
-import type { Anchor } from '../audit/anchor.ts'
+import type { Admin } from '../admin/admin.ts'
+import type { AuditEventView } from '../admin/audit.schema.ts'
+import { inspect, parseAnchor } from '../admin/audit.ts'
+import { parseTime } from '../admin/audit-filter.ts'
+import { parseMoment } from '../admin/moment.ts'
+import { MAX_LIMIT as MAX_PAGE } from '../admin/page.ts'
 import { AUDIT_EVENTS } from '../audit/events.ts'
-import { type VerifyResult, verifyLog } from '../audit/verify.ts'
-import { auditKeys } from '../keys/audit-keys.ts'
-import type { Base } from '../node/base.ts'
-import type { AuditRow } from '../store/contracts/audit.ts'
-import { findRemains } from '../store/remains.ts'
-import { createFilter, type Filters, noteZones } from './audit-filter.ts'
 import {
   AlreadyReported,
   action,
@@ -15,6 +14,7 @@ import {
   type Context,
   examples,
   type Json,
+  UsageError,
 } from './context.ts'
 import { count, table, time } from './output.ts'
 
@@ -39,7 +39,7 @@ export const auditCommand: CommandFactory = (context) =>
               'an earlier end of the log, from an audit.head line of the server log',
               anchorOption,
             )
-            .action((options: Json & { anchor?: Anchor }) => verify(context, options)),
+            .action((options: Json & { anchor?: string }) => verify(context, options)),
           'audit verify',
         ),
       )
@@ -77,24 +77,45 @@ function reasonOption(value: string): string {
   throw new InvalidArgumentError(`It must have 1 to ${MAX_REASON} characters.`)
 }
 
-function anchorOption(value: string): Anchor {
-  const [, seq, hash] = /^(\d{1,15}):([\w-]{43})$/.exec(value) ?? []
-  if (seq === undefined || hash === undefined) throw new InvalidArgumentError('It must be <seq>:<hash>.')
-  return { seq: Number(seq), hash }
+function anchorOption(value: string): string {
+  if (parseAnchor(value) === null) throw new InvalidArgumentError('It must be <seq>:<hash>.')
+  return value
+}
+
+interface Filters extends Json {
+  readonly since?: string
+  readonly until?: string
+  readonly user?: string
+  readonly client?: string
+  readonly event?: string
+  readonly limit: number
+}
+
+/** Says which moment a text without a zone means, because the operator may think of the zone of the machine. */
+function checkTimes(context: Context, { since, until }: Filters): void {
+  for (const [name, text] of [
+    ['since', since],
+    ['until', until],
+  ] as const) {
+    if (text === undefined) continue
+    try {
+      parseTime(text, 0)
+    } catch (error) {
+      throw new UsageError(`--${name} ${(error as Error).message}`)
+    }
+    const moment = parseMoment(text)
+    if (moment && !moment.hasZone)
+      context.note(`--${name} is ${time(moment.at)}: a time without a zone is in UTC`)
+  }
 }
 
 function list(context: Context, options: Filters): Promise<void> {
-  noteZones(context, options)
-  return context.withStore(async (base) => {
-    const newest = await base.store.auditRows.find(await createFilter(base, options), options.limit + 1)
-    if (base.config.auditRetention === null) {
-      context.note('KEYTURN_AUDIT_RETENTION is off: events are only in the server log')
-    }
+  checkTimes(context, options)
+  return context.withAdmin(async (admin) => {
+    const newest = await findNewest(context, admin, options)
     if (newest.length > options.limit)
       context.note(`only the newest ${options.limit} events are shown; see --limit`)
-    const rows = newest.slice(0, options.limit).reverse()
-    const names = await usernames(base, rows)
-    const values = rows.map((row) => describe(row, names))
+    const values = newest.slice(0, options.limit).reverse()
     const text = table(
       ['SEQ', 'TIME', 'EVENT', 'ACTOR', 'USER', 'CLIENT', 'COUNT', 'DETAILS'],
       values.map((value) => [
@@ -112,83 +133,39 @@ function list(context: Context, options: Filters): Promise<void> {
   })
 }
 
-async function usernames({ store }: Base, rows: readonly AuditRow[]): Promise<ReadonlyMap<string, string>> {
-  const names = new Map<string, string>()
-  for (const sub of new Set(rows.map((row) => row.sub))) {
-    const user = sub === null ? null : await store.users.find(sub)
-    if (user) names.set(user.id, user.username)
+/** One event more than the limit, if there are more. */
+async function findNewest(
+  context: Context,
+  { audit }: Admin,
+  { json, limit, ...filters }: Filters,
+): Promise<AuditEventView[]> {
+  const events: AuditEventView[] = []
+  for (let cursor: string | null | undefined; cursor !== null && events.length <= limit; ) {
+    const most = Math.min(MAX_PAGE, limit + 1 - events.length)
+    const part = await audit.list({ ...filters, limit: most, ...(cursor === undefined ? {} : { cursor }) })
+    if (cursor === undefined) context.changed(part)
+    events.push(...part.value.items)
+    cursor = part.value.next_cursor
   }
-  return names
+  return events
 }
 
-function describe(row: AuditRow, names: ReadonlyMap<string, string>) {
-  return {
-    seq: row.seq,
-    since: row.since,
-    at: row.at,
-    event: row.event,
-    count: row.count,
-    actor: row.actor,
-    sub: row.sub,
-    username: names.get(row.sub ?? '') ?? null,
-    client_id: row.clientId,
-    fields: fieldsOf(row),
-    hash: row.hash,
-  }
-}
-
-/** Someone may have changed the row; the other rows are still shown. */
-function fieldsOf(row: AuditRow): Record<string, unknown> {
-  try {
-    return JSON.parse(row.fields) as Record<string, unknown>
-  } catch {
-    return { unreadable: row.fields }
-  }
-}
-
-function details({ count, since, fields }: ReturnType<typeof describe>): string {
+function details({ count, since, fields }: AuditEventView): string {
   const all = { ...(count === 1 ? {} : { since: time(since) }), ...fields }
   return Object.entries(all)
     .map(([name, value]) => `${name}=${value}`)
     .join(' ')
 }
 
-function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<void> {
-  return context.withStore(async (base) => {
-    const verdict = await inspect(base, options.anchor)
-    const { rows, head, findings } = verdict
-    const value = {
-      intact: findings.length === 0,
-      rows,
-      head,
-      pruned_to: verdict.prunedTo,
-      signed: verdict.signed,
-      findings,
-    }
+function verify(context: Context, options: Json & { anchor?: string }): Promise<void> {
+  return context.withAdmin(async ({ audit }) => {
+    const value = context.changed(await audit.verify(options.anchor))
+    const { rows, head, findings } = value
     const summary = `${count(rows, 'row')}${head === null ? '' : `, the last is ${head}`}`
     const lines = findings.length === 0 ? [`intact: ${summary}`] : [...findings, `not intact: ${summary}`]
-    if (verdict.signed === null && rows > 0)
-      context.note('the store has no key ring yet, so the log is not signed')
     context.print(options, value, lines.join('\n'))
     if (findings.length > 0) throw new AlreadyReported()
   })
-}
-
-async function inspect({ config, store, record }: Base, anchor?: Anchor): Promise<VerifyResult> {
-  // The record is read before the log, because a server may continue to write the log.
-  const kept = record.recorded()?.audit
-  const keys = await auditKeys(config, store)()
-  const verdict = await verifyLog({
-    rows: store.auditRows,
-    keys,
-    hasRing: (await store.revisions.read()).ring > 0,
-    remains: await findRemains(store),
-    ...(anchor ? { anchor } : {}),
-    ...(kept ? { kept: { anchor: kept, file: `${record.file}` } } : {}),
-  })
-  if (!keys && verdict.signed === false)
-    throw new CommandError('the master key is missing, so the signature of the log cannot be checked')
-  return verdict
 }
 
 /** The findings about rows stay until the rows are pruned: no acceptance can tell what was in them. */

@@ -1,9 +1,11 @@
 /** Checks which nodes serve, and that their settings agree with each other and with those of the command. */
+
+import { disagreements } from '../admin/nodes.ts'
 import type { Config } from '../config/load.ts'
 import { differencesText } from '../config/shared.ts'
-import { nodeName } from '../node/heartbeat.ts'
-import { disagreements, servingNodes, settingsOfNodes } from '../node/node-settings.ts'
+import { servingNodes, settingsOfNodes } from '../node/node-settings.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
+import { nodeName } from '../store/contracts/nodes.ts'
 import type { Db } from '../store/db.ts'
 import { createStore } from '../store/index.ts'
 import type { Clock } from '../system.ts'

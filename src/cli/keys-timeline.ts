@@ -1,6 +1,5 @@
-/** Draws the lifetime of each key as a bar. Pure: (ring, now, policy, columns) → text. */
-import { automaticRotationAt, leavesAt, type RingPolicy } from '../keys/ring.ts'
-import type { Ring, RingKey } from '../store/contracts/ring.ts'
+/** Draws the lifetime of each key as a bar. Pure: (keys, times, columns) → text. */
+import type { KeyView } from '../admin/keys.schema.ts'
 import type { EpochSeconds } from '../system.ts'
 import { time } from './output.ts'
 
@@ -11,12 +10,17 @@ const LABEL_WIDTH = 22
 /** Older keys are left out. */
 const MAX_KEYS = 12
 
-export function timeline(ring: Ring, now: EpochSeconds, policy: RingPolicy, columns: number): string {
-  const keys = [...ring.keys].sort((a, b) => a.publishedAt - b.publishedAt).slice(-MAX_KEYS)
+export interface Times {
+  readonly now: EpochSeconds
+  /** The picture reaches at least this far. */
+  readonly until: EpochSeconds
+}
+
+export function timeline(all: readonly KeyView[], { now, until: atLeast }: Times, columns: number): string {
+  const keys = [...all].sort((a, b) => a.published_at - b.published_at).slice(-MAX_KEYS)
   const width = Math.max(20, Math.min(100, columns) - LABEL_WIDTH - 2)
-  const nextChange = automaticRotationAt(ring, policy) ?? now + policy.verifierCache
-  const from = Math.min(...keys.map((key) => key.publishedAt))
-  const until = Math.max(now + 1, nextChange, ...keys.map((key) => leavesAt(key) ?? 0))
+  const from = Math.min(...keys.map((key) => key.published_at))
+  const until = Math.max(now + 1, atLeast, ...keys.map((key) => key.leaves_at ?? 0))
   const column = (at: EpochSeconds) => Math.round(((at - from) / (until - from)) * (width - 1))
 
   const bars = keys.map((key) => `${label(key)}${bar(key, column, until, width)}`)
@@ -26,19 +30,19 @@ export function timeline(ring: Ring, now: EpochSeconds, policy: RingPolicy, colu
   return [...bars, marker, scale, legend, ''].join('\n')
 }
 
-function label({ kid, state }: RingKey): string {
+function label({ kid, state }: KeyView): string {
   return `${shortKid(kid)} ${state}`.padEnd(LABEL_WIDTH)
 }
 
 /** As an operator can type it. */
 export const shortKid = (kid: string): string => (kid.length > 9 ? `${kid.slice(0, 8)}…` : kid)
 
-function bar(key: RingKey, column: (at: EpochSeconds) => number, until: EpochSeconds, width: number): string {
-  const signs = key.signsFrom ?? Number.POSITIVE_INFINITY
-  const stops = key.stoppedAt ?? (key.state === 'active' ? until : Number.POSITIVE_INFINITY)
-  const leaves = leavesAt(key) ?? until
+function bar(key: KeyView, column: (at: EpochSeconds) => number, until: EpochSeconds, width: number): string {
+  const signs = key.signs_from ?? Number.POSITIVE_INFINITY
+  const stops = key.stopped_at ?? (key.state === 'active' ? until : Number.POSITIVE_INFINITY)
+  const leaves = key.leaves_at ?? until
   const cells = Array.from({ length: width }, (_, index) => {
-    if (index < column(key.publishedAt) || index > column(leaves)) return ' '
+    if (index < column(key.published_at) || index > column(leaves)) return ' '
     if (signs === Number.POSITIVE_INFINITY || index < column(signs)) return PUBLISHED
     return index <= column(Math.min(stops, until)) ? SIGNING : RETIRING
   })

@@ -1,13 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { Keys } from '../keys/index.ts'
-import { behind, holdersAmong, namesOf } from '../keys/known-verifiers.ts'
-import { activeKey, automaticRotationAt, isSafe, leavesAt, nextKey, safeFrom } from '../keys/ring.ts'
-import { ensureRing, KeyNotFound, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
-import type { Base } from '../node/base.ts'
-import { nodeName } from '../node/heartbeat.ts'
-import type { Ring } from '../store/contracts/ring.ts'
-import type { EpochSeconds } from '../system.ts'
+import type { Admin } from '../admin/admin.ts'
+import { AdminError } from '../admin/errors.ts'
+import type { KeyRingView } from '../admin/keys.schema.ts'
+import { nodeName } from '../store/contracts/nodes.ts'
 import {
   action,
   CommandError,
@@ -20,8 +16,7 @@ import {
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { simulateCommand } from './keys-simulate.ts'
 import { timeline } from './keys-timeline.ts'
-import { wholeKid } from './kid.ts'
-import { describeNode, waitForRing } from './nodes.ts'
+import { waitForRing } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -76,23 +71,9 @@ export const keysCommand: CommandFactory = (context) =>
     )
     .addCommand(simulateCommand(context))
 
-function describe(ring: Ring) {
-  return [...ring.keys]
-    .sort((a, b) => b.publishedAt - a.publishedAt)
-    .map((key) => ({
-      kid: key.kid,
-      alg: key.alg,
-      state: key.state,
-      created_at: key.createdAt,
-      published_at: key.publishedAt,
-      signs_from: key.signsFrom,
-      leaves_at: leavesAt(key),
-    }))
-}
-
 function list(context: Context, options: Json): Promise<void> {
-  return context.withKeys(async (_base, keys) => {
-    const rows = describe(await ensureRing(keys))
+  return context.withAdmin(async (admin) => {
+    const { keys: rows } = (await admin.keys.find()).value
     const text = table(
       ['KID', 'ALG', 'STATE', 'PUBLISHED', 'SIGNS FROM', 'LEAVES'],
       rows.map((row) => [
@@ -109,29 +90,20 @@ function list(context: Context, options: Json): Promise<void> {
 }
 
 function status(context: Context, options: Json): Promise<void> {
-  return context.withKeys(async (base, keys) => {
-    const ring = await ensureRing(keys)
-    const now = base.clock.now()
-    const automatic = automaticRotationAt(ring, keys.policy)
-    const notFetched = namesOf(await behind(base.store.verifiers, ring, now, keys.policy.verifierCache))
-    const value = {
-      safe: notFetched.length === 0 && isSafe(ring, now, keys.policy),
-      safe_from: safeFrom(ring, keys.policy),
-      behind: notFetched,
-      next_automatic: automatic,
-      active: activeKey(ring).kid,
-      next: nextKey(ring).kid,
-    }
+  return context.withAdmin(async ({ keys }) => {
+    const ring = (await keys.find()).value
+    const { safe, safe_from, behind, next_rotation_at: automatic, active, next } = ring
     const lines = [
-      value.safe
+      safe
         ? 'It is safe to rotate now: no verifier can have a cached JWKS without the next key.'
-        : `It is ${unsafeReason(value.safe_from, notFetched, now)}.`,
+        : `It is ${unsafeReason(ring)}.`,
       automatic === null
         ? 'Automatic rotation is off.'
-        : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - now)}).`,
-      `active  ${value.active}`,
-      `next    ${value.next}`,
+        : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - ring.now)}).`,
+      `active  ${active}`,
+      `next    ${next}`,
     ]
+    const value = { safe, safe_from, behind, next_automatic: automatic, active, next }
     context.print(options, value, lines.join('\n'))
   })
 }
@@ -147,44 +119,43 @@ async function rotate(context: Context, options: RotateOptions): Promise<void> {
       '--wait waits until the rotation is safe, and --force does not: give only one of them',
     )
   }
-  return context.withKeys(async (base, keys) => {
-    if (options.wait) await waitUntilSafe(context, base, keys)
-    try {
-      const choice = { ...keyChoice(options), force: options.force === true, actor: context.actor }
-      const ring = await withProgress(context.io, () => 'generating the new key …', rotateRing(keys, choice))
-      const value = {
-        active: activeKey(ring).kid,
-        next: nextKey(ring).kid,
-        retiring: ring.keys.filter((key) => key.state === 'retiring').map((key) => key.kid),
-        ...(await waitForNodes(context, base, ring)),
-      }
-      const lines = [
-        `active    ${value.active}`,
-        `next      ${value.next}`,
-        `retiring  ${value.retiring.join(' ')}`,
-        ...nodeLines(value),
-      ]
-      context.print(options, value, lines.join('\n'))
-    } catch (error) {
-      if (!(error instanceof RotationUnsafe)) throw error
-      const reason = unsafeReason(error.safeFrom, error.behind, base.clock.now())
-      throw new CommandError(`${reason}; --wait waits until then, --force rotates anyway`, {
-        safe_from: error.safeFrom,
-        behind: error.behind,
-      })
-    }
+  return context.withAdmin(async (admin) => {
+    const { keys } = admin
+    if (options.wait) await waitUntilSafe(context, admin)
+    const work = keys.rotate({ ...keyChoice(options), force: options.force === true })
+    const outcome = await withProgress(context.io, () => 'generating the new key …', work).catch((error) =>
+      explainUnsafe(error, admin),
+    )
+    const value = { ...context.changed(outcome), ...(await waitForNodes(context, admin)) }
+    const lines = [
+      `active    ${value.active}`,
+      `next      ${value.next}`,
+      `retiring  ${value.retiring.join(' ')}`,
+      ...nodeLines(value),
+    ]
+    context.print(options, value, lines.join('\n'))
+  })
+}
+
+/** Says how to go on. The present state is read for the time that the server has. */
+async function explainUnsafe(error: unknown, { keys }: Admin): Promise<never> {
+  if (!(error instanceof AdminError && error.problem === 'rotation-unsafe')) throw error
+  const refused = {
+    ...(await keys.find()).value,
+    ...(error.fields as Pick<KeyRingView, 'safe_from' | 'behind'>),
+  }
+  const { safe_from, behind } = refused
+  throw new CommandError(`${unsafeReason(refused)}; --wait waits until then, --force rotates anyway`, {
+    safe_from,
+    behind,
   })
 }
 
 /** Waits for the serving nodes to sign with the new key; returns those that do not. */
-async function waitForNodes(context: Context, base: Base, ring: Ring) {
-  const work = waitForRing(base, ring)
-  const { serving, behind: nodesBehind } = await withProgress(
-    context.io,
-    () => 'waiting for the nodes …',
-    work,
-  )
-  return { nodes: serving.length, nodes_behind: nodesBehind.map(describeNode) }
+async function waitForNodes(context: Context, admin: Admin) {
+  const work = waitForRing(admin)
+  const { serving, behind } = await withProgress(context.io, () => 'waiting for the nodes …', work)
+  return { nodes: serving.length, nodes_behind: behind.map(({ state, behind, ...node }) => node) }
 }
 
 function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<typeof waitForNodes>>): string[] {
@@ -199,87 +170,57 @@ function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<type
 }
 
 /** Why a rotation is not safe, as part of a sentence. */
-function unsafeReason(safeAt: EpochSeconds, notFetched: readonly string[], now: EpochSeconds): string {
-  const names = notFetched.join(', ')
-  const has = notFetched.length === 1 ? 'has' : 'have'
+function unsafeReason({
+  safe_from: safeAt,
+  behind,
+  now,
+}: Pick<KeyRingView, 'safe_from' | 'behind' | 'now'>): string {
+  const names = behind.join(', ')
+  const has = behind.length === 1 ? 'has' : 'have'
   if (now >= safeAt) return `not safe to rotate: ${names} ${has} not fetched the next key yet`
   const until = `not safe to rotate before ${time(safeAt)} (in ${span(safeAt - now)})`
   const cached = 'until then a verifier may have a cached JWKS without the next key'
-  return notFetched.length === 0
+  return behind.length === 0
     ? `${until}: ${cached}`
     : `${until}: ${cached}; ${names} ${has} not fetched it yet`
 }
 
-async function waitUntilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
-  const check = async () => {
-    const ring = await ensureRing(keys)
-    const now = base.clock.now()
-    const notFetched = namesOf(await behind(base.store.verifiers, ring, now, keys.policy.verifierCache))
-    return { seconds: Math.max(0, safeFrom(ring, keys.policy) - now), notFetched }
-  }
-  let remaining = await check()
+async function waitUntilSafe(context: Context, { keys }: Admin): Promise<void> {
+  let ring = (await keys.find()).value
   const poll = async () => {
-    while (remaining.seconds > 0 || remaining.notFetched.length > 0) {
+    while (!ring.safe) {
       await sleep(500)
-      remaining = await check()
+      ring = (await keys.find()).value
     }
   }
   const message = () =>
-    remaining.seconds > 0
-      ? `waiting until it is safe to rotate, ${span(remaining.seconds)} to go …`
-      : `waiting for ${remaining.notFetched.join(', ')} to fetch the next key …`
+    ring.safe_from > ring.now
+      ? `waiting until it is safe to rotate, ${span(ring.safe_from - ring.now)} to go …`
+      : `waiting for ${ring.behind.join(', ')} to fetch the next key …`
   await withProgress(context.io, message, poll())
 }
 
 function revoke(context: Context, named: string, options: KeyOptions & Json): Promise<void> {
-  return context.withKeys(async (base, keys) => {
-    const kid = wholeKid(await ensureRing(keys), named)
-    const choice = { ...keyChoice(options), actor: context.actor }
-    try {
-      const work = revokeKey(keys, kid, choice)
-      const ring = await withProgress(context.io, () => 'generating the new key …', work)
-      const value = {
-        revoked: kid,
-        active: activeKey(ring).kid,
-        next: nextKey(ring).kid,
-        exposed_until: base.clock.now() + keys.policy.verifierCache,
-        held_by: await verifiersWithKey(base, keys, ring, kid),
-      }
-      const lines = [
-        `revoked   ${kid}`,
-        `active    ${value.active}`,
-        `next      ${value.next}`,
-        `Verifiers with a cached JWKS may accept the revoked key until ${time(value.exposed_until)}: restart the verifiers that must refuse it now.`,
-        ...value.held_by.map(
-          ({ name, until }) => `  ${name} still has the key cached, until ${time(until)} at the latest`,
-        ),
-      ]
-      context.print(options, value, lines.join('\n'))
-    } catch (error) {
-      if (error instanceof KeyNotFound) throw new CommandError(error.message)
-      throw error
-    }
+  return context.withAdmin(async ({ keys }) => {
+    const work = keys.revoke(named, keyChoice(options))
+    const value = context.changed(await withProgress(context.io, () => 'generating the new key …', work))
+    const lines = [
+      `revoked   ${value.revoked}`,
+      `active    ${value.active}`,
+      `next      ${value.next}`,
+      `Verifiers with a cached JWKS may accept the revoked key until ${time(value.exposed_until)}: restart the verifiers that must refuse it now.`,
+      ...value.held_by.map(
+        ({ name, until }) => `  ${name} still has the key cached, until ${time(until)} at the latest`,
+      ),
+    ]
+    context.print(options, value, lines.join('\n'))
   })
 }
 
-/** Known verifiers whose last JWKS is from before the revocation, and until when they may use it. */
-async function verifiersWithKey(base: Base, keys: Keys, ring: Ring, kid: string) {
-  const known = await base.store.verifiers.list(base.clock.now() - keys.policy.verifierCache)
-  return holdersAmong(known, ring, kid).map(({ name, instance, seenAt }) => ({
-    name,
-    instance,
-    until: seenAt + keys.policy.verifierCache,
-  }))
-}
-
 function showTimeline(context: Context, options: Json): Promise<void> {
-  return context.withKeys(async (base, keys) => {
-    const ring = await ensureRing(keys)
-    const now = base.clock.now()
-    context.print(
-      options,
-      { now, keys: describe(ring) },
-      timeline(ring, now, keys.policy, context.io.columns),
-    )
+  return context.withAdmin(async (admin) => {
+    const { now, keys, next_rotation_at: rotation, verifier_cache } = (await admin.keys.find()).value
+    const text = timeline(keys, { now, until: rotation ?? now + verifier_cache }, context.io.columns)
+    context.print(options, { now, keys }, text)
   })
 }

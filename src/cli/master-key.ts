@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
+import { describeNode } from '../admin/nodes.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import type { Keys } from '../keys/index.ts'
@@ -9,9 +10,9 @@ import type { MasterKey } from '../keys/master-keys.ts'
 import { ensureRing } from '../keys/rotate.ts'
 import { oldDataKeys, rotateMasterKey } from '../keys/rotate-master-key.ts'
 import type { Base } from '../node/base.ts'
-import { nodeName } from '../node/heartbeat.ts'
 import { servingNodes } from '../node/node-settings.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
+import { nodeName } from '../store/contracts/nodes.ts'
 import {
   action,
   CommandError,
@@ -21,7 +22,6 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
-import { describeNode } from './nodes.ts'
 import { dataKeySentence, describeDataKey } from './old-data-keys.ts'
 import { count } from './output.ts'
 import { withProgress } from './progress.ts'

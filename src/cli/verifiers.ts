@@ -1,10 +1,8 @@
 import { Command } from 'commander'
+import { allOf } from '../admin/page.ts'
 import { commandLine } from '../command-line.ts'
-import { isVerifierName } from '../keys/known-verifiers.ts'
-import { nextKey } from '../keys/ring.ts'
-import { RETENTION } from '../store/retention.ts'
-import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
-import { span, table, time } from './output.ts'
+import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import { table, time } from './output.ts'
 
 export const verifiersCommand: CommandFactory = (context) =>
   new Command('verifiers')
@@ -36,23 +34,8 @@ export const verifiersCommand: CommandFactory = (context) =>
     )
 
 function list(context: Context, options: Json): Promise<void> {
-  return context.withStore(async ({ store, clock }) => {
-    const ring = await store.ring.read()
-    const needed = ring ? nextKey(ring).publishedIn : 0
-    const known = await store.verifiers.list(clock.now() - RETENTION.verifiers.seconds)
-    const seen = known.map(({ name, instance, seenAt, ringVersion, expected }) => ({
-      name,
-      instance,
-      expected,
-      seen_at: seenAt,
-      behind: ringVersion < needed,
-    }))
-    const names = new Set(known.map(({ name }) => name))
-    const unseen = (await store.verifiers.expected()).filter((name) => !names.has(name))
-    const rows = [
-      ...seen,
-      ...unseen.map((name) => ({ name, instance: null, expected: true, seen_at: null, behind: false })),
-    ]
+  return context.withAdmin(async ({ verifiers }) => {
+    const rows = await allOf(verifiers.list)
     const text = table(
       ['NAME', 'INSTANCE', 'EXPECTED', 'LAST FETCH', 'NEXT KEY'],
       rows.map((row) => [
@@ -68,29 +51,16 @@ function list(context: Context, options: Json): Promise<void> {
 }
 
 function expect(context: Context, name: string, options: Json): Promise<void> {
-  if (!isVerifierName(name)) {
-    throw new CommandError(
-      `${name} is not a valid verifier name: use up to 64 letters, digits, dots, hyphens and underscores`,
-    )
-  }
-  return context.withStore(async ({ store, audit, clock }) => {
-    if (await store.verifiers.expect(name, clock.now())) {
-      audit('verifier.expected', { actor: context.actor, target: name })
-    }
-    const seen = await store.verifiers.list(clock.now() - RETENTION.verifiers.seconds)
-    if (!seen.some((verifier) => verifier.name === name)) {
-      context.note(
-        `no verifier named ${name} has fetched the JWKS in the last ${span(RETENTION.verifiers.seconds)}, and rotations wait until one does; if the name is mistyped: ${commandLine(`verifiers forget ${name}`)}`,
-      )
-    }
-    context.print(options, { expected: name }, `rotations wait for ${name}`)
+  return context.withAdmin(async ({ verifiers }) => {
+    const { value, notes } = await verifiers.expect(name)
+    for (const note of notes)
+      context.note(`${note}; if the name is mistyped: ${commandLine(`verifiers forget ${name}`)}`)
+    context.print(options, value, `rotations wait for ${name}`)
   })
 }
 
 function forget(context: Context, name: string, options: Json): Promise<void> {
-  return context.withStore(async ({ store, audit }) => {
-    if (!(await store.verifiers.delete(name))) throw new CommandError(`there is no verifier ${name}`)
-    audit('verifier.deleted', { actor: context.actor, target: name })
-    context.print(options, { forgotten: name }, `forgot ${name}`)
+  return context.withAdmin(async ({ verifiers }) => {
+    context.print(options, context.changed(await verifiers.forget(name)), `forgot ${name}`)
   })
 }

@@ -86,14 +86,12 @@ export interface RotateOptions extends KeyChoice {
 
 /**
  * One step: next → active → retiring, and a new next key.
+ * @param seen the ring that is to be rotated; by default the store's. If another process rotates it first, that is the rotation.
  * @throws {RotationUnsafe} if the rotation is neither safe nor forced; nothing has changed then
  * @throws {DecryptionError | KeyMismatch} if the next key cannot sign; the active key continues to sign
  */
-export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
-  return rotateFrom(deps, await readRing(deps), options)
-}
-
-async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions): Promise<Ring> {
+export async function rotateRing(deps: RotateDeps, options: RotateOptions, seen?: Ring): Promise<Ring> {
+  const first = seen ?? (await readRing(deps))
   const previousKid = ringRules.activeKey(first).kid
   await assertSafe(deps, first, options)
   const newPair = await generatePair(deps, sameKind(first, options))
@@ -177,7 +175,7 @@ export async function maintainRing(
       await retireDue(deps, ring, now)
       return true
     case 'rotate':
-      await rotateFrom(deps, ring, { actor: 'keyturn' }).catch((error) => {
+      await rotateRing(deps, { actor: 'keyturn' }, ring).catch((error) => {
         // A verifier is behind, or the next key was replaced while its successor was generated. The next run tries again.
         if (!(error instanceof RotationUnsafe)) throw error
       })

@@ -32,7 +32,7 @@ export interface Scenario {
 export type MomentEvent =
   | { readonly event: 'start' }
   /** A requested rotation is not safe yet. */
-  | { readonly event: 'rotation_waits'; readonly until: EpochSeconds; readonly behind: readonly string[] }
+  | { readonly event: 'rotation_waits'; readonly until: EpochSeconds; readonly behind: string[] }
   | {
       readonly event: 'rotated'
       readonly kid: string

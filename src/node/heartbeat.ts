@@ -4,10 +4,10 @@
  */
 import type { LiveRing } from '../keys/live-ring.ts'
 import type { MasterKeys } from '../keys/master-keys.ts'
-import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
-import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
+import type { NodeStore, ServingNode } from '../store/contracts/nodes.ts'
+import type { Clock, Random, Seconds } from '../system.ts'
 
-/** A node counts as gone when it has missed six heartbeats (NODE_TIMEOUT). */
+/** A node counts as gone when it has missed six heartbeats (`NODE_TIMEOUT`). */
 export const HEARTBEAT_INTERVAL: Seconds = 5
 
 /** Where the process runs. */
@@ -59,9 +59,3 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
     },
   }
 }
-
-/** Whether the node has sent a heartbeat recently. A heartbeat in the future counts as recent. */
-export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < NODE_TIMEOUT
-
-/** How messages name a node. */
-export const nodeName = ({ hostname, pid }: NodeInfo): string => `${hostname}:${pid}`

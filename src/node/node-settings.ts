@@ -4,10 +4,16 @@
  */
 import type { Config } from '../config/load.ts'
 import { combineShared, type Difference, differences, sharedSettings, withShared } from '../config/shared.ts'
-import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
+import {
+  isServing,
+  NODE_TIMEOUT,
+  type NodeStore,
+  nodeName,
+  type ServingNode,
+} from '../store/contracts/nodes.ts'
 import { StoreUnusable } from '../store/db.ts'
 import type { Clock, Logger } from '../system.ts'
-import { isServing, type NodeInfo, nodeName } from './heartbeat.ts'
+import type { NodeInfo } from './heartbeat.ts'
 
 interface NodeSettings {
   /** The configuration with the settings of the serving nodes. */
@@ -23,18 +29,6 @@ export function settingsOfNodes(config: Config, serving: readonly ServingNode[])
     config: withShared(config, settings),
     replaced: differences(sharedSettings(config), settings),
   }
-}
-
-/** One line for each setting of a node that differs from that of the first node. */
-export function disagreements(serving: readonly ServingNode[]): string[] {
-  const [first, ...others] = serving
-  if (!first) return []
-  return others.flatMap((node) =>
-    differences(first.settings, node.settings).map(
-      ({ variable, here, there }) =>
-        `${variable} is ${here} at ${nodeName(first)} and ${there} at ${nodeName(node)}`,
-    ),
-  )
 }
 
 export const servingNodes = async (nodes: NodeStore, clock: Clock): Promise<ServingNode[]> =>

@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type AnchorKeeper, isLater, type KeptAnchor } from '../audit/anchor.ts'
+import { type AnchorRecord, isLater, type KeptAnchor } from '../audit/anchor.ts'
 import type { Config } from '../config/load.ts'
 import { replaceAtomically } from '../durable-file.ts'
 import { StoreUnusable } from '../store/db.ts'
@@ -18,7 +18,7 @@ export interface RecordedStore {
   readonly audit: KeptAnchor
 }
 
-export interface StoreRecord extends AnchorKeeper {
+export interface StoreRecord extends AnchorRecord {
   /** null if the settings say that nothing is recorded, or if the store is in memory. */
   readonly file: string | null
   /** What is recorded; null if nothing is. @throws {StoreUnusable} if the file cannot be read or is damaged */

@@ -332,9 +332,9 @@ t.test(
     )
     t.match(simulated.warnings, [
       /keep a JWKS for 2h, which is longer than 1h/,
-      /^orders last fetched the JWKS 2h ago/,
+      /^orders has not fetched the JWKS for longer than 1h/,
     ])
-    t.match((await cli.run(args)).err, 'note: orders last fetched')
+    t.match((await cli.run(args)).err, 'note: orders has not fetched')
     for (const wrong of [['--every', '7'], ['--verifier-cache', '91d'], ['--force']])
       t.equal((await cli.run(['keys', 'simulate', ...wrong])).code, 2, wrong.join(' '))
   },

@@ -135,5 +135,7 @@ export const auditContract: Contract = {
     t.same(seqs(await auditRows.find({ userId: 'u', clientId: 'c', since: 1 }, 9)), [2])
     t.same(seqs(await auditRows.find({ event: 'login.failed' }, 9)), [1])
     t.same(await auditRows.find({ userId: 'nobody' }, 9), [])
+    for (const [i, row] of (await auditRows.find({}, 9)).entries())
+      t.same(seqs(await auditRows.find({ before: row }, 9)), [4, 3, 5, 2, 1].slice(i + 1), 'after each row')
   },
 }

@@ -97,6 +97,11 @@ export async function createAdminApi(
           throw error
         }
       },
+      // A request without a body has an empty object, in which everything is left out.
+      preValidation(request, _reply, done) {
+        if (route.body) request.body ??= {}
+        done()
+      },
       async handler(request, reply) {
         noStore(reply)
         const actor = actors.get(request) as Actor

@@ -1,4 +1,5 @@
 /** The OpenAPI document of the administration API, made from its routes. Must not know any resource. */
+import type { TSchema } from 'typebox'
 import { ADMIN_SCOPES, adminAudience } from '../../admin/built-ins.ts'
 import { issuerBase } from '../../issuer-path.ts'
 import { version } from '../../version.ts'
@@ -56,7 +57,7 @@ function operationOf(route: AdminRoute, schemas: Record<string, unknown>): Json 
     tags: [tagOf(route)],
     security: [{ oauth: [scope] }],
     parameters: parametersOf(route),
-    ...(body ? { requestBody: { required: true, content: jsonContent(reference(body, schemas)) } } : {}),
+    ...(body ? { requestBody: requestBody(body, schemas) } : {}),
     responses: {
       [status]: {
         description: summary,
@@ -76,6 +77,12 @@ function operationOf(route: AdminRoute, schemas: Record<string, unknown>): Json 
       ...Object.fromEntries(problemsOf(route).map(([code, text]) => [code, problem(text)])),
     },
   }
+}
+
+/** A body in which everything may be left out may itself be left out. */
+function requestBody(body: TSchema, schemas: Record<string, unknown>): Json {
+  const { required = [] } = body as { readonly required?: readonly string[] }
+  return { required: required.length > 0, content: jsonContent(reference(body, schemas)) }
 }
 
 function problemsOf({ method, path, revised }: AdminRoute): [string, string][] {
@@ -153,6 +160,12 @@ const PROBLEM = {
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string', description: 'One sentence for the administrator.' },
+    safe_from: { type: 'integer', description: 'Of a rotation that is not safe: from when it is.' },
+    behind: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Of a rotation that is not safe: expected verifiers that have not fetched the next key.',
+    },
     errors: {
       type: 'array',
       items: {

@@ -5,7 +5,7 @@
 import type { Static, TObject, TSchema } from 'typebox'
 import type { Admin } from '../../admin/admin.ts'
 import type { AdminScope } from '../../admin/built-ins.ts'
-import type { Changed, Found, Page } from '../../admin/verbs.ts'
+import type { Changed, Found, Noted, Page } from '../../admin/verbs.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
@@ -54,7 +54,7 @@ interface RouteOptions<Query extends TObject, Body extends TSchema, Response ext
   readonly handler: (
     admin: Admin,
     input: Input<Static<Query>, Static<Body>>,
-  ) => Promise<Page<unknown> | Found<Static<Response>> | Changed<Static<Response>>>
+  ) => Promise<Page<unknown> | Noted<Page<unknown>> | Found<Static<Response>> | Changed<Static<Response>>>
 }
 
 /** @param route method and path, such as `PATCH /roles/{name}` */

@@ -52,6 +52,8 @@ export interface AuditFilter {
   /** Id of the client that the event is about, or that caused it. */
   readonly clientId?: string
   readonly event?: string
+  /** Only rows that `find` lists after the row with these values. */
+  readonly before?: Pick<AuditRow, 'at' | 'seq'>
 }
 
 export interface AuditStore {

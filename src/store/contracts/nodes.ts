@@ -22,6 +22,13 @@ export interface ServingNode {
   readonly seenAt: EpochSeconds
 }
 
+/** Whether the node has sent a heartbeat recently. A heartbeat in the future counts as recent. */
+export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < NODE_TIMEOUT
+
+/** How messages name a node. */
+export const nodeName = ({ hostname, pid }: Pick<ServingNode, 'hostname' | 'pid'>): string =>
+  `${hostname}:${pid}`
+
 export interface NodeStore {
   /** Stores a heartbeat: inserts the node, or updates its ring version, master keys and `seenAt`. */
   record(node: ServingNode): Promise<void>

@@ -128,7 +128,7 @@ const paramsOf = (row: AuditRow): Param[] => [
   row.hash,
 ]
 
-function matching({ since, until, userId, clientId, event }: AuditFilter): {
+function matching({ since, until, userId, clientId, event, before }: AuditFilter): {
   where: string
   params: Param[]
 } {
@@ -146,6 +146,11 @@ function matching({ since, until, userId, clientId, event }: AuditFilter): {
     if (value === undefined) return
     params.push(value, actor)
     conditions.push(`(${column} = $${params.length - 1} OR actor = $${params.length})`)
+  }
+  if (before) {
+    params.push(before.at, before.seq)
+    const [at, seq] = [`$${params.length - 1}`, `$${params.length}`]
+    conditions.push(`(at < ${at} OR (at = ${at} AND seq < ${seq}))`)
   }
   either('sub', userId, `user:${userId}`)
   either('client_id', clientId, `client:${clientId}`)

@@ -1,0 +1,47 @@
+import {
+  KeyRing,
+  Rehearsal,
+  Rehearsed,
+  Revocation,
+  Revoked,
+  Rotated,
+  Rotation,
+} from '../../admin/keys.schema.ts'
+import { adminRoute } from './route.ts'
+
+export const keyRoutes = [
+  adminRoute('GET /keys', {
+    scope: 'admin:read',
+    operationId: 'getKeys',
+    summary: 'Get the key ring, and when it may and will rotate',
+    response: KeyRing,
+    revised: true,
+    handler: ({ keys }) => keys.find(),
+  }),
+  adminRoute('POST /keys/rotate', {
+    scope: 'admin:keys',
+    operationId: 'rotateKeys',
+    summary: 'Sign with the next key, and publish a new one; refused if a verifier may not have the next key',
+    body: Rotation,
+    response: Rotated,
+    revised: true,
+    handler: ({ keys }, { body, ifMatch }) => keys.rotate(body, { ifMatch }),
+  }),
+  adminRoute('POST /keys/simulate', {
+    scope: 'admin:read',
+    operationId: 'simulateKeys',
+    summary: 'Say what would happen, and which verifiers would fail; changes nothing',
+    body: Rehearsal,
+    response: Rehearsed,
+    handler: ({ keys }, { body }) => keys.rehearse(body),
+  }),
+  adminRoute('POST /keys/{kid}/revoke', {
+    scope: 'admin:keys',
+    operationId: 'revokeKey',
+    summary: 'Remove a compromised key from the JWKS at once; the next key takes over',
+    body: Revocation,
+    response: Revoked,
+    revised: true,
+    handler: ({ keys }, { params, body, ifMatch }) => keys.revoke(params.kid ?? '', body, { ifMatch }),
+  }),
+]
