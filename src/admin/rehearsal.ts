@@ -15,8 +15,8 @@ import { RETENTION } from '../store/retention.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { LocalDeps } from './deps.ts'
 import { invalidValue, notFound } from './errors.ts'
-import type { AffectedView, MomentView, RehearsalView, RehearsedView } from './keys.schema.ts'
 import { describeKeys } from './key-view.ts'
+import type { AffectedView, MomentView, RehearsalView, RehearsedView } from './keys.schema.ts'
 import { wholeKid } from './kid.ts'
 
 /** How many automatic rotations are shown: the next one, or enough to see a rhythm that was asked for. */
