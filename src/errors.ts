@@ -32,6 +32,7 @@ export const ERROR_CODES = [
   'invalid_client_jwt',
   'logout_token_refused',
   'administration_refused',
+  'invalid_document',
   'server_unreachable',
   'invalid_server',
   'not_signed_in',

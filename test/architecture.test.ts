@@ -167,6 +167,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   ],
   [/^typebox$/, ['src/admin/', 'src/http/admin/'], []],
   [/^ajv$/, ['src/http/admin/'], []],
+  [/^yaml$/, ['src/admin/declared/'], []],
   [/^negotiator$/, ['src/http/', 'src/views/texts/'], []],
   [/^fresh$/, ['src/http/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-steps.ts'], []],

@@ -1,9 +1,11 @@
 /** The list of commands, and how their errors become messages and exit codes. To add a command, add a file and a line below. */
 import { Command, CommanderError } from 'commander'
+import { DocumentError } from '../admin/declared/document-error.ts'
 import { AdminError, PROBLEMS } from '../admin/errors.ts'
 import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError, SERVER_VARIABLE } from '../config/load.ts'
 import { type ErrorCode, KeyturnError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { version } from '../version.ts'
 import { readableArguments } from './arguments.ts'
 import {
@@ -142,6 +144,11 @@ function report(error: unknown, io: Io, json: boolean): number {
     for (const problem of error.problems) io.err(`keyturn: ${problem}\n`)
     printJson({ error: 'bad configuration', problems: error.problems })
     return 2
+  }
+  if (error instanceof DocumentError) {
+    for (const problem of error.problems) io.err(`keyturn: ${printable(problem)}\n`)
+    printJson({ error: 'the document is refused', problems: error.problems })
+    return error.exitCode
   }
   const message = explain(error)
   io.err(`keyturn: ${message}\n`)
