@@ -14,6 +14,7 @@ import { createKnownVerifiers, type KnownVerifiers } from './known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './live-ring.ts'
 import { createMasterKey, InvalidMasterKey, masterKeyFile } from './master-key.ts'
 import { createMasterKeys } from './master-keys.ts'
+import type { RingPolicy } from './ring.ts'
 import { ensureRing, type KeyChoice, type RotateDeps } from './rotate.ts'
 import { createSigner, type Signer } from './signer.ts'
 
@@ -62,11 +63,7 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
   await ensureDataKey(dataKeyDeps, masterKey)
   // Opened before a ring is created, because a ring without readable data keys would be useless.
   const dataKeys = await openDataKeys(dataKeyDeps)
-  const policy = {
-    verifierCache: config.verifierCache,
-    keyRotation: config.keyRotation,
-    jwksMaxAge: config.jwksMaxAge,
-  }
+  const policy = ringPolicy(config)
   const rotateDeps = { store, clock, masterKeys, generateKey, audit, failpoint, policy }
   if (!existing) await deps.auditLog.signUnsigned()
   await ensureRing(rotateDeps, choice)
@@ -82,6 +79,12 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
     failpoint('start:master-key')
   }
 }
+
+export const ringPolicy = ({ verifierCache, keyRotation, jwksMaxAge }: Config): RingPolicy => ({
+  verifierCache,
+  keyRotation,
+  jwksMaxAge,
+})
 
 export interface Signing {
   /** This node's view of the ring. */

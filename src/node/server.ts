@@ -4,7 +4,6 @@
  */
 
 import { createAccounts } from '../accounts/index.ts'
-import type { Actor } from '../admin/actor.ts'
 import { ensureBuiltIns } from '../admin/built-ins.ts'
 import type { AppParts } from '../http/app.ts'
 import { STATUS_LISTS_PATH } from '../http/routes.ts'
@@ -19,6 +18,7 @@ import { createTokens } from '../tokens/index.ts'
 import { untraced } from '../tracing/tracing.ts'
 import { type BackgroundJobs, createBackgroundJobs } from './background-jobs.ts'
 import type { Base, System } from './base.ts'
+import { adminOpener } from './open-admin.ts'
 import { createReadiness } from './readiness.ts'
 import { createStaleness } from './staleness.ts'
 
@@ -93,15 +93,11 @@ export async function openServer(
     statusLists: status.lists,
     readiness,
   })
-  const openAdmin = async () => {
-    const { createLocalAdmin } = await import('../admin/local.ts')
-    return (actor: Actor) => createLocalAdmin({ ...base, keys: async () => keys }, actor)
-  }
   return {
     base,
     keys,
     jobs,
-    openAdmin,
+    openAdmin: adminOpener(base, keys),
     registry,
     clientLogos: store.clientLogos,
     signing,

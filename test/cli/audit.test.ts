@@ -183,6 +183,7 @@ t.test(
 
 t.test('a restore says what the log had reached only if it was the log of the restored store', async (t) => {
   const cli = await withEvents(t as Test)
+  if (cli.remote) return
   await cli.json(['backup', `${cli.dir}/copy.db`])
   rmSync(`${cli.dir}/data`, { recursive: true })
   const serving = { settings: { PORT: '0' }, stopSignal: async () => 'SIGTERM' }
@@ -201,6 +202,7 @@ t.test(
   'with another master key verify reports bad signatures, and without one it gives no verdict',
   async (t) => {
     const cli = await withEvents(t as Test)
+    if (cli.remote) return
     const other = { settings: { MASTER_KEY: Buffer.alloc(32, 3).toString('base64url') } }
     t.equal((await cli.run(['audit', 'verify'], other)).code, 1)
     t.match(await cli.run(['audit', 'verify'], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } }), {
@@ -218,6 +220,7 @@ t.test('the log is signed from the first start on', async (t) => {
 
 t.test('a backup includes the audit log, and the restored log continues it', async (t) => {
   const cli = await withEvents(t as Test)
+  if (cli.remote) return
   await cli.json(['backup', `${cli.dir}/copy.db`])
   await cli.json(['users', 'enable', 'alice'])
   await cli.json(['restore', `${cli.dir}/copy.db`, '--force'])
@@ -233,6 +236,7 @@ t.test('a backup includes the audit log, and the restored log continues it', asy
 
 t.test('a transfer copies the audit log, and the copy verifies', async (t) => {
   const cli = await withEvents(t as Test)
+  if (cli.remote) return
   const before = await cli.json(['audit', 'verify'])
   const target = { settings: { DATABASE_URL: `sqlite:${cli.dir}/data/other.db` } }
   await cli.json(['transfer', '--to', target.settings.DATABASE_URL])

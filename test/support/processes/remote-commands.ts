@@ -18,7 +18,6 @@ import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import t from 'tap'
 import { ADMIN_SCOPES, adminAudience } from '../../../src/admin/built-ins.ts'
-import { createLocalAdmin } from '../../../src/admin/local.ts'
 import { sessionFile } from '../../../src/cli/remote/session-file.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createApp } from '../../../src/http/app.ts'
@@ -30,7 +29,9 @@ import { serverFetch } from '../server/server-fetch.ts'
 import type { Cli } from './cli.ts'
 
 /** The groups of commands that work on a remote server, as the first argument names them. */
-const REMOTE: readonly string[] = ['roles']
+const REMOTE: readonly string[] = ['roles', 'keys', 'verifiers', 'nodes', 'audit']
+/** Commands of these groups that work on files of the host. */
+const LOCAL: readonly string[] = ['audit accept']
 
 let remote = false
 let count = 0
@@ -47,7 +48,8 @@ export async function runRemotely(load: () => Promise<unknown>): Promise<void> {
   })
 }
 
-export const isRemote = ([group = '']: readonly string[]): boolean => remote && REMOTE.includes(group)
+export const isRemote = ([group = '', verb = '']: readonly string[]): boolean =>
+  remote && REMOTE.includes(group) && !LOCAL.includes(`${group} ${verb}`)
 
 /** What a remote command needs to reach the server. */
 export interface Reach {
@@ -74,8 +76,10 @@ export function remoteServers({ dir, clock, logger }: Pick<Cli, 'dir' | 'clock' 
         client: { id: 'tester' },
         rights: { scopes },
       }) as never
-    const openAdmin = async () => (actor: Parameters<typeof createLocalAdmin>[1]) =>
-      createLocalAdmin({ ...base, keys: async () => deps.keys }, { ...actor, name: 'operator:tester' })
+    const openAdmin = async () => {
+      const open = await deps.openAdmin()
+      return (actor: Parameters<typeof open>[0]) => open({ ...actor, name: 'operator:tester' })
+    }
     const server = { ...deps, openAdmin, oauth: { ...deps.oauth, verifyBearerToken } }
     const app = await createApp({ server, logger: logger as unknown as FastifyBaseLogger })
     await app.ready()
@@ -97,7 +101,8 @@ export function remoteServers({ dir, clock, logger }: Pick<Cli, 'dir' | 'clock' 
       const stored = { issuer, client_id: 'tester', access_token: 'all-scopes', expires_at: 2 ** 40 }
       if (!existsSync(session.path)) await session.write(stored)
       return {
-        args: [...args, '--server', issuer],
+        // First, because arguments may end with `--` and names.
+        args: ['--server', issuer, ...args],
         env: own,
         fetch: serverFetch({ inject: (options) => app.inject(options) }),
         settle: async () => {
