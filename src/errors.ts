@@ -36,6 +36,7 @@ export const ERROR_CODES = [
   'server_unreachable',
   'invalid_server',
   'not_signed_in',
+  'sign_in_failed',
   'rate_limited',
   'overloaded',
   'page_error',

@@ -22,6 +22,7 @@ export async function start(more: Partial<Io> = {}, signals: Signals = listen())
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     askSecret,
     confirm,
+    openBrowser,
     columns: stdout.columns ?? 100,
     pid: process.pid,
     isRunning,
@@ -58,6 +59,22 @@ async function confirm(question: string): Promise<boolean> {
       lines.close()
     })
   })
+}
+
+/** The address is printed in any case, so a browser that does not start is no failure. */
+async function openBrowser(url: string): Promise<void> {
+  const { platform, env } = process
+  // Without a desktop, for example in a session of ssh, the program below could start a browser in the terminal.
+  if (platform === 'linux' && !env.DISPLAY && !env.WAYLAND_DISPLAY) return
+  const programs: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+    darwin: ['open'],
+    win32: ['rundll32', 'url.dll,FileProtocolHandler'],
+  }
+  const [program = '', ...args] = programs[platform] ?? ['xdg-open']
+  const { spawn } = await import('node:child_process')
+  const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true })
+  child.on('error', () => {})
+  child.unref()
 }
 
 /**

@@ -170,6 +170,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^yaml$/, ['src/admin/declared/'], []],
   [/^negotiator$/, ['src/http/', 'src/views/texts/'], []],
   [/^fresh$/, ['src/http/'], []],
+  [/^openid-client$/, ['src/cli/remote/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-steps.ts'], []],
 ]
 

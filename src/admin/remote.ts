@@ -23,7 +23,8 @@ export class ServerUnreachable extends KeyturnError<'server_unreachable'> {
 export interface RemoteDeps {
   /** The issuer URL of the server. */
   readonly server: string
-  readonly accessToken: () => Promise<string>
+  /** @param rejected the token that the server has just refused, if any: then another one is wanted */
+  readonly accessToken: (rejected?: string) => Promise<string>
   readonly fetch?: typeof fetch
 }
 
@@ -88,25 +89,36 @@ const scopeQuery = ({ allowUnowned }: ScopeChoice = {}): Query =>
 const path = (texts: TemplateStringsArray, ...values: readonly string[]): string =>
   String.raw({ raw: texts }, ...values.map(encodeURIComponent))
 
+/** A request may end any number of sessions. */
+const TIMEOUT_MS = 60_000
+
 function createCall({ server, accessToken, fetch: send = fetch }: RemoteDeps): Call {
   return async <T>(method: Method, where: string, { query = {}, body, ifMatch }: Request = {}) => {
     const url = new URL(server.replace(/\/$/, '') + ADMIN_PATH + where)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value))
+    const ask = (token: string) =>
+      send(url, {
+        method,
+        redirect: 'error',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        headers: {
+          authorization: `Bearer ${token}`,
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }).catch((error) => {
+        throw new ServerUnreachable(`${server} does not answer`, error)
+      })
     const token = await accessToken()
-    const response = await send(url, {
-      method,
-      redirect: 'error',
-      headers: {
-        authorization: `Bearer ${token}`,
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }).catch((error) => {
-      throw new ServerUnreachable(`${server} does not answer`, error)
-    })
+    let response = await ask(token)
+    // The token may be of a key that was revoked a moment ago, perhaps by a command like this one. Nothing has been done yet.
+    if (response.status === 401) {
+      await response.body?.cancel()
+      response = await ask(await accessToken(token))
+    }
     const value = await jsonOf(response, server)
     if (!response.ok) throw errorOf(response, value, server)
     const [, revision] = /^"(\d+)"$/.exec(response.headers.get('etag') ?? '') ?? []
@@ -134,9 +146,7 @@ function errorOf(response: Response, document: unknown, server: string): Error {
   if (Object.hasOwn(PROBLEMS, name)) {
     return new AdminError(name as Problem, message, { errors: (errors as FieldError[]) ?? [], fields })
   }
-  if (response.status === 401)
-    return new ServerUnreachable(
-      `${server} does not accept the access token: sign in again with keyturn login`,
-    )
+  if (name === 'insufficient-scope')
+    return new AdminError('not-allowed', `you may not do this at ${server}: ${message}`)
   return new ServerUnreachable(`${server} refused: ${message}`)
 }

@@ -50,6 +50,8 @@ export interface Context {
   readonly io: Terminal
   /** Who runs the command, as in the audit trail. */
   readonly actor: string
+  /** What `--server` or `KEYTURN_SERVER` names; null if neither is given. */
+  readonly server: ChosenServer | null
   config(): Config
   system(config: Config): System
   /** Opens the store, runs `work` and closes the store. */
@@ -135,6 +137,7 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
   return {
     io,
     actor,
+    server,
     config: ownConfig,
     system,
     withStore,

@@ -30,6 +30,8 @@ export interface Io {
   readonly generateKey?: GenerateKey
   /** Default: a logger that writes to standard error. */
   readonly logger?: Logger
+  /** Opens a web page, if there is a browser. */
+  openBrowser?(url: string): void | Promise<void>
   /** How commands reach other servers. Default: that of Node.js. */
   readonly fetch?: typeof fetch
   /** Set only by crash tests. */

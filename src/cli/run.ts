@@ -27,6 +27,8 @@ import { openTerminal } from './terminal.ts'
 const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,
+  login: async () => (await import('./login.ts')).loginCommand,
+  logout: async () => (await import('./logout.ts')).logoutCommand,
   keys: async () => (await import('./keys.ts')).keysCommand,
   'master-key': async () => (await import('./master-key.ts')).masterKeyCommand,
   apis: async () => (await import('./apis.ts')).apisCommand,

@@ -64,7 +64,7 @@ t.test('KEYTURN_SERVER is for commands that have no --server', async (t) => {
 })
 
 t.test(
-  'KEYTURN_SERVER in a .env file is refused: a folder must not decide whose server is changed',
+  'KEYTURN_SERVER in a .env file is refused: a folder must not decide whose server is changed (docs/security.md R7)',
   async (t) => {
     const cli = testCli(t)
     writeFileSync(join(cli.dir, '.env'), `KEYTURN_SERVER=${SERVER}\n`)
@@ -74,7 +74,7 @@ t.test(
   },
 )
 
-t.test('an access token is sent only over https, or on this machine', async (t) => {
+t.test('an access token is sent only over https, or on this machine (docs/security.md R7)', async (t) => {
   const cli = testCli(t)
   for (const [args, message] of [
     [['--server', 'http://auth.example'], '--server must be https'],
@@ -123,22 +123,25 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
   t.match(backup.err, 'no database at')
 })
 
-t.test('a file with a session is refused if others can read it, or if it is damaged', async (t) => {
-  const cli = testCli(t)
-  const { env, session } = await signedIn(cli)
-  const list = () => cli.run([...LIST, '--server', SERVER], { env, ...emptyServer() })
-  chmodSync(session.path, 0o644)
-  t.match(await list(), {
-    code: 1,
-    err: `keyturn: ${session.path} can be read by others: chmod 600 ${session.path}\n`,
-  })
-  chmodSync(session.path, 0o600)
-  t.equal((await list()).code, 0)
-  for (const text of ['', '{', '{}', '[]', 'null']) {
-    writeFileSync(session.path, text)
-    t.match(await list(), { code: 1, err: /is damaged: run npx keyturn login/ }, JSON.stringify(text))
-  }
-})
+t.test(
+  'a file with a session is refused if others can read it, or if it is damaged (docs/security.md R7)',
+  async (t) => {
+    const cli = testCli(t)
+    const { env, session } = await signedIn(cli)
+    const list = () => cli.run([...LIST, '--server', SERVER], { env, ...emptyServer() })
+    chmodSync(session.path, 0o644)
+    t.match(await list(), {
+      code: 1,
+      err: `keyturn: ${session.path} can be read by others: chmod 600 ${session.path}\n`,
+    })
+    chmodSync(session.path, 0o600)
+    t.equal((await list()).code, 0)
+    for (const text of ['', '{', '{}', '[]', 'null']) {
+      writeFileSync(session.path, text)
+      t.match(await list(), { code: 1, err: /is damaged: run npx keyturn login/ }, JSON.stringify(text))
+    }
+  },
+)
 
 t.test('a server that does not answer, or has no administration, fails with one line', async (t) => {
   const cli = testCli(t)

@@ -102,12 +102,15 @@ const samples: Record<string, Sample> = {
   'clients delete': { args: ['shop'] },
   'apis delete': { args: [API] },
   demo: {},
+  // test/cli/login.test.ts runs them with a server.
+  login: { args: ['http://127.0.0.1:9'] },
+  logout: { args: ['http://127.0.0.1:9'] },
   // Last, because doctor reports a rotation that is only prepared.
   'master-key rotate': { args: ['--prepare'] },
 }
 
 /** Commands that need no store. */
-const SELF_CONTAINED = ['demo']
+const SELF_CONTAINED = ['demo', 'login', 'logout']
 
 function leafCommands(command: Command, path: readonly string[] = []): string[] {
   if (command.commands.length === 0) return [path.join(' ')]
@@ -136,8 +139,8 @@ t.test('every command accepts --json, prints one document and never shows a key 
   let printed = ''
   let secrets: string[] = []
   for (const [path, { input = '', before }] of Object.entries(samples)) {
-    // The demo is slow and has its own test.
-    if (path === 'demo') continue
+    // These have tests of their own.
+    if (SELF_CONTAINED.includes(path)) continue
     if (before) await cli.withStore(before)
     const outcome = await cli.run([...argsOf(path, outputs), '--json'], { input, settings, stopSignal })
     t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
@@ -192,7 +195,7 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
 t.test('without a database every command except serve and demo refuses and creates nothing', async (t) => {
   const cli = testCli(t)
   // Restoring a backup is the other way to say that a database is meant to be created; here, there is no backup.
-  for (const path of all.filter((path) => !['serve', 'demo', 'restore'].includes(path))) {
+  for (const path of all.filter((path) => !['serve', 'restore', ...SELF_CONTAINED].includes(path))) {
     const input = samples[path]?.input ?? ''
     const { code, err, out } = await cli.run(argsOf(path), { input, settings, stopSignal })
     t.equal(code, 1, path)
@@ -266,7 +269,11 @@ t.test(
           t.match(outcome.err, / It must (not|be text) /, path)
         }
     }
-    t.equal(tried, 6 * refused.length, 'backup, restore, export, --jwks-file twice, --env')
+    t.equal(
+      tried,
+      7 * refused.length,
+      'backup, restore, export, --jwks-file twice, --env, --client-secret-file',
+    )
     t.same(readdirSync(cli.dir), [], 'nothing was created')
   },
 )

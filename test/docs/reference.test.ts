@@ -94,7 +94,7 @@ function leaves(command: Command, above: readonly string[]): CommandLine[] {
   const options = command.options.filter((option) => option.long !== '--json')
   const words = [
     ...path,
-    ...command.registeredArguments.map((argument) => `<${argument.name()}>`),
+    ...command.registeredArguments.map((one) => (one.required ? `<${one.name()}>` : `[${one.name()}]`)),
     ...options.filter((option) => option.mandatory).map((option) => option.flags),
   ]
   return [

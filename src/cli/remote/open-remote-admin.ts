@@ -1,14 +1,16 @@
 import type { Admin } from '../../admin/admin.ts'
 import { createRemoteAdmin } from '../../admin/remote.ts'
 import type { Io } from '../io.ts'
+import { accessTokens } from './access-tokens.ts'
 import { sessionFile } from './session-file.ts'
 
-/** @param server as `serverUrl` returns it. @throws {NotSignedIn} */
-export function openRemoteAdmin({ env, fetch }: Pick<Io, 'env' | 'fetch'>, server: string): Admin {
-  const session = sessionFile(env, server).read()
+/** @param server its issuer URL. @throws {NotSignedIn | SignInFailed} */
+export function openRemoteAdmin(io: Io, server: string): Admin {
+  const file = sessionFile(io.env, server)
+  const { issuer, api } = file.read()
   return createRemoteAdmin({
-    server: session.issuer,
-    accessToken: async () => session.access_token,
-    ...(fetch ? { fetch } : {}),
+    server: api ?? issuer,
+    accessToken: accessTokens(file, io),
+    ...(io.fetch ? { fetch: io.fetch } : {}),
   })
 }

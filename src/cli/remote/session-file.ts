@@ -7,11 +7,13 @@ import { isAbsolute, join } from 'node:path'
 import { replaceAtomically } from '../../durable-file.ts'
 import { exposedMessage, readSecretFile } from '../../secret-file.ts'
 import type { EpochSeconds } from '../../system.ts'
-import { ExposedSession, NotSignedIn } from './not-signed-in.ts'
+import { NotSignedIn, SignInFailed } from './errors.ts'
 
 export interface StoredSession {
   /** As the server writes it in its metadata. */
   readonly issuer: string
+  /** Where the administration API is, if not at the issuer URL. */
+  readonly api?: string
   readonly client_id: string
   /** Only for a machine. The secret stays in its own file, so that it can be replaced there. */
   readonly client_secret_file?: string
@@ -23,23 +25,28 @@ export interface StoredSession {
 
 export interface SessionFile {
   readonly path: string
-  /** @throws {NotSignedIn} */
+  /** The lock of every command that changes the file. */
+  readonly lock: string
+  exists(): boolean
+  /** @throws {NotSignedIn | SignInFailed} */
   read(): StoredSession
   write(session: StoredSession): Promise<void>
   delete(): void
 }
 
-/** @param server as `serverUrl` returns it */
+/** @param server the issuer URL, with or without a slash at its end */
 export function sessionFile(env: NodeJS.ProcessEnv, server: string): SessionFile {
   const folder = join(configFolder(env), 'keyturn')
-  const path = join(folder, `${encodeURIComponent(server)}.json`)
+  const path = join(folder, `${encodeURIComponent(server.replace(/\/$/, ''))}.json`)
   return {
     path,
+    lock: `${path}.lock`,
+    exists: () => existsSync(path),
 
     read() {
       if (!existsSync(path)) throw new NotSignedIn(server)
       const { text, exposed } = readSecretFile(path)
-      if (exposed) throw new ExposedSession(exposedMessage(path))
+      if (exposed) throw new SignInFailed(exposedMessage(path))
       const session = parse(text)
       if (!session) throw new NotSignedIn(server, `${path} is damaged`)
       return session

@@ -9,9 +9,9 @@ export class NotSignedIn extends KeyturnError<'not_signed_in'> {
   }
 }
 
-/** Others could have read the tokens, so the file is not used. */
-export class ExposedSession extends KeyturnError<'not_signed_in'> {
-  constructor(message: string) {
-    super('not_signed_in', message)
+/** A sign-in, or what a sign-in left, cannot be used. The message is one line. */
+export class SignInFailed extends KeyturnError<'sign_in_failed'> {
+  constructor(message: string, cause?: unknown) {
+    super('sign_in_failed', message, { cause })
   }
 }
