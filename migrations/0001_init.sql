@@ -180,6 +180,20 @@ CREATE TABLE one_time_links (
 
 CREATE INDEX one_time_links_by_end ON one_time_links (expires_at);
 
+-- Requests of administrators that have an Idempotency-Key. request and answer are encrypted. A row without an answer is in progress, or
+-- its process ended before the answer was stored.
+CREATE TABLE idempotent_requests (
+  actor           TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  request         TEXT NOT NULL,
+  begun_at        BIGINT NOT NULL,
+  expires_at      BIGINT NOT NULL,
+  answer          TEXT,
+  PRIMARY KEY (actor, idempotency_key)
+);
+
+CREATE INDEX idempotent_requests_by_end ON idempotent_requests (expires_at);
+
 -- Second factors
 
 -- Confirmed secrets only: while a user sets one up, the browser carries it, encrypted, in the page.

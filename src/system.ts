@@ -67,6 +67,8 @@ export const FAILPOINTS = [
   'master-key:committed',
   'master-key:old-kept',
   'master-key:promoted',
+  'administration:begun',
+  'administration:acted',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void

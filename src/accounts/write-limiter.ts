@@ -27,6 +27,8 @@ export const WRITE_LIMITS = {
   pushedKilobyte: { burst: 20_000, interval: 0.01 },
   /** Client assertions of one client, which are stored so that each is accepted once. */
   assertion: { burst: 50_000, interval: 0.002 },
+  /** Requests with an `Idempotency-Key` of one administrator, whose answers are stored for a day. */
+  repeatable: { burst: 10_000, interval: 1 },
 } as const satisfies Record<string, WriteLimit>
 
 type WriteKind = keyof typeof WRITE_LIMITS

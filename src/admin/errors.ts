@@ -14,6 +14,11 @@ export const PROBLEMS = {
   'built-in': { status: 409, exitCode: 1, title: 'The resource is built in' },
   'force-needed': { status: 409, exitCode: 1, title: 'The change would lock administrators out' },
   'rotation-unsafe': { status: 409, exitCode: 1, title: 'The rotation is not safe yet' },
+  /** `Idempotency-Key` was used before; see idempotency.ts. */
+  'idempotency-mismatch': { status: 422, exitCode: 1, title: 'The key was used for another request' },
+  'idempotency-in-progress': { status: 409, exitCode: 1, title: 'The first request is in progress' },
+  'idempotency-unknown': { status: 409, exitCode: 1, title: 'The first request did not finish' },
+  'too-many-requests': { status: 429, exitCode: 1, title: 'There were too many requests' },
   /** `If-Match` names an older revision (RFC 9110 §13.1.1). */
   'precondition-failed': { status: 412, exitCode: 1, title: 'The resource has changed' },
 } as const
@@ -31,6 +36,8 @@ export interface AdminErrorOptions {
   readonly errors?: readonly FieldError[]
   /** Added to the JSON of the command and to the problem document, such as `safe_from`. */
   readonly fields?: Readonly<Record<string, unknown>>
+  /** Seconds after which to try again. */
+  readonly retryAfter?: number
 }
 
 /** The request was refused and changed nothing. The message is one line for the administrator. */
@@ -38,15 +45,17 @@ export class AdminError extends KeyturnError<'administration_refused'> {
   readonly problem: Problem
   readonly errors: readonly FieldError[]
   readonly fields: Readonly<Record<string, unknown>>
+  readonly retryAfter: number | undefined
   constructor(
     problem: Problem,
     message: string,
-    { cause, errors = [], fields = {} }: AdminErrorOptions = {},
+    { cause, errors = [], fields = {}, retryAfter }: AdminErrorOptions = {},
   ) {
     super('administration_refused', message, { cause })
     this.problem = problem
     this.errors = errors
     this.fields = fields
+    this.retryAfter = retryAfter
   }
 }
 

@@ -7,6 +7,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Accounts } from '../accounts/index.ts'
 import type { Actor } from '../admin/actor.ts'
 import type { Admin } from '../admin/admin.ts'
+import type { ActOnce } from '../admin/idempotency.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
@@ -69,6 +70,8 @@ export interface AppParts {
   readonly oauth: OAuth
   /** Loads what administrators can do, when it is first used. */
   readonly openAdmin: () => Promise<(actor: Actor) => Admin>
+  /** Loads what lets administrators repeat a request. */
+  readonly openActOnce: () => Promise<ActOnce>
   /** MACs of the values that forms carry. */
   readonly formMacs: Macs
   /**
@@ -251,6 +254,7 @@ async function openAdminApi(
       issuer: config.issuer,
       prefix: issuerPath(config.issuer),
       admin: await server.openAdmin(),
+      actOnce: await server.openActOnce(),
       verifyBearerToken: server.oauth.verifyBearerToken,
       audit,
       refreshIfStale: server.refreshIfStale,

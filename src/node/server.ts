@@ -93,11 +93,17 @@ export async function openServer(
     statusLists: status.lists,
     readiness,
   })
+  const openActOnce = async () => {
+    const { createActOnce } = await import('../admin/idempotency.ts')
+    const { writeLimiter } = accounts
+    return createActOnce({ ...shared, store: store.idempotency, writeLimiter, failpoint, logger })
+  }
   return {
     base,
     keys,
     jobs,
     openAdmin: adminOpener(base, keys),
+    openActOnce,
     registry,
     clientLogos: store.clientLogos,
     signing,

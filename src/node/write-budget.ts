@@ -5,6 +5,7 @@
  */
 import { CODE_LIMITS, LIMITS } from '../accounts/rate-limiter.ts'
 import { WRITE_LIMITS, type WriteLimits } from '../accounts/write-limiter.ts'
+import { IDEMPOTENCY_TTL } from '../admin/idempotency.ts'
 import { ACTOR_BUDGET, type Budget, TOTAL_BUDGET } from '../audit/aggregation.ts'
 import { MAX_VERIFIERS } from '../keys/known-verifiers.ts'
 import { AUTHORIZATION_CODE_TTL, MAX_CLIENT_JWT_LIFETIME, PUSHED_REQUEST_TTL } from '../oauth/lifetimes.ts'
@@ -15,10 +16,10 @@ import type { Seconds } from '../system.ts'
 export interface WriteBudget {
   /** What is done, as in docs/security.md. */
   readonly cause: string
-  readonly by: 'stranger' | 'client' | 'user'
+  readonly by: 'stranger' | 'client' | 'user' | 'administrator'
   /** The tables that get rows. */
   readonly tables: readonly string[]
-  readonly countedPer: 'IP prefix' | 'client' | 'user' | 'client session' | 'node'
+  readonly countedPer: 'IP prefix' | 'client' | 'user' | 'client session' | 'node' | 'administrator'
   /** `burst` at once and one more every `interval` seconds; a number is the largest number of rows at any time. */
   readonly limit: Budget | number
   /** The limit is one of `WRITE_LIMITS`, which tests reduce. */
@@ -163,5 +164,17 @@ export const WRITE_BUDGET = {
     rowsEach: 1,
     bytes: 200,
     kept: MAX_CLIENT_JWT_LIFETIME + RETENTION.singleUse.seconds,
+  },
+  repeatable: {
+    cause: 'a request with an `Idempotency-Key`',
+    by: 'administrator',
+    tables: ['idempotent_requests'],
+    countedPer: 'administrator',
+    limit: WRITE_LIMITS.repeatable,
+    kind: 'repeatable',
+    rowsEach: 1,
+    // The answer is about as long as the longest body, and base64url adds a third.
+    bytes: 400_000,
+    kept: IDEMPOTENCY_TTL + RETENTION.idempotency.seconds,
   },
 } as const satisfies Record<string, WriteBudget>

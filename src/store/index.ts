@@ -12,6 +12,7 @@ import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
 import type { DataKeyStore } from './contracts/data-keys.ts'
 import type { FactorStore } from './contracts/factors.ts'
+import type { IdempotencyStore } from './contracts/idempotency.ts'
 import type { IdentityStore } from './contracts/identity.ts'
 import type { LogoutOutboxStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
@@ -39,6 +40,7 @@ import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
 import { createDataKeyStore } from './sql/data-keys.ts'
 import { createFactorStore } from './sql/factors.ts'
+import { createIdempotencyStore } from './sql/idempotency.ts'
 import { createIdentityStore } from './sql/identity.ts'
 import { createLogoutOutboxStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
@@ -93,6 +95,7 @@ export interface Store {
   readonly logoutOutbox: LogoutOutboxStore
   readonly factors: FactorStore
   readonly nodes: NodeStore
+  readonly idempotency: IdempotencyStore
   readonly auditRows: AuditStore
 }
 
@@ -161,6 +164,7 @@ export function createStore(db: Db): Store {
     logoutOutbox: createLogoutOutboxStore(db),
     factors: createFactorStore(db),
     nodes: createNodeStore(db),
+    idempotency: createIdempotencyStore(db),
     auditRows: createAuditStore(db),
   }
 }

@@ -49,6 +49,8 @@ export const RETENTION = {
   knownLocations: { tables: ['known_locations'], seconds: 0 },
   // An expired link is void.
   oneTimeLinks: { tables: ['one_time_links'], seconds: 0 },
+  // The key may be used for another request.
+  idempotency: { tables: ['idempotent_requests'], seconds: 0 },
 } as const satisfies Record<PrunableStore, Retention>
 
 /** The names in the order of `RETENTION`. */

@@ -49,6 +49,7 @@ export const TABLES: readonly Table[] = [
   table('verifiers', 'name', 'instance'),
   table('expected_verifiers', 'name'),
   table('nodes', 'id'),
+  table('idempotent_requests', 'actor', 'idempotency_key'),
   table('audit', 'seq'),
   { name: 'audit_head', key: ['id'], seeded: true },
 ]

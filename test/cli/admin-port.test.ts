@@ -17,7 +17,12 @@ t.test('the administration is on its own port and on no other', async (t) => {
   const admin = `http://127.0.0.1:${port}`
   for (const path of [ROLES, '/admin/v1/openapi.json'])
     t.equal((await server.inject({ url: path })).statusCode, 404, `${path} on the main port`)
-  for (const path of ['/.well-known/jwks.json', '/metrics', '/health/live', '/login'])
+  for (const path of [
+    '/.well-known/jwks.json',
+    '/metrics',
+    '/health/live',
+    '/.well-known/openid-configuration',
+  ])
     t.equal((await fetch(admin + path)).status, 404, path)
   const refused = await fetch(admin + ROLES)
   t.equal(refused.status, 401)

@@ -10,6 +10,7 @@ import type { Contract } from './contract.ts'
 import { dataKeysContract } from './data-keys.ts'
 import { dbContract } from './db.ts'
 import { factorsContract } from './factors.ts'
+import { idempotencyContract } from './idempotency.ts'
 import { identityContract } from './identity.ts'
 import { logoutOutboxContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
@@ -52,5 +53,6 @@ export const contracts: Readonly<Record<string, Contract>> = {
   consents: consentsContract,
   'logout outbox': logoutOutboxContract,
   nodes: nodesContract,
+  idempotency: idempotencyContract,
   audit: auditContract,
 }

@@ -12,10 +12,12 @@ import {
   LIMITS as PASSWORD_LIMITS,
 } from '../../src/accounts/rate-limiter.ts'
 import { CODES_IN_A_SET } from '../../src/accounts/recovery-codes.ts'
+import { PROBLEMS } from '../../src/admin/errors.ts'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { failureDetails } from '../../src/audit/failure-details.ts'
 import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
 import { ERROR_CODES } from '../../src/errors.ts'
+import { REQUEST_PROBLEMS } from '../../src/http/admin/problem.ts'
 import { MAX_BODY_BYTES } from '../../src/http/form.ts'
 import { CONNECTION_LIMITS, MAX_HEADER_BYTES } from '../../src/http/listener.ts'
 import { LEASE_MS } from '../../src/keys/live-ring.ts'
@@ -172,4 +174,16 @@ t.test('the limits in docs/operations.md equal those in the code', async (t) => 
   // Importing this file would start the program.
   t.ok(page.includes('one per processor, 2 to 16;'))
   t.match(read('src/keyturn.js'), 'Math.max(2, Math.min(16, os.availableParallelism()))')
+})
+
+t.test('docs/errors.md lists the problems of the administration API', (t) => {
+  t.same(
+    tableBelow(read('docs/errors.md'), '## Problems of the administration API'),
+    Object.entries({ ...REQUEST_PROBLEMS, ...PROBLEMS }).map(([name, { status, title }]) => [
+      `\`${name}\``,
+      String(status),
+      title,
+    ]),
+  )
+  t.end()
 })

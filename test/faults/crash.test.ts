@@ -13,7 +13,7 @@ import {
 import { type Ending, keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
 import { scaledClock, withSpeed } from '../support/server/clock.ts'
-import { refresh } from '../support/server/requests.ts'
+import { basic, refresh } from '../support/server/requests.ts'
 
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
 
@@ -125,6 +125,55 @@ for (const name of failPoints('start:')) {
       if (key !== undefined)
         t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key is unchanged')
       if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so is the key ring')
+    },
+  )
+}
+
+for (const [name, roles] of [
+  ['administration:begun', 0],
+  ['administration:acted', 1],
+] as const) {
+  t.test(
+    `a request of an administrator that is killed at ${name} does not act again when it is repeated`,
+    async (t) => {
+      const [folder] = await prepared(t, 0)
+      const robot = ['clients', 'create', '--name', 'robot', '--grant', 'client_credentials', '--json']
+      const killed = await startServer(t, folder, { failAt: { name } })
+      const made = await keyturn(folder, [...robot, '--scope', 'admin:read admin:clients'])
+      const { client_id, client_secret } = JSON.parse(made.stdout)
+      const create = async (server: ServerProcess) => {
+        const { access_token } = (
+          await server.inject({
+            method: 'POST',
+            url: '/oauth2/token',
+            headers: {
+              authorization: basic(client_id, client_secret),
+              'content-type': 'application/x-www-form-urlencoded',
+            },
+            payload: 'grant_type=client_credentials',
+          })
+        ).json()
+        return server.inject({
+          method: 'POST',
+          url: '/admin/v1/roles',
+          headers: {
+            authorization: `Bearer ${access_token}`,
+            'content-type': 'application/json',
+            'idempotency-key': 'once',
+          },
+          payload: JSON.stringify({ name: 'night', scopes: ['admin:read'] }),
+        })
+      }
+      await t.rejects(create(killed), 'there was no response')
+      t.same(await killed.ended, KILLED)
+
+      const server = await startServer(t, folder)
+      const answer = await create(server)
+      t.equal(answer.statusCode, 409, answer.body)
+      const known = (await readStore(folder, (store) => store.roles.list())).filter(
+        ({ name }) => name === 'night',
+      )
+      t.equal(known.length, roles)
     },
   )
 }

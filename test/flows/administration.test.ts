@@ -1,54 +1,13 @@
 /** The administration API: who may use it, and what every resource of it has in common. The resource `roles` stands for all. */
 import t, { type Test } from 'tap'
 import { ADMIN_PATH, adminAudience } from '../../src/admin/built-ins.ts'
-import { generateSecret, hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
-import { newClient } from '../../src/oauth/client-registration/client-defaults.ts'
-import { systemRandom } from '../../src/system.ts'
-import { basic } from '../support/server/requests.ts'
-import { storedSecret } from '../support/server/seed.ts'
-import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
+import { administrator } from '../support/server/administrator.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 async function administered(t: Test, settings: Record<string, string> = {}) {
   const server = await testServer({ settings })
   t.teardown(server.close)
-  return { server, ...(await machine(server, 'robot', ['admin:read', 'admin:clients', 'admin:users'])) }
-}
-
-/** A client that may administer. */
-async function machine(server: TestServer, id: string, scopes: readonly string[]) {
-  const secret = generateSecret(systemRandom)
-  await server.store.clients.insert(
-    newClient({
-      id,
-      name: id,
-      secrets: [storedSecret(hashGeneratedSecret(secret), { id: `cs_${id}` })],
-      grants: ['client_credentials'],
-      scopes,
-      createdAt: server.clock.now(),
-    }),
-  )
-  const token = async (scope = scopes.join(' ')) => {
-    const response = await server.inject({
-      method: 'POST',
-      url: '/oauth2/token',
-      headers: { authorization: basic(id, secret), 'content-type': 'application/x-www-form-urlencoded' },
-      payload: new URLSearchParams({ grant_type: 'client_credentials', scope }).toString(),
-    })
-    return (response.json() as { access_token: string }).access_token
-  }
-  const send = async (
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    payload?: object,
-    headers: Record<string, string> = {},
-  ) =>
-    server.inject({
-      method,
-      url: ADMIN_PATH + path,
-      headers: { authorization: `Bearer ${await token()}`, ...headers },
-      ...(payload ? { payload } : {}),
-    })
-  return { token, send }
+  return { server, ...(await administrator(server, 'robot', ['admin:read', 'admin:clients', 'admin:users'])) }
 }
 
 const CLERK = { name: 'clerk', scopes: ['orders:read'] }
@@ -146,7 +105,7 @@ t.test(
       accessTokenTtl: null,
       createdAt: 1,
     })
-    const other = await machine(server, 'other', ['orders:read'])
+    const other = await administrator(server, 'other', ['orders:read'])
     t.equal(
       (await get({ authorization: `Bearer ${await other.token()}` })).statusCode,
       401,

@@ -14,6 +14,7 @@ import {
   seedUsers,
   signIn,
 } from '../support/browser/sign-in.ts'
+import { administrator } from '../support/server/administrator.ts'
 import { asserting, assertion, clientKey } from '../support/server/jws.ts'
 import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
@@ -151,10 +152,21 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
     })
     return refusal
   },
+
+  async repeatable(server) {
+    const { send } = await administrator(server)
+    let refusal: unknown
+    await times(12, async (i) => {
+      const body = { name: `reader-${i}`, scopes: ['admin:read'] }
+      const answer = await send('POST', '/roles', body, { 'idempotency-key': `${i}` })
+      if (answer.statusCode === 429) refusal = 'temporarily_unavailable'
+    })
+    return refusal
+  },
 }
 
 /** Limits that refuse, and do not only stop writing, say so with this error. */
-const REFUSES: readonly Name[] = ['publicPush', 'code', 'revocation', 'push', 'assertion']
+const REFUSES: readonly Name[] = ['publicPush', 'code', 'revocation', 'push', 'assertion', 'repeatable']
 
 async function measure({ store }: TestServer, tables: readonly string[]) {
   let rows = 0

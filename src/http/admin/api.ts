@@ -4,9 +4,11 @@
  */
 import { Ajv } from 'ajv'
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import { Type } from 'typebox'
 import type { Actor } from '../../admin/actor.ts'
 import type { Admin } from '../../admin/admin.ts'
 import { ADMIN_PATH, adminAudience } from '../../admin/built-ins.ts'
+import type { ActOnce } from '../../admin/idempotency.ts'
 import { NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
 import { failureFields } from '../../oauth/audit-failures.ts'
@@ -16,16 +18,19 @@ import { bearerChallenge } from '../bearer.ts'
 import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
+import { assertParams, canonical, headerOf, parseBodies, queryOf } from './body.ts'
 import { adminRoutes } from './index.ts'
 import { openApiDocument } from './openapi.ts'
 import { problemDocument, sendProblem, sendThrown } from './problem.ts'
-import type { AdminRoute } from './route.ts'
+import type { AdminRoute, Outcome } from './route.ts'
+import { withoutShownOnce } from './shown-once.ts'
 
 export interface AdminApiDeps {
   readonly issuer: string
   /** The path of the issuer, or empty. */
   readonly prefix: string
   readonly admin: (actor: Actor) => Admin
+  readonly actOnce: ActOnce
   readonly verifyBearerToken: VerifyBearerToken
   readonly audit: Audit
   readonly refreshIfStale: () => Promise<void> | undefined
@@ -51,12 +56,7 @@ export async function createAdminApi(
   app.setValidatorCompiler(({ schema, httpPart }) =>
     validators[httpPart === 'body' ? 'body' : 'query'].compile(schema),
   )
-  app.addContentTypeParser(
-    'application/merge-patch+json',
-    { parseAs: 'string' },
-    app.getDefaultJsonParser('error', 'error'),
-  )
-  app.removeContentTypeParser('text/plain')
+  parseBodies(app)
   app.setErrorHandler((error, request, reply) => sendThrown(error, request, reply))
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
@@ -80,13 +80,15 @@ export async function createAdminApi(
       method: route.method,
       url: prefix + ADMIN_PATH + route.path.replace(/\{(\w+)\}/g, ':$1'),
       schema: {
-        ...(route.query ? { querystring: route.query } : {}),
+        querystring: route.query ?? NO_QUERY,
         ...(route.body ? { body: route.body } : {}),
       },
       // Before the body is read: without the right token, nobody learns what a route accepts.
       async onRequest(request, reply) {
         try {
           actors.set(request, await authenticate(deps, request, route))
+          request.query = queryOf(request)
+          assertParams(request.params)
         } catch (error) {
           const failure = asOAuthError(error)
           if (failure.status === 401 || failure.status === 403)
@@ -105,12 +107,25 @@ export async function createAdminApi(
       async handler(request, reply) {
         noStore(reply)
         const actor = actors.get(request) as Actor
-        const outcome = await route.handler(deps.admin(actor), {
+        const input = {
           params: request.params as Record<string, string>,
           query: request.query as never,
           body: request.body as never,
           ifMatch: ifMatchOf(request),
-        })
+        }
+        const act = () => route.handler(deps.admin(actor), input)
+        const key = route.method === 'POST' ? headerOf(request, 'idempotency-key') : undefined
+        const asked = `${request.url} ${canonical(request.body)}`
+        const outcome =
+          key === undefined
+            ? await act()
+            : await deps.actOnce({
+                actor: actor.name,
+                key,
+                request: asked,
+                act,
+                remembered: (first) => withoutSecrets(route, first),
+              })
         const value = 'value' in outcome ? outcome.value : outcome
         if ('revision' in outcome && outcome.revision !== null) reply.header('etag', `"${outcome.revision}"`)
         if ('notes' in outcome && outcome.notes.length > 0)
@@ -123,6 +138,11 @@ export async function createAdminApi(
   await app.ready()
   return app
 }
+
+const NO_QUERY = Type.Object({}, { additionalProperties: false })
+
+const withoutSecrets = ({ response }: AdminRoute, outcome: Outcome<unknown>): Outcome<unknown> =>
+  'value' in outcome ? { ...outcome, value: withoutShownOnce(response, outcome.value) } : outcome
 
 /** Values of a query are text, so their types are converted. A body has types. */
 const validators = {
@@ -141,7 +161,7 @@ async function authenticate(
 ): Promise<Actor> {
   // RFC 6750 §2.3 is not supported: URLs end up in logs.
   if (/[?&]access_token=/.test(request.url)) throw invalidRequest('the access token must not be in the URL')
-  const { authorization } = request.headers
+  const authorization = headerOf(request, 'authorization')
   const token = authorization === undefined ? null : bearerTokenOf(authorization)
   if (token === null) throw MISSING
   const { claims, client, endUser, rights } = await verifyBearerToken(token)
@@ -162,8 +182,8 @@ async function authenticate(
 const NO_REVISION = -1
 
 /** RFC 9110 §13.1.1. `*` requires only that the resource exists, which every change does. Weak tags never match (§8.8.3.2). */
-function ifMatchOf({ headers }: FastifyRequest): number | undefined {
-  const value = headers['if-match']
+function ifMatchOf(request: FastifyRequest): number | undefined {
+  const value = headerOf(request, 'if-match')
   if (value === undefined || value.trim() === '*') return undefined
   const [, revision] = /^"(\d{1,15})"$/.exec(value.trim()) ?? []
   return revision === undefined ? NO_REVISION : Number(revision)

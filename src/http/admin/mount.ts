@@ -3,7 +3,7 @@
  * nor memory for it. Must not know its routes.
  */
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
+import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { ADMIN_PATH } from '../../admin/built-ins.ts'
 import { singleFlight } from '../../single-flight.ts'
 import { CONSOLE_PATH } from '../../views/admin/path.ts'
@@ -33,19 +33,13 @@ async function mount(app: FastifyInstance, method: HTTPMethods[], urls: string[]
     await loaded?.close()
   })
   await app.register(async (scope) => {
-    scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser('*', (_request: FastifyRequest, _payload, done) => done(null))
-    for (const url of urls) {
-      scope.route({
-        method,
-        url,
-        async handler(request, reply) {
-          await loadOnce()
-          ids.set(request.raw, request.id)
-          reply.hijack()
-          loaded?.routing(request.raw, reply.raw)
-        },
-      })
-    }
+    // Before Fastify looks at the body, which it would refuse in the words of the other endpoints.
+    scope.addHook('onRequest', async (request, reply) => {
+      await loadOnce()
+      ids.set(request.raw, request.id)
+      reply.hijack()
+      loaded?.routing(request.raw, reply.raw)
+    })
+    for (const url of urls) scope.route({ method, url, handler: (_request, reply) => reply })
   })
 }

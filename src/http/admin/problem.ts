@@ -103,6 +103,7 @@ export function sendThrown(error: unknown, request: FastifyRequest, reply: Fasti
   const failure = asOAuthError(error)
   if (document.status >= 500 && isFailure(failure))
     request.log.error({ request_id: request.id, err: failure.cause ?? error }, 'request failed')
-  if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
+  const { retryAfter } = error instanceof AdminError ? error : failure
+  if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
   return sendProblem(reply, document)
 }

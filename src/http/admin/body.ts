@@ -1,0 +1,102 @@
+/**
+ * What a request of the administration may contain, before any schema: JSON of limited depth in strict UTF-8, parameters once each,
+ * and only text that both engines store as it is. Must not know any resource.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { AdminError } from '../../admin/errors.ts'
+import { invalidRequest } from '../../oauth/errors.ts'
+import { readPairs } from '../form.ts'
+
+/** Far more than any schema has. A deeper value could exhaust the stack of what reads it recursively. */
+export const MAX_DEPTH = 32
+
+/** Accepts JSON and merge patches (RFC 7396), and refuses every other content type. */
+export function parseBodies(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    ['application/json', 'application/merge-patch+json'],
+    { parseAs: 'buffer' },
+    (request, bytes, done) => {
+      try {
+        const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes as Buffer)
+        // A client may send the content type without a body to a path that needs none.
+        if (text === '') return done(null)
+        assertDepth(text)
+        return parse(request, text, (error, value) => {
+          if (error) return done(error)
+          try {
+            assertText(value, '')
+            done(null, value)
+          } catch (refused) {
+            done(refused as Error)
+          }
+        })
+      } catch (error) {
+        return done(error instanceof TypeError ? invalidRequest('the body is not UTF-8') : (error as Error))
+      }
+    },
+  )
+}
+
+function assertDepth(text: string): void {
+  let depth = 0
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/gs)) {
+    if (token === '{' || token === '[') depth += 1
+    else if (token === '}' || token === ']') depth -= 1
+    if (depth > MAX_DEPTH) throw invalidRequest('the body is nested too deeply')
+  }
+}
+
+/** PostgreSQL cannot store a NUL, and no UTF-8 has a lone surrogate. */
+const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+
+function assertText(value: unknown, field: string): void {
+  if (typeof value === 'string' && !isText(value)) throw notText(field)
+  if (value === null || typeof value !== 'object') return
+  for (const [name, inner] of Object.entries(value)) {
+    if (!isText(name)) throw notText(field)
+    assertText(inner, field === '' ? name : `${field}.${name}`)
+  }
+}
+
+const notText = (field: string): AdminError =>
+  new AdminError('invalid-value', `${field || 'the body'} contains a character that is no text`, {
+    errors: [{ field, message: 'contains a NUL character or half of a surrogate pair' }],
+  })
+
+/** The parameters of the query, each at most once and strictly encoded. @throws {OAuthError} */
+export function queryOf({ url }: FastifyRequest): Record<string, string> {
+  const start = url.indexOf('?')
+  const query: Record<string, string> = Object.create(null)
+  for (const [name, value] of start < 0 ? [] : readPairs(url.slice(start + 1))) {
+    if (name in query) throw invalidRequest('a parameter is repeated')
+    query[name] = value
+  }
+  return query
+}
+
+/** @throws {AdminError} */
+export function assertParams(params: unknown): void {
+  assertText(params, '')
+}
+
+/**
+ * A header field that must not be repeated: Node.js takes the first of some repeated fields and joins others.
+ * @throws {OAuthError}
+ */
+export function headerOf({ raw, headers }: FastifyRequest, name: string): string | undefined {
+  const count = raw.rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === name).length
+  const value = headers[name]
+  if (count > 1 || Array.isArray(value)) throw invalidRequest(`the header field ${name} is repeated`)
+  return value
+}
+
+/** Equal for JSON values that differ only in the order of their members. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_name, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}
