@@ -65,7 +65,8 @@ t.test('a second node with another issuer does not start, and one with other set
 
 t.test('a node whose port is taken is not listed as serving', async (t) => {
   const cli = await startedCli(t)
-  const other = createServer().listen(0, '127.0.0.1')
+  // A program that does not respond would be waited for.
+  const other = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
   await once(other, 'listening')
   t.teardown(() => other.close())
   const { port } = other.address() as AddressInfo

@@ -2,14 +2,17 @@ import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
-import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
+import type { FetchJwks } from '../../src/oauth/client-auth/client-keys.ts'
+import { createFetchJwks, JWKS_FETCH_LIMITS } from '../../src/oauth/client-auth/fetch-jwks.ts'
 import { parseClientJwks, usableClientJwks } from '../../src/oauth/client-registration/client-jwks.ts'
 import { assertionServer } from '../support/server/client-assertions.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { type ClientKey, clientKey } from '../support/server/jws.ts'
+import { HANG_MS } from '../support/server/waiting.ts'
 
-/** As Keyturn sets them, except for times for which no test should wait. */
-const fetchJwks = createFetchJwks({ milliseconds: 1500, bytes: 65_536 })
+/** Short only while a test waits for it. */
+let milliseconds = HANG_MS
+const fetchJwks: FetchJwks = (uri) => createFetchJwks({ ...JWKS_FETCH_LIMITS, milliseconds })(uri)
 
 /** The client’s own server: real HTTP, with a count of its requests. */
 async function clientServer(t: Test) {
@@ -123,6 +126,12 @@ t.test(
   },
 )
 
+/** What only the time limit ends. */
+const ENDLESS: Record<string, (response: ServerResponse) => unknown> = {
+  'a hung connection': () => {},
+  'a body that never ends': (response) => response.write('{"keys":['),
+}
+
 /** What a client’s server may do instead of sending its keys. */
 const FAILURES: Record<string, (response: ServerResponse) => unknown> = {
   'an error': (response) => response.writeHead(500).end('{"keys":[]}'),
@@ -140,10 +149,11 @@ const FAILURES: Record<string, (response: ServerResponse) => unknown> = {
       response.destroyed || response.write('x'.repeat(4096)) ? setImmediate(more) : undefined
     more()
   },
-  'a hung connection': () => {},
-  'a body that never ends': (response) => response.write('{"keys":['),
   'a connection that breaks': (response) => response.destroy(),
+  ...ENDLESS,
 }
+
+const timeLimit = (failure: string) => (failure in ENDLESS ? 100 : HANG_MS)
 
 t.test(
   'while the client’s server fails the cached keys remain in use (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27, Q19)',
@@ -151,15 +161,18 @@ t.test(
     const { web, key, sign } = await remote(t)
     for (const [failure, answer] of Object.entries(FAILURES)) {
       web.publish(key)
+      milliseconds = HANG_MS
       server.clock.tick(601)
       await accepted(t, sign(), `before ${failure}`)
       web.answers(answer)
+      milliseconds = timeLimit(failure)
       server.clock.tick(601)
       const before = web.requestCount()
       await accepted(t, sign(), `in spite of ${failure}`)
       refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, failure)
       t.equal(web.requestCount(), before + 1, `${failure}: one fetch`)
     }
+    milliseconds = HANG_MS
     web.close()
     server.clock.tick(601)
     await accepted(t, sign(), 'with no server listening')
@@ -172,6 +185,7 @@ t.test(
     for (const [failure, answer] of Object.entries(FAILURES)) {
       const { web, key, sign } = await remote(t)
       web.answers(answer)
+      milliseconds = timeLimit(failure)
       const text = sign()
       const first = await present(text)
       refused(t, first, UNAVAILABLE, failure)
@@ -179,6 +193,7 @@ t.test(
       for (let i = 0; i < 5; i += 1) refused(t, await present(sign()), UNAVAILABLE, failure)
       t.equal(web.requestCount(), 1, `${failure}: one fetch`)
       web.publish(key)
+      milliseconds = HANG_MS
       server.clock.tick(31)
       await accepted(t, text, `after ${failure}, with the same assertion that could not be checked`)
       t.equal(web.requestCount(), 2)

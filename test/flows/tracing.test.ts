@@ -16,6 +16,7 @@ import { basic, clientCredentials, login, post, refresh } from '../support/serve
 import { client, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 import { revoke } from '../support/server/tokens.ts'
+import { HANG_MS } from '../support/server/waiting.ts'
 
 interface World {
   readonly server: TestServer
@@ -364,7 +365,8 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
     response.end(path.startsWith('/jwks') ? JSON.stringify({ keys: [key.jwk] }) : ''),
   )
   const { port, origin } = new URL(rp.uri)
-  const real = { fetchJwks: createFetchJwks(), sendLogoutToken: createSendLogoutToken() }
+  const limits = { milliseconds: HANG_MS, bytes: 65_536 }
+  const real = { fetchJwks: createFetchJwks(limits), sendLogoutToken: createSendLogoutToken(limits) }
   const { server, spans } = await started(t, {}, real)
   await server.store.clients.insert(
     client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: `${origin}/jwks?key=hush-hush` }),
