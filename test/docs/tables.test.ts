@@ -1,7 +1,6 @@
 import t from 'tap'
 import { KNOWN_LOCATION_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
 import {
-  ARGON2_PARAMETERS,
   MAX_CONCURRENT_HASHES,
   MAX_PASSWORD_LENGTH,
   MAX_WAITING_HASHES,
@@ -54,6 +53,7 @@ import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
 import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 import { bucket, duration, grouped } from '../support/docs/durations.ts'
+import { REAL_COST } from '../support/server/quick-hashing.ts'
 
 const plain = (cell = '') => cell.replaceAll('`', '')
 
@@ -142,7 +142,7 @@ const LIMITS: readonly string[] = [
   `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client, ${MAX_DELIVERIES_TO_FAILING} of clients whose last delivery failed; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | \`KEYTURN_MIN_PASSWORD_LENGTH\` to ${MAX_PASSWORD_LENGTH} characters |`,
-  `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
+  `argon2id, ${REAL_COST.memoryCost / 1024} MiB, ${REAL_COST.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
   row(PASSWORD_LIMITS.pair),
   row(PASSWORD_LIMITS.address),
   row(PASSWORD_LIMITS.account),

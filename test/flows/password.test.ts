@@ -2,8 +2,9 @@ import argon2 from 'argon2'
 import type { LightMyRequestResponse } from 'fastify'
 import { Secret, TOTP } from 'otpauth'
 import t from 'tap'
-import { hashPassword } from '../../src/accounts/password.ts'
+import { ARGON2_PARAMETERS, hashPassword } from '../../src/accounts/password.ts'
 import { watchArgon2 } from '../support/server/argon2-count.ts'
+import { atRealCost } from '../support/server/quick-hashing.ts'
 import { claimsOf, login, post } from '../support/server/requests.ts'
 import { client, ORDERS, PASSWORD, seed, user } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
@@ -17,6 +18,9 @@ await store.users.insert(await user({ username: 'gone', disabled: true }))
 const work = watchArgon2(t)
 // The hash used for unknown users is created at the first sign-in.
 await signedIn(server)
+
+/** As in the text of a hash. */
+const USUAL_COST = `argon2id$v=19$m=${ARGON2_PARAMETERS.memoryCost},p=1,t=${ARGON2_PARAMETERS.timeCost}`
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
 const sessions = async () => (await store.clientSessions.list({}, 1000)).length
@@ -72,7 +76,7 @@ t.test(
       work.clear()
       const answer = await login(server, form)
       answers.push(stripped(answer))
-      t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
+      t.same(work.verified, [USUAL_COST], `${label}: one verification of the usual cost`)
       t.equal(work.hashed, 0, label)
     }
     for (const answer of answers) t.same(answer, answers[0])
@@ -173,6 +177,12 @@ t.test('the user’s roles limit the scopes of the client', async (t) => {
   )
 })
 
+t.test('a password is hashed with argon2id, 19 MiB and two passes (RFC 9106)', async (t) => {
+  const hash = await atRealCost(() => hashPassword(PASSWORD))
+  t.match(hash, '$argon2id$v=19$m=19456,p=1,t=2$')
+  t.equal(await argon2.verify(hash, PASSWORD), true)
+})
+
 t.test('a hash with outdated parameters is renewed once at sign-in', async (t) => {
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
   const vera = await user({ username: 'vera', passwordHash: weak })
@@ -181,7 +191,7 @@ t.test('a hash with outdated parameters is renewed once at sign-in', async (t) =
   const { access_token: token } = await signedIn(server, { username: 'vera' })
   t.equal(work.hashed, 1)
   const renewed = (await store.users.find(vera.id))?.passwordHash ?? ''
-  t.match(renewed, /^\$argon2id\$v=19\$m=19456,p=1,t=2\$/)
+  t.match(renewed, `$${USUAL_COST}$`)
   t.ok(await isActive(server, token))
 
   work.clear()

@@ -12,6 +12,7 @@ import { cachedKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
 import { type TestLogger, testLogger } from '../server/log.ts'
 import type { Folder } from './data-folder.ts'
+import '../server/quick-hashing.ts'
 import { isRemote, remotely, remoteServers } from './remote-commands.ts'
 
 interface Outcome {

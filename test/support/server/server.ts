@@ -12,6 +12,7 @@ import { cachedKeys } from './cached-keys.ts'
 import { type TestClock, testClock } from './clock.ts'
 import { claimStore } from './engine.ts'
 import { type TestLogger, testLogger } from './log.ts'
+import './quick-hashing.ts'
 
 export const ISSUER = 'https://issuer.test'
 
