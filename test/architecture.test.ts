@@ -372,20 +372,37 @@ t.test('errors have one base class, and are told apart by class or code', async 
   t.same(byName, ['src/cli/doctor-server.ts', 'src/views/assets/passkeys.ts'])
 })
 
-t.test('every test that npm test leaves out is run by test:all', async (t) => {
-  const { exclude } = parse(read('.taprc')) as { exclude: string[] }
-  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
-  const all = [...(scripts['test:all'] ?? '').matchAll(/'(.+?)'/g)].map(([, pattern = '']) => pattern)
-  const tests = repositoryFiles().filter((path) => /^test\/.*\.(test|soak)\.ts$/.test(path))
+t.test('every test file is run once: by npm test, alone or in one group, or by test:slow', async (t) => {
+  const { include, exclude } = parse(read('.taprc')) as { include: string[]; exclude: string[] }
+  const files = repositoryFiles().filter((path) => /^test\/.*\.test\.ts$/.test(path))
+  const isIn = (patterns: readonly string[]) => (path: string) =>
+    patterns.some((pattern) => matchesGlob(path, pattern))
+  const [alone, slow] = [isIn(include), isIn(exclude)]
+  /** Pattern → `[share, of]` of its groups. */
+  const groups = new Map<string, number[][]>()
+  for (const path of files.filter((path) => path.startsWith('test/groups/'))) {
+    const [, pattern = '', share = '0', of = '1'] =
+      /runGroup\(t, '(.+?)'(?:, (\d+), (\d+))?\)/.exec(read(path)) ?? []
+    groups.set(pattern, [...(groups.get(pattern) ?? []), [Number(share), Number(of)]])
+  }
+  for (const [pattern, shares] of groups)
+    t.same(
+      shares,
+      shares.map((_share, i) => [i, shares.length]),
+      `${pattern}: the groups have all shares`,
+    )
+  const count = (path: string) => [...groups.keys()].filter((pattern) => matchesGlob(path, pattern)).length
   t.same(
-    tests.filter((path) => !all.some((pattern) => matchesGlob(path, pattern))),
+    files.filter((path) => Number(alone(path)) + (slow(path) ? 1 : count(path)) !== 1),
     [],
   )
-  for (const pattern of exclude)
+  for (const pattern of [...include, ...exclude, ...groups.keys()])
     t.ok(
-      tests.some((path) => matchesGlob(path, pattern)),
+      files.some((path) => matchesGlob(path, pattern)),
       `${pattern} matches a file`,
     )
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  t.equal(scripts['test:all'], `${scripts['test:slow']} '${include.join("' '")}'`, 'test:all runs both')
 })
 
 t.test('there are no default exports', async (t) => {

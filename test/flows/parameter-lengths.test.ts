@@ -12,6 +12,7 @@ import { authorizeUrl, seedUsers, signIn } from '../support/browser/sign-in.ts'
 import { repositoryFiles } from '../support/docs/documents.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { FORM, goodRequests } from '../support/server/endpoints.ts'
+import { ENGINE } from '../support/server/engine.ts'
 import { clientKey } from '../support/server/jws.ts'
 import { encodeForm } from '../support/server/requests.ts'
 import { client } from '../support/server/seed.ts'
@@ -35,6 +36,13 @@ const WORST: Readonly<Record<string, string>> = {
   'percent signs': '%25',
   spaces: '+',
 }
+
+/**
+ * Whether a text is sent as this parameter to this page. The PostgreSQL run of the flow tests sends all texts; the run on SQLite sends one
+ * of them, each to a quarter of the pages.
+ */
+const isSent = (text: number, parameter: number, page: number) =>
+  ENGINE !== 'SQLite' || (text + parameter + page) % Object.keys(WORST).length === 0
 
 /** The only parameters that may be longer than 8192 characters: no user types them. */
 const ENCODED_BY_PROGRAMS: ReadonlyMap<string, number> = new Map([
@@ -100,12 +108,13 @@ t.test(
   async (t) => {
     await writesNothing(t, server, async () => {
       const normalized = await longestNormalized(async () => {
-        for (const [kind, unit] of Object.entries(WORST)) {
+        for (const [k, [kind, unit]] of Object.entries(WORST).entries()) {
           const text = unit.repeat(BODY_BYTES / unit.length)
           const decoded = decodeURIComponent(text)
-          for (const { method, path } of ROUTES) {
+          for (const [r, { method, path }] of ROUTES.entries()) {
             const statuses = new Set<number>()
-            for (const name of NAMES) {
+            for (const [n, name] of NAMES.entries()) {
+              if (!isSent(k, n, r)) continue
               const pair = `${name}=${text}`
               const answer = await server.inject(
                 method === 'GET'
@@ -232,10 +241,11 @@ t.test(
 
     let reached = 0
     const costly: string[] = []
-    for (const unit of Object.values(WORST)) {
-      for (const name of NAMES) {
+    for (const [k, unit] of Object.values(WORST).entries()) {
+      for (const [n, name] of NAMES.entries()) {
         const pair: Pair = [name, longest(name, unit)]
-        for (const target of targets) {
+        for (const [p, target] of targets.entries()) {
+          if (!isSent(k, n, p)) continue
           let milliseconds = 0
           const normalized = await longestNormalized(async () => {
             milliseconds = await cost(target, pair)

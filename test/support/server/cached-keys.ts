@@ -14,6 +14,11 @@ const MOST = 64
 
 let used = 0
 
+/** For the next test file of the same process. */
+export function reuseCachedKeys(): void {
+  used = 0
+}
+
 export const cachedKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
   if ((alg !== 'RS256' && alg !== 'PS256') || bits !== DEFAULT_BITS || used === MOST)
     return generateKey(alg, bits)
