@@ -477,6 +477,8 @@ CREATE TABLE expected_verifiers (
 
 -- Rows are appended after the last one, and deleted only from the beginning, by age. hash covers the row and the hash of the
 -- row before it. Events beyond the budget of a frequent event share one row, with their count and the time from since to at.
+-- ip and target say more about a user than the id does, each value behind a random salt. fields has their digests, so the hash
+-- does not cover the values themselves: they are set to NULL when the user is deleted.
 CREATE TABLE audit (
   seq       BIGINT PRIMARY KEY,
   since     BIGINT NOT NULL,
@@ -486,6 +488,8 @@ CREATE TABLE audit (
   sub       TEXT,
   client_id TEXT,
   fields    TEXT NOT NULL,
+  ip        TEXT,
+  target    TEXT,
   count     BIGINT NOT NULL,
   hash      TEXT NOT NULL
 );

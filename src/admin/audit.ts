@@ -1,5 +1,6 @@
 /** The audit log: what has happened, and whether someone has tampered with its copy in the store. */
 import type { Anchor } from '../audit/anchor.ts'
+import { fieldsOf } from '../audit/personal.ts'
 import { type VerifyResult, verifyLog } from '../audit/verify.ts'
 import { auditKeys } from '../keys/audit-keys.ts'
 import { type SingleFlightByKey, singleFlightByKey } from '../single-flight.ts'
@@ -107,15 +108,6 @@ const describe = (row: AuditRow, names: ReadonlyMap<string, string>): AuditEvent
   fields: fieldsOf(row),
   hash: row.hash,
 })
-
-/** Someone may have changed the row; the other rows are still shown. */
-function fieldsOf(row: AuditRow): Record<string, unknown> {
-  try {
-    return JSON.parse(row.fields) as Record<string, unknown>
-  } catch {
-    return { unreadable: row.fields }
-  }
-}
 
 type InspectDeps = Pick<LocalDeps, 'config' | 'store' | 'record'>
 

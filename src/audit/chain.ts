@@ -4,9 +4,10 @@
  * hashes, but not the MAC. Pure. Must not know where rows are stored.
  */
 import { createHash } from 'node:crypto'
-import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
-import type { EpochSeconds } from '../system.ts'
+import { type AuditHead, type AuditRow, usersOf } from '../store/contracts/audit.ts'
+import type { EpochSeconds, Random } from '../system.ts'
 import type { AuditEvent, AuditFields } from './events.ts'
+import { separate, storable } from './personal.ts'
 
 /** The content of a row before it has a place in the chain. */
 export interface AuditEntry {
@@ -35,24 +36,31 @@ export interface AuditKeys {
   check(text: string, mac: string): Signature
 }
 
-export function createRow(previous: Pick<AuditRow, 'seq' | 'hash'>, entry: AuditEntry): AuditRow {
+export function createRow(
+  previous: Pick<AuditRow, 'seq' | 'hash'>,
+  entry: AuditEntry,
+  random: Pick<Random, 'bytes'>,
+): AuditRow {
   const { actor, sub, client_id: clientId, ...rest } = entry.fields
+  const subjects = { actor: storable(actor), sub: storable(sub), clientId: storable(clientId) }
+  const { fields, ip, target } = separate(rest, usersOf(subjects), random)
   const row = {
     seq: previous.seq + 1,
     since: entry.since,
     at: entry.at,
     event: entry.event,
-    actor: storable(actor),
-    sub: storable(sub),
-    clientId: storable(clientId),
-    fields: canonical(rest),
+    ...subjects,
+    fields: canonical(fields),
     count: entry.count,
   }
-  return { ...row, hash: hashRow(previous.hash, row) }
+  return { ...row, ip, target, hash: hashRow(previous.hash, row) }
 }
 
-/** The hash over all members of the row and, through the hash of the row before, all earlier rows. */
-export function hashRow(previous: string, row: Omit<AuditRow, 'hash'>): string {
+/**
+ * The hash over all members of the row and, through the hash of the row before, all earlier rows. It covers `ip` and `target` by
+ * their digests, which are in `fields`.
+ */
+export function hashRow(previous: string, row: Omit<AuditRow, 'hash' | 'ip' | 'target'>): string {
   const { seq, since, at, event, actor, sub, clientId, fields, count } = row
   return createHash('sha256')
     .update(JSON.stringify([previous, seq, since, at, event, actor, sub, clientId, fields, count]))
@@ -70,11 +78,7 @@ export function signatureOf(keys: AuditKeys | null, head: AuditHead): Signature 
 const signedText = ({ seq, hash, baseSeq, baseHash, acceptedAt }: Omit<AuditHead, 'mac'>): string =>
   JSON.stringify([seq, hash, baseSeq, baseHash, acceptedAt])
 
-function canonical(fields: AuditFields): string {
+function canonical(fields: Readonly<Record<string, string | undefined>>): string {
   const defined = Object.entries(fields).filter(([, value]) => value !== undefined)
   return JSON.stringify(Object.fromEntries(defined.sort(([a], [b]) => (a < b ? -1 : 1))))
 }
-
-/** Replaces what PostgreSQL cannot store. A row that cannot be stored would block all later rows. */
-const storable = (value: string | undefined): string | null =>
-  value === undefined ? null : value.toWellFormed().replaceAll('\0', '\uFFFD')

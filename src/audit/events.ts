@@ -80,6 +80,8 @@ export interface AuditFields {
   /** The exact cause, if the client gets one error for several causes. */
   detail?: FailureDetail
   kid?: string
+  /** When a user was deleted: how many rows that name no user have lost an address of that user. */
+  erased?: string
 }
 
 export type Audit = (event: AuditEvent, fields: AuditFields) => void

@@ -3,7 +3,7 @@
  * an event means. A new event is a name in events.ts.
  */
 import type { Store } from '../store/index.ts'
-import type { Clock, Logger } from '../system.ts'
+import type { Clock, Logger, Random } from '../system.ts'
 import type { AnchorKeeper } from './anchor.ts'
 import { type Audit, type AuditFields, createAudit } from './events.ts'
 import { type AuditLog, type AuditLogDeps, createAuditLog } from './log.ts'
@@ -19,6 +19,7 @@ export interface AuditTrail {
 export interface AuditTrailDeps {
   readonly store: Pick<Store, 'auditRows' | 'revisions'>
   readonly clock: Clock
+  readonly random: Pick<Random, 'bytes'>
   readonly logger: Logger
   readonly keys: AuditLogDeps['keys']
   readonly anchor: AnchorKeeper
@@ -31,11 +32,12 @@ export interface AuditTrailDeps {
 }
 
 export function createAuditTrail(deps: AuditTrailDeps): AuditTrail {
-  const { store, clock, logger, keys, anchor, stored, maxWaiting, observe } = deps
+  const { store, clock, random, logger, keys, anchor, stored, maxWaiting, observe } = deps
   const auditToLog = createAudit(logger)
   const auditLog = createAuditLog({
     rows: store.auditRows,
     clock,
+    random,
     logger,
     keys,
     anchor,

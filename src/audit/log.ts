@@ -5,7 +5,7 @@
  */
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
-import type { Clock, EpochSeconds } from '../system.ts'
+import type { Clock, EpochSeconds, Random } from '../system.ts'
 import { createAggregation } from './aggregation.ts'
 import { type Anchor, type AnchorKeeper, isLater, type KeptAnchor } from './anchor.ts'
 import { type AuditEntry, type AuditKeys, createRow, signatureOf, signHead } from './chain.ts'
@@ -50,6 +50,7 @@ interface AuditLogState {
 
 export interface AuditLogDeps extends TamperCheckDeps {
   readonly clock: Clock
+  readonly random: Pick<Random, 'bytes'>
   readonly anchor: AnchorKeeper
   /** If more rows wait, the oldest are dropped, and only their number is recorded. */
   readonly maxWaiting: number
@@ -61,7 +62,7 @@ const BATCH = 100
 const ATTEMPTS = 50
 
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
-  const { rows, clock, anchor, maxWaiting } = deps
+  const { rows, clock, random, anchor, maxWaiting } = deps
   const aggregation = createAggregation()
   const tamperCheck = createTamperCheck(deps)
   let queue: AuditEntry[] = []
@@ -134,7 +135,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       const keys = await loadKeys()
       const { head, last, intact } = cached ?? (await inspect(keys))
       const newRows: AuditRow[] = []
-      for (const entry of batch) newRows.push(createRow(newRows.at(-1) ?? last, entry))
+      for (const entry of batch) newRows.push(createRow(newRows.at(-1) ?? last, entry, random))
       const end = newRows.at(-1)
       if (!end) return
       const newHead = sign(keys, { ...head, seq: end.seq, hash: end.hash }, intact)
@@ -191,7 +192,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     const found = lastRow ?? { seq: base.baseSeq, hash: base.baseHash }
     // A signed head names the last row, even if rows were cut off at the end. Their numbers are not used again, so that the gap stays visible.
     const last = entry && isSigned && head.seq > found.seq ? head : found
-    const row = entry && createRow(last, entry)
+    const row = entry && createRow(last, entry, random)
     const { seq, hash } = row ?? last
     const earlier = Math.max(isSigned ? head.acceptedAt : 0, newest?.acceptedAt ?? 0)
     const newHead = signHead(keys, { seq, hash, ...base, acceptedAt: Math.max(clock.now(), earlier + 1) })

@@ -3,6 +3,7 @@ import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.t
 import { listed } from '../store/remains.ts'
 import type { Anchor, KeptAnchor } from './anchor.ts'
 import { type AuditKeys, hashRow, signatureOf } from './chain.ts'
+import { createErasureCheck } from './erasure-check.ts'
 
 export interface VerifyResult {
   /** How many rows were read. */
@@ -20,7 +21,7 @@ export interface VerifyResult {
 type Kept = NonNullable<VerifyDeps['kept']>
 
 interface VerifyDeps {
-  readonly rows: Pick<AuditStore, 'state' | 'page'>
+  readonly rows: Pick<AuditStore, 'state' | 'page' | 'find'>
   readonly keys: AuditKeys | null
   readonly hasRing: boolean
   /** Tables with rows that only a store with a ring has, if there is no ring (store/remains.ts). */
@@ -68,6 +69,7 @@ async function verifyOnce({
   const anchored = new Map([[base.seq, base.hash]])
   const named = [anchor?.seq, kept?.anchor.seq]
   const broken: Broken[] = []
+  const erasures = createErasureCheck(report)
 
   if (head && firstSeq !== null && firstSeq <= base.seq) {
     report(`row ${firstSeq} is before the beginning of the log, row ${base.seq + 1}: it was inserted`)
@@ -81,9 +83,9 @@ async function verifyOnce({
       count += 1
       const expected: number = previous ? previous.seq + 1 : row.seq
       if (row.seq > expected) report(missing(expected, row.seq - 1))
-      else if (previous && broken.length < MAX_FINDINGS && hashRow(previous.hash, row) !== row.hash) {
-        broken.push({ row, previous: previous.hash })
-      }
+      else if (previous && hashRow(previous.hash, row) !== row.hash) {
+        if (broken.length < MAX_FINDINGS) broken.push({ row, previous: previous.hash })
+      } else erasures.read(row)
       if (named.includes(row.seq)) anchored.set(row.seq, row.hash)
       previous = row
     }
@@ -91,6 +93,7 @@ async function verifyOnce({
     if (page.length < PAGE || after >= end) break
   }
   for (const text of describeBroken(broken)) report(text)
+  await erasures.finish(rows, end)
   if (!head) report('the head of the log is missing')
   else checkHead(head, previous ?? base)
   checkAnchor()

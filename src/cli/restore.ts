@@ -124,6 +124,7 @@ async function recordRestore(
   const { audit, auditLog } = createAuditTrail({
     store,
     clock: context.io.clock ?? systemClock,
+    random: systemRandom,
     logger: context.system(config).logger,
     keys: auditKeys(config, store),
     anchor: noAnchorKeeper,

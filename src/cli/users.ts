@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { deleteUser } from '../accounts/delete-user.ts'
 import { createOneTimeLink, type HandedOverLink } from '../accounts/one-time-links.ts'
 import { EMPTY_PROFILE } from '../accounts/profile.ts'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
@@ -6,6 +7,7 @@ import { createUsers, type Users } from '../accounts/users.ts'
 import type { Base } from '../node/base.ts'
 import type { FactorSummary } from '../store/contracts/factors.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
+import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   assertChanges,
@@ -92,6 +94,17 @@ export const usersCommand: CommandFactory = (context) => {
             rename(context, username, newName, options),
           ),
         'users rename alice alice.miller',
+      ),
+    )
+    .addCommand(
+      examples(
+        yesOption(
+          action('delete', 'delete an account with everything that is stored about its user, and sign it out')
+            .argument('<username>')
+            .action((username: string, options: DeleteOptions) => remove(context, username, options)),
+        ),
+        'users delete alice',
+        'users delete alice --yes',
       ),
     )
     .addCommand(
@@ -227,6 +240,22 @@ function printLink(
 function rename(context: Context, username: string, newName: string, options: Json): Promise<void> {
   return withUsers(context, async (users) => {
     printUser(context, options, await users.rename(await find(users, username), newName))
+  })
+}
+
+function remove(context: Context, username: string, options: DeleteOptions): Promise<void> {
+  return withUsers(context, async (users, base) => {
+    const user = await find(users, username)
+    await confirmDelete(
+      context,
+      options,
+      `Delete the user ${user.username}? All sessions end, and nothing of the account can be restored.`,
+    )
+    const deleted = await deleteUser(base, user, context.actor)
+    noteSignedOut(context, deleted)
+    if (!deleted.scrubbed)
+      context.note('the database file may still contain remains of deleted rows: see docs/privacy.md')
+    context.print(options, { deleted: user.username, id: user.id }, `deleted ${user.username}`)
   })
 }
 

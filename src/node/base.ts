@@ -112,6 +112,7 @@ export async function openBase(own: Config, system: System, mode: MigrationMode)
     const { audit, auditLog, acceptAudit } = createAuditTrail({
       store,
       clock,
+      random,
       logger,
       keys: auditKeys(config, store),
       anchor: record,

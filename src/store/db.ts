@@ -53,6 +53,12 @@ export interface Db {
   time?(): Promise<number>
 
   /**
+   * Overwrites what deleted rows have left in the files of the database. Present only if the engine can do so while it is in use.
+   * Returns false if it did not, because the database is too large to be copied in passing, or other processes use it all the time.
+   */
+  scrub?(): Promise<boolean>
+
+  /**
    * Present only if the engine checks the integrity of the database in the background. Rejects with {@link StoreDamaged} if the
    * database is damaged.
    */

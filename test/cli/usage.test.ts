@@ -67,6 +67,7 @@ const samples: Record<string, Sample> = {
   'users invite': { args: ['ivy'] },
   'users reset-link': { args: ['alice'] },
   'users rename': { args: ['ivy', 'iva'] },
+  'users delete': { args: ['iva'] },
   'sessions list': {},
   'sessions revoke': { args: ['--user', 'alice'] },
   serve: {},

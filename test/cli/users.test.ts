@@ -634,3 +634,41 @@ t.test('a renamed user signs in with the new name only, and sessions continue', 
   t.match(changes, [{ sub: id, fields: { target: 'alice → alice.miller' } }])
   t.equal(changes.length, 1)
 })
+
+t.test(
+  'a user is deleted after a question on a terminal, with everything that belongs to the account',
+  async (t) => {
+    const { cli, server } = await withServer(t)
+    const { id } = await cli.json<{ id: string }>(['users', 'show', 'alice'])
+    const { access_token, refresh_token } = (await login(server)).json()
+    const questions: string[] = []
+    const terminal = (answer: boolean) => ({
+      interactive: true,
+      confirm: async (question: string) => {
+        questions.push(question)
+        return answer
+      },
+    })
+    t.match(await cli.run(['users', 'delete', 'alice'], terminal(false)), {
+      code: 1,
+      err: /nothing was deleted/,
+    })
+    t.match(questions, [/^Delete the user alice\?/])
+    t.ok(await isActive(server, access_token))
+    const outcome = await cli.run(['users', 'delete', 'alice', '--yes'], terminal(false))
+    t.match(outcome, { code: 0, out: /^deleted alice\n$/, err: /1 session ended/ })
+    t.equal(questions.length, 1)
+    t.match(await cli.run(['users', 'delete', 'alice']), { code: 1, err: /there is no user alice/ })
+    await server.poll()
+    t.notOk(await isActive(server, access_token))
+    t.equal((await refresh(server, refresh_token)).statusCode, 400)
+    t.match(await cli.run(['audit', 'verify']), { code: 0 })
+    const events = await cli.json<Record<string, unknown>[]>(['audit', '--user', id])
+    t.match(events.at(-1), { sub: id, username: null, fields: { action: 'deleted' } })
+    t.notMatch(JSON.stringify(events), /alice|"ip"/)
+    // The name is free, and the new account is another one.
+    const again = await cli.json<{ id: string }>(CREATE, { input })
+    t.not(again.id, id)
+    t.match(await cli.json(['users', 'delete', 'alice']), { deleted: 'alice', id: again.id })
+  },
+)

@@ -1,7 +1,13 @@
+import type { OneTimeLink } from '../../src/store/contracts/one-time-links.ts'
 import type { User } from '../../src/store/contracts/users.ts'
 import { user } from '../support/server/seed.ts'
+import { auditRow } from './audit.ts'
+import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { updateContract } from './update.ts'
+import { signIn } from './user-sessions.ts'
+
+const LINK: Omit<OneTimeLink, 'userId' | 'hash'> = { purpose: 'reset', createdAt: 1, expiresAt: 9e9 }
 
 const clerk = { name: 'clerk', scopes: ['orders:read'], requireSecondFactor: false, createdAt: 1 }
 const boss = { name: 'boss', scopes: [], requireSecondFactor: false, createdAt: 1 }
@@ -168,6 +174,79 @@ export const usersContract: Contract = {
     t.equal(await users.setDisabled(alice.id, false), true)
     t.equal((await users.findByUsername('alice'))?.disabled, false)
     t.equal(await users.setDisabled('u_x', true), false)
+  },
+
+  'delete deletes a disabled user and everything of the user, and of no other': async (t, store) => {
+    await insertOwners(store)
+    const { users, auditRows } = store
+    const now = 1000
+    for (const id of ['alice', 'bob']) {
+      await store.userSessions.insert(signIn({ id: `browser of ${id}`, userId: id }), `secret of ${id}`)
+      await store.clientSessions.insert(session({ id: `session of ${id}`, userId: id }))
+      await store.consents.add({ userId: id, clientId: 'machine', audience: 'x', scopes: [], grantedAt: 1 })
+      await store.oneTimeLinks.replace({ ...LINK, userId: id, hash: `link of ${id}` })
+      await store.factors.replaceRecoveryCodes(id, ['hash'], 1)
+    }
+    const head = (await auditRows.state()).head
+    if (!head) return
+    const values = { ip: 'salt.ip', target: 'salt.name' }
+    const rows = [
+      auditRow(1, { ...values, actor: 'operator:root', sub: 'alice' }),
+      auditRow(2, { ...values, actor: 'user:bob', sub: 'alice' }),
+      auditRow(3, { ...values, actor: 'user:alice', sub: 'bob' }),
+      auditRow(4, { ...values, sub: 'bob' }),
+    ]
+    await auditRows.append(head, rows, { ...head, seq: 4 })
+    t.equal(await users.delete('x'), false)
+    t.equal(await users.delete('alice'), false, 'she is not disabled')
+    await users.setDisabled('alice', true)
+    t.equal(await users.delete('alice'), false, 'her session is not revoked')
+    t.not((await auditRows.page(0, 1))[0]?.ip, null, 'nothing was erased')
+    t.equal((await store.clientSessions.find('session of alice'))?.revokedAt, null)
+    await store.clientSessions.revokeMatching({ userId: 'alice' }, now, 'test')
+    t.same(await winners(10, () => users.delete('alice')), { won: 1, lost: 9 })
+    t.equal(await users.find('alice'), null)
+    for (const table of [
+      'user_sessions',
+      'client_sessions',
+      'consents',
+      'one_time_links',
+      'recovery_codes',
+    ]) {
+      const rows = await store.db.query<{ user_id: string }>(`SELECT user_id FROM ${table}`)
+      t.same([...new Set(rows.map((row) => row.user_id))], ['bob'], table)
+    }
+    t.same(
+      (await auditRows.page(0, 9)).map(({ ip, target }) => [ip !== null, target !== null]),
+      [
+        [false, false],
+        [true, false],
+        [false, true],
+        [true, true],
+      ],
+    )
+  },
+
+  'of a deletion and rows that another node writes about the user, none leaves a value behind': async (
+    t,
+    store,
+    database,
+  ) => {
+    await insertOwners(store)
+    const other = await database.connect()
+    await store.users.setDisabled('alice', true)
+    const values = { ip: 'salt.ip', target: 'salt.name', sub: 'alice' }
+    const write = async () => {
+      for (let seq = 1; seq <= 20; ) {
+        const { head } = await other.auditRows.state()
+        if (head && (await other.auditRows.append(head, [auditRow(seq, values)], { ...head, seq }))) seq += 1
+      }
+    }
+    const [, deleted] = await Promise.all([write(), store.users.delete('alice')])
+    t.equal(deleted, true)
+    const rows = await store.auditRows.page(0, 99)
+    t.equal(rows.length, 20)
+    t.ok(rows.every(({ ip, target }) => ip === null && target === null))
   },
 
   'addRole returns false for an unknown user, an unknown role, or a role that the user has': async (

@@ -1,13 +1,15 @@
 import t, { type Test } from 'tap'
 import { noAnchorKeeper } from '../../src/audit/anchor.ts'
 import { createAuditLog } from '../../src/audit/log.ts'
+import { fieldsOf } from '../../src/audit/personal.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { auditKeys } from '../../src/keys/audit-keys.ts'
 import type { AuditHead, AuditRow } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
+import { systemRandom } from '../../src/system.ts'
 import { compare } from '../support/server/audit-consistency.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
-import { seed } from '../support/server/seed.ts'
+import { seed, user } from '../support/server/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
 async function started(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
@@ -33,9 +35,16 @@ async function verdict({ config, store }: TestServer, anchor?: string) {
   })
 }
 
+/** The users of `tenRows`: what a row says about a user is kept only while the user exists. */
+async function insertUsers({ store }: TestServer): Promise<void> {
+  for (let i = 2; i <= 10; i += 1)
+    await store.users.insert(await user({ id: `u${i}`, username: `user ${i}`, roles: [] }))
+}
+
 /** Ten rows that are never aggregated, and the head at that moment. */
 async function tenRows(server: TestServer): Promise<AuditHead> {
   const { audit, auditLog } = server.deps.base
+  await insertUsers(server)
   // The first row is that of the key ring.
   for (let i = 2; i <= 10; i += 1)
     audit('user.changed', { actor: 'operator:eve', sub: `u${i}`, target: `user ${i}` })
@@ -169,9 +178,9 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
   const { rows } = await forged(server)
   const last = rows.at(-1) as AuditRow
   await server.store.db.batch([
-    ...rows.map(({ seq, actor, hash }) => ({
-      sql: 'UPDATE audit SET actor = $2, hash = $3 WHERE seq = $1',
-      params: [seq, actor, hash],
+    ...rows.map(({ seq, actor, fields, target, hash }) => ({
+      sql: 'UPDATE audit SET actor = $2, fields = $3, target = $4, hash = $5 WHERE seq = $1',
+      params: [seq, actor, fields, target, hash],
     })),
     { sql: 'UPDATE audit_head SET hash = $1', params: [last.hash] },
   ])
@@ -183,10 +192,12 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
 async function forged(server: TestServer) {
   const other = await testServer({ skipAuditCheck: CHANGED_BY_HAND })
   const originals = await rowsOf(server)
+  await insertUsers(other)
   let at = 0
   const writer = createAuditLog({
     rows: other.store.auditRows,
     clock: { now: () => originals[at]?.at ?? 0 },
+    random: systemRandom,
     logger: other.logger,
     keys: auditKeys(other.config, other.store),
     anchor: noAnchorKeeper,
@@ -194,11 +205,11 @@ async function forged(server: TestServer) {
     alarm: () => {},
     maxWaiting: 100,
   })
-  for (const { event, sub, fields } of originals) {
-    writer.record(event as 'user.changed', {
+  for (const row of originals) {
+    writer.record(row.event as 'user.changed', {
       actor: 'operator:bob',
-      ...(sub ? { sub } : {}),
-      ...JSON.parse(fields),
+      ...(row.sub ? { sub: row.sub } : {}),
+      ...fieldsOf(row),
     })
     at += 1
   }

@@ -11,7 +11,7 @@ import { testClock } from '../support/server/clock.ts'
 const FILE = 'keyturn.db'
 const plans = recordPlans()
 /** Values for the parameters of statements that are explained and not run. */
-const NULLS = Array.from({ length: 200 }, () => null)
+const NULLS = Array.from({ length: 400 }, () => null)
 
 /** Created once and copied, so that each check has an empty database file that several connections can open. */
 const template = join(t.testdir(), FILE)

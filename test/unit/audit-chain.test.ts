@@ -8,6 +8,7 @@ import {
   signHead,
 } from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
+import { digestOf, fieldsOf } from '../../src/audit/personal.ts'
 import { createAuditKeys } from '../../src/keys/audit-keys.ts'
 import { createDataKey } from '../../src/keys/data-keys.ts'
 import type { AuditHead } from '../../src/store/contracts/audit.ts'
@@ -27,6 +28,10 @@ const happened = (overrides: Partial<AuditEntry> = {}): AuditEntry => ({
   ...overrides,
 })
 
+const SALT = Buffer.alloc(16, 1).toString('base64url')
+/** The same salt for every value. */
+const FIXED = { bytes: (count: number) => Buffer.alloc(count, 1) }
+
 /** Newest data key first; its number is what its bytes are filled with. */
 const keys = (...numbers: number[]): AuditKeys =>
   createAuditKeys(
@@ -37,7 +42,7 @@ const keys = (...numbers: number[]): AuditKeys =>
 t.test(
   'a row has columns for its searchable fields, the rest as sorted JSON, and the next number',
   async (t) => {
-    const row = createRow({ seq: 6, hash: 'before' }, happened())
+    const row = createRow({ seq: 6, hash: 'before' }, happened(), FIXED)
     t.match(row, {
       seq: 7,
       since: 100,
@@ -46,18 +51,45 @@ t.test(
       actor: 'client:shop',
       sub: 'shop',
       clientId: 'shop',
-      fields: '{"grant_type":"client_credentials","ip":"::1"}',
+      fields: `{"grant_type":"client_credentials","ip_digest":"${digestOf(`${SALT}.::1`)}"}`,
+      ip: `${SALT}.::1`,
+      target: null,
       count: 1,
     })
     const { fields } = happened()
     const other: AuditFields = { ...Object.fromEntries(Object.entries(fields).reverse()) }
     Object.assign(other, { sid: undefined })
-    t.same(createRow({ seq: 6, hash: 'before' }, happened({ fields: other })), row, 'whatever the order')
+    t.same(
+      createRow({ seq: 6, hash: 'before' }, happened({ fields: other }), FIXED),
+      row,
+      'whatever the order',
+    )
+  },
+)
+
+t.test(
+  'address and target are kept apart, and the row has the digest of each with a random salt',
+  async (t) => {
+    const fields = { actor: 'operator:root', sub: 'u', target: 'alice', ip: '::1', action: 'created' }
+    const row = createRow({ seq: 1, hash: '' }, happened({ event: 'user.changed', fields }), FIXED)
+    t.same([row.ip, row.target], [`${SALT}.::1`, `${SALT}.alice`])
+    t.notMatch(row.fields, /alice|::1/)
+    t.same(fieldsOf(row), { action: 'created', ip: '::1', target: 'alice' })
+    const erased = { ...row, ip: null, target: null }
+    t.equal(hashRow('', erased), row.hash, 'the chain does not need the values')
+    t.strictSame(fieldsOf(erased), { action: 'created' })
+    t.same(fieldsOf({ ...row, fields: 'x' }), { unreadable: 'x' })
+    const other = createRow(
+      { seq: 1, hash: '' },
+      happened({ fields: { target: 'web', client_id: 'web' } }),
+      FIXED,
+    )
+    t.same([other.target, fieldsOf(other).target], [null, 'web'], 'a target that is no user stays in the row')
   },
 )
 
 t.test('the hash covers every field of a row and the previous row', async (t) => {
-  const row = createRow({ seq: 1, hash: 'before' }, happened())
+  const row = createRow({ seq: 1, hash: 'before' }, happened(), FIXED)
   t.match(row.hash, /^[\w-]{43}$/)
   t.equal(hashRow('before', row), row.hash)
   const changes = {
@@ -85,6 +117,7 @@ t.test('values that an engine could not store read back as they were hashed', as
   const row = createRow(
     { seq: 0, hash: '' },
     happened({ fields: { actor: 'operator:\ud800', target: 'a\0b' } }),
+    FIXED,
   )
   t.equal(row.actor, 'operator:\ufffd')
   t.notMatch(row.fields, /\0/)

@@ -10,6 +10,7 @@ import type { AuditHead, AuditStore } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import { systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/server/clock.ts'
 import { type TestLogger, testLogger } from '../support/server/log.ts'
 
@@ -65,6 +66,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
   const log: AuditLog = createAuditLog({
     rows: { ...auditRows, ...options.rows },
     clock,
+    random: systemRandom,
     logger,
     keys: async () => (options.keys ? options.keys() : KEYS),
     hasRing: async () => options.hasRing ?? true,
@@ -292,7 +294,7 @@ const tampered: Record<
     finding: /was not written by Keyturn/,
   },
   'a row after the end': {
-    sql: `INSERT INTO audit SELECT 4, since, at, event, actor, sub, client_id, fields, count, hash FROM audit WHERE seq = 3`,
+    sql: `INSERT INTO audit SELECT 4, since, at, event, actor, sub, client_id, fields, ip, target, count, hash FROM audit WHERE seq = 3`,
     reason: 'rows after the head',
     finding: /row 4 was changed/,
   },

@@ -11,13 +11,31 @@ export interface AuditRow {
   readonly actor: string | null
   readonly sub: string | null
   readonly clientId: string | null
-  /** All other fields of the event, as JSON. */
+  /** All other fields of the event, as JSON, with digests of `ip` and `target`. */
   readonly fields: string
+  /** An address, and a value about a user, which can be erased; null if the row has none, or its user was deleted. */
+  readonly ip: string | null
+  readonly target: string | null
   /** How many events the row stands for. */
   readonly count: number
   /** Over the row and the hash of the row before. */
   readonly hash: string
 }
+
+/**
+ * The ids of the users whom the values of a row are about; null if a value is not about a user. The address is that of the user who
+ * acted, or else of the user whom the event is about.
+ */
+export function usersOf({ actor, sub, clientId }: Pick<AuditRow, 'actor' | 'sub' | 'clientId'>): {
+  readonly ip: string | null
+  readonly target: string | null
+} {
+  // The subject of a token that a client got for itself is the client (RFC 9068 §2.2).
+  const user = sub === clientId ? null : sub
+  return { ip: actor?.startsWith(USER_ACTOR) ? actor.slice(USER_ACTOR.length) : user, target: user }
+}
+
+export const USER_ACTOR = 'user:'
 
 /** Where the log ends and where it begins. */
 export interface AuditHead {
@@ -61,13 +79,17 @@ export interface AuditStore {
   state(): Promise<AuditState>
   /**
    * Appends rows and moves the head, if the head still equals `expected` in every member. Returns false, and changes nothing, if
-   * it does not, or if a row with the same `seq` is stored.
+   * it does not, or if a row with the same `seq` is stored. What is about a user who does not exist (any more) is not stored.
    */
   append(expected: AuditHead, rows: readonly AuditRow[], head: AuditHead): Promise<boolean>
   /** Stores a head after the head was deleted by hand. Returns false if there is a head. */
   putHead(head: AuditHead): Promise<boolean>
   /** Deletes the rows up to the new `baseSeq` and moves the head, if the head still equals `expected`; otherwise returns false. */
   prune(expected: AuditHead, head: AuditHead): Promise<boolean>
+  /** The values of `ip` in all rows that have one of this user. */
+  addressesOf(userId: string): Promise<string[]>
+  /** Erases `ip` in these rows. */
+  eraseAddresses(seqs: readonly number[]): Promise<void>
   /** At most `limit` rows with a higher `seq`, lowest first. */
   page(seq: number, limit: number): Promise<AuditRow[]>
   /** At most `limit` rows that match, newest first. */

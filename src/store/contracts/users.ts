@@ -53,6 +53,12 @@ export interface UserStore {
   readonly update: Update<User>
   /** Disabling deletes the user's one-time links. Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
+  /**
+   * Deletes the user and all rows that belong to the user, and erases the user's values in the audit log (contracts/audit.ts).
+   * Returns false, and changes nothing, if the user does not exist or is not disabled, or has a session that is not revoked, because
+   * its tokens would stay valid.
+   */
+  delete(id: string): Promise<boolean>
   /** Returns false if the user or the role does not exist, or the user has the role. */
   addRole(id: string, role: string): Promise<boolean>
   /** Returns false if the user does not have the role. */

@@ -1,4 +1,11 @@
-import type { AuditFilter, AuditHead, AuditRow, AuditStore } from '../contracts/audit.ts'
+import {
+  type AuditFilter,
+  type AuditHead,
+  type AuditRow,
+  type AuditStore,
+  USER_ACTOR,
+  usersOf,
+} from '../contracts/audit.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 
 interface AuditColumns extends Omit<AuditRow, 'clientId'> {
@@ -18,7 +25,22 @@ interface StateRow {
 
 /** Rows in a statement. The remaining rows are inserted one by one, so that only two statements are prepared. */
 const BATCH = 20
-const COLUMNS = 10
+const COLUMNS = [
+  'seq',
+  'since',
+  'at',
+  'event',
+  'actor',
+  'sub',
+  'client_id',
+  'fields',
+  'count',
+  'hash',
+  'ip',
+  'target',
+] as const
+/** Each row has two more parameters: the users whom `ip` and `target` are about. */
+const PARAMS = COLUMNS.length + 2
 
 export function createAuditStore(db: Db): AuditStore {
   const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
@@ -55,6 +77,21 @@ export function createAuditStore(db: Db): AuditStore {
         moveHead(expected, head),
         { sql: 'DELETE FROM audit WHERE seq > $1 AND seq <= $2', params: [expected.baseSeq, head.baseSeq] },
       ]),
+
+    async addressesOf(userId) {
+      const rows = await db.query<{ ip: string }>(
+        `SELECT ip FROM audit WHERE actor = $1 AND ip IS NOT NULL
+         UNION
+         SELECT ip FROM audit WHERE sub = $2 AND ip IS NOT NULL AND ${NOT_BY_A_USER}`,
+        [`${USER_ACTOR}${userId}`, userId],
+      )
+      return rows.map(({ ip }) => ip)
+    },
+
+    async eraseAddresses(seqs) {
+      if (seqs.length === 0) return
+      await db.batch(seqs.map((seq) => ({ sql: 'UPDATE audit SET ip = NULL WHERE seq = $1', params: [seq] })))
+    },
 
     async page(seq, limit) {
       const rows = await db.query<AuditColumns>('SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2', [
@@ -100,13 +137,9 @@ function insertRows(rows: readonly AuditRow[]): Step[] {
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {
     const size = rows.length - i >= BATCH ? BATCH : 1
-    const values = Array.from({ length: size }, (_, row) => {
-      const places = Array.from({ length: COLUMNS }, (_, column) => `$${row * COLUMNS + column + 1}`)
-      return `(${places.join(', ')})`
-    })
+    const values = Array.from({ length: size }, (_, row) => valuesOfRow(row * PARAMS))
     steps.push({
-      sql: `INSERT INTO audit (seq, since, at, event, actor, sub, client_id, fields, count, hash)
-            VALUES ${values.join(', ')}`,
+      sql: `INSERT INTO audit (${COLUMNS.join(', ')}) VALUES ${values.join(', ')}`,
       params: rows.slice(i, i + size).flatMap(paramsOf),
       expectRows: size,
     })
@@ -114,6 +147,37 @@ function insertRows(rows: readonly AuditRow[]): Step[] {
   }
   return steps
 }
+
+/** @param before number of parameters before those of the row */
+function valuesOfRow(before: number): string {
+  const place = (index: number) => `$${before + index + 1}`
+  const plain = COLUMNS.slice(0, -2).map((_, index) => place(index))
+  const ifUserExists = (value: number, user: number) =>
+    `CASE WHEN CAST(${place(user)} AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM users WHERE id = ${place(user)})
+          THEN CAST(${place(value)} AS TEXT) END`
+  const [ip, target] = [COLUMNS.length - 2, COLUMNS.length - 1]
+  return `(${[...plain, ifUserExists(ip, ip + 2), ifUserExists(target, target + 2)].join(', ')})`
+}
+
+/** Then the address is that of the user whom the event is about (`usersOf`). */
+const NOT_BY_A_USER = `(actor IS NULL OR actor NOT LIKE '${USER_ACTOR}%')`
+
+/**
+ * Erases what the log says about a user, and keeps the rows. Must come before the user is deleted: the head is locked first, as by
+ * `append`, so that no row with these values is added in between.
+ */
+export const eraseUser = (id: string): Step[] => [
+  { sql: `SELECT 1 FROM audit_head WHERE id = 'main'`, lock: true },
+  { sql: 'UPDATE audit SET target = NULL WHERE sub = $1 AND target IS NOT NULL', params: [id] },
+  {
+    sql: 'UPDATE audit SET ip = NULL WHERE actor = $1 AND ip IS NOT NULL',
+    params: [`${USER_ACTOR}${id}`],
+  },
+  {
+    sql: `UPDATE audit SET ip = NULL WHERE sub = $1 AND ip IS NOT NULL AND ${NOT_BY_A_USER}`,
+    params: [id],
+  },
+]
 
 const paramsOf = (row: AuditRow): Param[] => [
   row.seq,
@@ -126,6 +190,10 @@ const paramsOf = (row: AuditRow): Param[] => [
   row.fields,
   row.count,
   row.hash,
+  row.ip,
+  row.target,
+  usersOf(row).ip,
+  usersOf(row).target,
 ]
 
 function matching({ since, until, userId, clientId, event, before }: AuditFilter): {
@@ -175,6 +243,8 @@ const toRow = ({ client_id: clientId, ...row }: AuditColumns): AuditRow => ({
   sub: row.sub,
   clientId,
   fields: row.fields,
+  ip: row.ip,
+  target: row.target,
   count: row.count,
   hash: row.hash,
 })

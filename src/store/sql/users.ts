@@ -1,6 +1,7 @@
 import type { New } from '../contracts/update.ts'
 import type { Profile, User, UserStore } from '../contracts/users.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
+import { eraseUser } from './audit.ts'
 import { FIRST_REVISION, updateRow } from './update.ts'
 
 interface UserRow {
@@ -123,6 +124,19 @@ export function createUserStore(db: Db): UserStore {
         ...(disabled ? [deleteLinks(id)] : []),
       ])
     },
+
+    delete: (id) =>
+      db.batch([
+        ...eraseUser(id),
+        // A session that was just inserted holds a lock on the user, so it is found by the next step.
+        { sql: 'SELECT 1 FROM users WHERE id = $1', params: [id], lock: true },
+        {
+          sql: `UPDATE client_sessions SET revoked_at = 0 WHERE user_id = $1 AND revoked_at IS NULL`,
+          params: [id],
+          expectRows: 0,
+        },
+        { sql: 'DELETE FROM users WHERE id = $1 AND disabled = 1', params: [id], expectRows: 1 },
+      ]),
 
     addRole: (id, role) => insertOrFalse([insertRole(id, role), changed(id)]),
 

@@ -18,6 +18,7 @@ import {
   type SqliteOptions,
 } from './file.ts'
 import { startIntegrityCheck } from './integrity-check.ts'
+import { scrubFile } from './scrub.ts'
 
 /** How long a batch waits for the lock in total, without blocking the event loop. */
 export const BUSY_TIMEOUT_MS = 2000
@@ -148,6 +149,12 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
         waiting.push({ steps, since: performance.now(), resolve, reject })
         schedule(0)
       })
+    },
+
+    async scrub() {
+      if (closed) throw new StoreUnavailable(new Error('the store is closed'))
+      assertSameFiles()
+      return scrubFile(db)
     },
 
     async close() {

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { ACTOR_EVENTS, AGGREGATED_EVENTS } from '../../../src/audit/aggregation.ts'
 import type { AuditEvent } from '../../../src/audit/events.ts'
+import { DIGESTS, fieldsOf, PERSONAL_FIELDS } from '../../../src/audit/personal.ts'
 import { verifyLog } from '../../../src/audit/verify.ts'
 import { auditKeys } from '../../../src/keys/audit-keys.ts'
 import type { Base } from '../../../src/node/base.ts'
@@ -99,9 +100,25 @@ const canonical = (event: unknown, fields: Line): string => {
   return JSON.stringify([event, given.sort(([a], [b]) => (a < b ? -1 : 1))])
 }
 
-function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
+function lineOf(row: AuditRow): Line {
+  const { actor, sub, clientId } = row
   const columns = Object.entries({ actor, sub, client_id: clientId }).filter(([, value]) => value !== null)
-  return { ...Object.fromEntries(columns), ...JSON.parse(fields) }
+  return { ...Object.fromEntries(columns), ...fieldsOf(row) }
+}
+
+/** Removes a line that equals the row except for the values that were erased with their user. */
+function popErased(unmatched: ReadonlyMap<string, Line[]>, row: AuditRow): Line | undefined {
+  const digests = JSON.parse(row.fields) as Line
+  const erased = PERSONAL_FIELDS.filter((name) => row[name] === null && digests[DIGESTS[name]] !== undefined)
+  if (erased.length === 0) return undefined
+  const key = canonical(row.event, lineOf(row))
+  for (const lines of unmatched.values()) {
+    const [line] = lines
+    if (line?.audit !== row.event) continue
+    const rest = Object.entries(line).filter(([name]) => !(erased as string[]).includes(name))
+    if (canonical(row.event, Object.fromEntries(rest)) === key) return lines.pop()
+  }
+  return undefined
 }
 
 /** @param pruned whether rows may be missing because they were pruned */
@@ -114,17 +131,17 @@ export function compare(lines: readonly Line[], rows: readonly AuditRow[], prune
   }
   const aggregatedRows: AuditRow[] = []
   for (const row of rows) {
-    const matches = unmatched.get(canonical(row.event, fieldsOf(row)))
-    if (row.count === 1 && matches?.pop()) continue
+    const matches = unmatched.get(canonical(row.event, lineOf(row)))
+    if (row.count === 1 && (matches?.pop() || popErased(unmatched, row))) continue
     const event = row.event as AuditEvent
     if (AGGREGATED_EVENTS.has(event) || ACTOR_EVENTS.has(event)) aggregatedRows.push(row)
     else complaints.push(`row ${row.seq} was never logged: ${row.event} ${row.fields}`)
   }
   const rest = [...unmatched.values()].flat()
   // Rows of one kind come before rows that count several kinds.
-  aggregatedRows.sort((a, b) => Object.keys(fieldsOf(b)).length - Object.keys(fieldsOf(a)).length)
+  aggregatedRows.sort((a, b) => Object.keys(lineOf(b)).length - Object.keys(lineOf(a)).length)
   for (const row of aggregatedRows) {
-    const expected = Object.entries(fieldsOf(row))
+    const expected = Object.entries(lineOf(row))
     for (let i = 0; i < row.count; i += 1) {
       const index = rest.findIndex(
         (line) => line.audit === row.event && expected.every(([name, value]) => line[name] === value),
