@@ -47,10 +47,7 @@ const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
 }
 
-/**
- * Commands about the process, the database or the files of a server, which its API does not have. The others refuse `--server` too
- * where they open the database themselves.
- */
+/** Commands about the process, the database or the files of a server, which its API does not have. */
 const HOST_ONLY: readonly string[] = [
   'serve',
   'demo',
@@ -61,6 +58,7 @@ const HOST_ONLY: readonly string[] = [
   'transfer',
   'migrate',
   'doctor',
+  'audit accept',
 ]
 
 /** @param names the commands to load; all of them are needed for the help of the program and for suggestions */
@@ -73,15 +71,30 @@ export async function createProgram(
       'An OpenID Connect and OAuth 2 authorization server with rotating keys and tokens that verify offline.',
     )
     .version(version)
-    // Only for the help: `takeServer` has removed it.
-    .option('--server <url>', `administer this server through its API; or set ${SERVER_VARIABLE}`)
+    .option(...SERVER_OPTION)
     .showSuggestionAfterError()
     .addHelpText('after', () => `\n${settingsHelp()}`)
   for (const load of names.flatMap((name) => commands[name] ?? []))
-    program.addCommand((await load())(context))
+    program.addCommand(withServerOption((await load())(context)))
   prepare(program, context.io)
   return program
 }
+
+const SERVER_OPTION = [
+  '--server <url>',
+  `administer this server through its API; or set ${SERVER_VARIABLE}`,
+] as const
+
+/** For the help of each command: `takeServer` removes the option before commander reads the arguments. */
+function withServerOption(command: Command, above: readonly string[] = []): Command {
+  const path = [...above, command.name()]
+  if (command.commands.length === 0 && !isHostOnly(path)) command.option(...SERVER_OPTION)
+  for (const child of command.commands) withServerOption(child as Command, path)
+  return command
+}
+
+const isHostOnly = (args: readonly string[]): boolean =>
+  HOST_ONLY.some((name) => name.split(' ').every((word, i) => word === args[i]))
 
 /**
  * @param onStart called when the command has been loaded and has begun
@@ -93,8 +106,8 @@ export async function run(given: readonly string[], io: Io, onStart: () => void 
     const { args, server } = takeServer(given, io.env)
     context = createContext(io, server)
     const [name = ''] = args
-    if (server?.explicit && HOST_ONLY.includes(name))
-      throw new UsageError(`${name} works only on the host of a server: run it there, without --server`)
+    if (server?.explicit && isHostOnly(args))
+      throw new UsageError(`this command works only on the host of a server: run it there, without --server`)
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
     const ended = program.parseAsync(readableArguments(program, args), { from: 'user' })
     onStart()

@@ -109,7 +109,7 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
     ['transfer', '--to', 'sqlite:y.db'],
     ['migrate'],
     ['doctor'],
-    ['audit', 'verify'],
+    ['audit', 'accept', '--reason', 'x'],
   ]) {
     const outcome = await cli.run([...args, '--server', SERVER, '--json'])
     t.equal(outcome.code, 2, args.join(' '))

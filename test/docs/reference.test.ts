@@ -77,7 +77,7 @@ interface CommandLine {
   /** With its required arguments: `keyturn apis create <identifier> --scope <scope>`. */
   readonly usage: string
   readonly description: string
-  /** Optional arguments besides `--json` and `--help`, which every command takes. */
+  /** Optional arguments besides `--json` and `--help`, which every command takes, and `--server`, which docs/remote.md explains. */
   readonly options: readonly string[]
 }
 
@@ -91,7 +91,7 @@ function leaves(command: Command, above: readonly string[]): CommandLine[] {
   const path = [...above, command.name()]
   const below = command.commands.flatMap((child) => leaves(child as Command, path))
   if (!command.options.some((option) => option.long === '--json')) return below
-  const options = command.options.filter((option) => option.long !== '--json')
+  const options = command.options.filter(({ long }) => long !== '--json' && long !== '--server')
   const words = [
     ...path,
     ...command.registeredArguments.map((one) => (one.required ? `<${one.name()}>` : `[${one.name()}]`)),
