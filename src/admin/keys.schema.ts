@@ -1,4 +1,4 @@
-/** The JSON of the key ring, and of rehearsals of its changes. */
+/** The JSON of the key ring, and of simulations of its changes. */
 import { type Static, Type } from 'typebox'
 import { Count, oneOf, orNull, Seconds } from './schema.ts'
 
@@ -92,7 +92,7 @@ export const Revoked = Type.Object(
 )
 export type RevokedView = Static<typeof Revoked>
 
-export const Rehearsal = Type.Object(
+export const Scenario = Type.Object(
   {
     actions: Type.Optional(
       Type.Array(
@@ -110,9 +110,9 @@ export const Rehearsal = Type.Object(
     verifier_cache: Type.Optional(Duration),
     jwks_max_age: Type.Optional(Duration),
   },
-  { $id: 'Rehearsal', additionalProperties: false },
+  { $id: 'Scenario', additionalProperties: false },
 )
-export type RehearsalView = Static<typeof Rehearsal>
+export type ScenarioView = Static<typeof Scenario>
 
 const Affected = Type.Object(
   {
@@ -153,7 +153,7 @@ const Moment = Type.Object(
 )
 export type MomentView = Static<typeof Moment>
 
-export const Rehearsed = Type.Object(
+export const Simulation = Type.Object(
   {
     now: Seconds,
     ok: Type.Boolean({ description: 'No verifier would refuse a good token.' }),
@@ -173,6 +173,6 @@ export const Rehearsed = Type.Object(
     warnings: Type.Array(Type.String()),
     until: Seconds,
   },
-  { $id: 'Rehearsed', additionalProperties: false },
+  { $id: 'Simulation', additionalProperties: false },
 )
-export type RehearsedView = Static<typeof Rehearsed>
+export type SimulationView = Static<typeof Simulation>

@@ -18,8 +18,8 @@ import { AdminError, invalidValue, notFound } from './errors.ts'
 import { describeKeys } from './key-view.ts'
 import type {
   KeyRingView,
-  RehearsalView,
-  RehearsedView,
+  ScenarioView,
+  SimulationView,
   RevocationView,
   RevokedView,
   RotatedView,
@@ -41,7 +41,7 @@ export interface KeysAdmin {
    */
   revoke(kid: string, revocation?: RevocationView, condition?: Condition): Promise<Changed<RevokedView>>
   /** What would happen; changes nothing. @throws {AdminError} */
-  rehearse(rehearsal: RehearsalView): Promise<Found<RehearsedView>>
+  simulate(scenario: ScenarioView): Promise<Found<SimulationView>>
 }
 
 export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
@@ -125,10 +125,10 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
       }
     },
 
-    async rehearse(rehearsal) {
+    async simulate(scenario) {
       // Loaded here, because only this verb needs it.
-      const { rehearse } = await import('./rehearsal.ts')
-      return { value: await rehearse(deps, await deps.keys(), rehearsal), revision: null }
+      const { simulateScenario } = await import('./simulation.ts')
+      return { value: await simulateScenario(deps, await deps.keys(), scenario), revision: null }
     },
   }
 }

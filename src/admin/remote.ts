@@ -65,7 +65,7 @@ const remoteKeys = (call: Call): KeysAdmin => ({
   find: () => call('GET', '/keys'),
   rotate: (body = {}, condition) => call('POST', '/keys/rotate', { body, ...condition }),
   revoke: (kid, body = {}, condition) => call('POST', path`/keys/${kid}/revoke`, { body, ...condition }),
-  rehearse: (body) => call('POST', '/keys/simulate', { body }),
+  simulate: (body) => call('POST', '/keys/simulate', { body }),
 })
 
 const remoteVerifiers = (call: Call): VerifiersAdmin => ({

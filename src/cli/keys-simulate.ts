@@ -1,6 +1,6 @@
 /** `keys simulate`: shows as a time line what would be published, and which verifiers would fail. Changes nothing. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { AffectedView, MomentView, RehearsedView } from '../admin/keys.schema.ts'
+import type { AffectedView, MomentView, SimulationView } from '../admin/keys.schema.ts'
 import { type Field, fields } from '../config/fields.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import { AlreadyReported, action, type Context, collect, examples, type Json, UsageError } from './context.ts'
@@ -57,7 +57,7 @@ function show(context: Context, options: Options, steps: readonly Step[]): Promi
   if (options.force && !options.rotate) throw new UsageError('--force is about --rotate, which is missing')
   const force = options.force === true
   return context.withAdmin(async ({ keys }) => {
-    const { value } = await keys.rehearse({
+    const { value } = await keys.simulate({
       actions: steps.map((step) => (step.action === 'rotate' ? { ...step, force } : step)),
       ...(options.every === undefined ? {} : { key_rotation: options.every }),
       ...(options.verifierCache === undefined ? {} : { verifier_cache: options.verifierCache }),
@@ -105,19 +105,19 @@ function sentence({ event, kid = '', active, reason, until, behind = [] }: Momen
 }
 
 /** What follows for verifiers: the one thing that must not happen, and the two that a revocation causes by design. */
-function conclusion(rehearsed: RehearsedView): string[] {
-  const failures = grouped(rehearsed.failing)
+function conclusion(simulation: SimulationView): string[] {
+  const failures = grouped(simulation.failing)
   return [
     ...(failures.length === 0
       ? ['No verifier would refuse a good token.']
       : failures.map(
           ([who, kid, until]) => `${who} would refuse good tokens of ${shortKid(kid)} until ${time(until)}.`,
         )),
-    ...rehearsed.tokens_refused.map(
+    ...simulation.tokens_refused.map(
       ({ kid, until }) =>
         `Tokens of ${shortKid(kid)}, which is revoked, are refused as they must be; the last expires at ${time(until)}.`,
     ),
-    ...grouped(rehearsed.accepting_revoked).map(
+    ...grouped(simulation.accepting_revoked).map(
       ([who, kid, until]) =>
         `${who} may still accept ${shortKid(kid)}, which is revoked, until ${time(until)}.`,
     ),

@@ -1,5 +1,5 @@
 /**
- * A rehearsal: what the ring would publish, and which verifiers would fail, if an operator did this or had these settings. Virtual time
+ * A simulation: what the ring would publish, and which verifiers would fail, if an operator did this or had these settings. Virtual time
  * goes by; the decisions are those of `ring.ts` and `known-verifiers.ts`. Pure: no key is generated, and nothing is written.
  */
 import type { Ring, RingKey } from '../store/contracts/ring.ts'

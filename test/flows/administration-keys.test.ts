@@ -3,7 +3,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import type { AuditEventView, AuditVerdictView } from '../../src/admin/audit.schema.ts'
 import { adminAudience } from '../../src/admin/built-ins.ts'
-import type { KeyRingView, RehearsedView, RevokedView, RotatedView } from '../../src/admin/keys.schema.ts'
+import type { KeyRingView, SimulationView, RevokedView, RotatedView } from '../../src/admin/keys.schema.ts'
 import type { NodesView } from '../../src/admin/nodes.schema.ts'
 import type { VerifierView } from '../../src/admin/verifiers.schema.ts'
 import { type Administrator, administrator } from '../support/server/administrator.ts'
@@ -127,26 +127,26 @@ t.test('a revoked key leaves the JWKS at once, and the response names the exposu
   }
 })
 
-t.test('a rehearsal says which verifiers would fail, and changes nothing', async (t) => {
+t.test('a scenario says which verifiers would fail, and changes nothing', async (t) => {
   const { send } = await administered(t as Test)
   await send('POST', '/keys/rotate')
   const before = await ringOf(send)
-  const rehearse = async (body: object) => (await send('POST', '/keys/simulate', body)).json<RehearsedView>()
-  t.match(await rehearse({ actions: [{ action: 'rotate' }] }), {
+  const simulate = async (body: object) => (await send('POST', '/keys/simulate', body)).json<SimulationView>()
+  t.match(await simulate({ actions: [{ action: 'rotate' }] }), {
     ok: true,
     safe_from: before.safe_from,
     failing: [],
     moments: [{ event: 'start' }, { event: 'rotation_waits', until: before.safe_from }],
   })
-  t.match(await rehearse({ actions: [{ action: 'rotate', force: true }] }), {
+  t.match(await simulate({ actions: [{ action: 'rotate', force: true }] }), {
     ok: false,
     failing: [{ verifier: null, kid: before.next, until: before.safe_from }],
   })
-  t.match(await rehearse({ actions: [{ action: 'revoke', kid: before.active }] }), {
+  t.match(await simulate({ actions: [{ action: 'revoke', kid: before.active }] }), {
     accepting_revoked: [{ verifier: null, kid: before.active }],
     tokens_refused: [{ kid: before.active }],
   })
-  const rhythm = await rehearse({ key_rotation: 7 * DAY, verifier_cache: HOUR })
+  const rhythm = await simulate({ key_rotation: 7 * DAY, verifier_cache: HOUR })
   t.equal(rhythm.moments.filter(({ event }) => event === 'rotated').length, 3)
   t.same(await ringOf(send), before)
 

@@ -1,4 +1,4 @@
-/** The rehearsal of `keys simulate`, above all that it agrees with a model that walks second by second. */
+/** The simulation of `keys simulate`, above all that it agrees with a model that walks second by second. */
 import fc from 'fast-check'
 import t from 'tap'
 import * as ringRules from '../../src/keys/ring.ts'
@@ -372,7 +372,7 @@ t.test('what it says about verifiers agrees with a walk second by second', async
         : [{ name: `v${i}`, instance: 'i', expected, seenAt, ringVersion: Math.max(1, version - lag) }]
     })
     const actions: SimulatedAction[] = []
-    let rehearsed = simulate(scenario({ ring, policy, known, actions, tokenLifetime, now }))
+    let simulated = simulate(scenario({ ring, policy, known, actions, tokenLifetime, now }))
     for (const one of plan) {
       // The states are those before the actions, so a key is revoked at most once.
       const kid = one.do === 'revoke' ? ring.keys.find(({ state }) => state === one.state)?.kid : undefined
@@ -381,8 +381,8 @@ t.test('what it says about verifiers agrees with a walk second by second', async
         actions.push({ do: 'revoke', kid })
     }
     const whole = scenario({ ring, policy, known, actions, tokenLifetime, now, automatic: 2 })
-    rehearsed = simulate(whole)
-    const end = rehearsed.until
+    simulated = simulate(whole)
+    const end = simulated.until
     const walked = walk(whole, earlier, end)
     const said = (affected: Simulation['failing']) =>
       new Set(
@@ -394,17 +394,17 @@ t.test('what it says about verifiers agrees with a walk second by second', async
         ),
       )
     const sorted = (lines: Iterable<string>) => [...lines].sort().join('\n')
-    const rotations = rehearsed.moments.flatMap((one) =>
+    const rotations = simulated.moments.flatMap((one) =>
       one.event === 'rotated' && (one.at < end || one.at === now) ? [`${one.at} ${one.kid}`] : [],
     )
     if (rotations.join('\n') !== walked.rotations.join('\n'))
       throw new Error(`rotations:\n${rotations.join('\n')}\nwalked:\n${walked.rotations.join('\n')}`)
-    const refusing = sorted(said(rehearsed.failing))
+    const refusing = sorted(said(simulated.failing))
     if (refusing !== sorted(walked.refusing))
       throw new Error(`refusing:\n${refusing}\nwalked:\n${sorted(walked.refusing)}`)
     const strangers = (lines: Iterable<string>) =>
       sorted([...lines].filter((line) => line.includes(' stranger ')))
-    const accepting = strangers(said(rehearsed.exposed))
+    const accepting = strangers(said(simulated.exposed))
     if (accepting !== strangers(walked.accepting))
       throw new Error(`accepting:\n${accepting}\nwalked:\n${strangers(walked.accepting)}`)
     if (walked.refusing.size > 0) failures += 1

@@ -1,7 +1,7 @@
 import {
   KeyRing,
-  Rehearsal,
-  Rehearsed,
+  Scenario,
+  Simulation,
   Revocation,
   Revoked,
   Rotated,
@@ -31,9 +31,9 @@ export const keyRoutes = [
     scope: 'admin:read',
     operationId: 'simulateKeys',
     summary: 'Say what would happen, and which verifiers would fail; changes nothing',
-    body: Rehearsal,
-    response: Rehearsed,
-    handler: ({ keys }, { body }) => keys.rehearse(body),
+    body: Scenario,
+    response: Simulation,
+    handler: ({ keys }, { body }) => keys.simulate(body),
   }),
   adminRoute('POST /keys/{kid}/revoke', {
     scope: 'admin:keys',

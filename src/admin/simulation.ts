@@ -1,4 +1,4 @@
-/** A request for a rehearsal → the scenario of keys/simulate.ts, and back. Changes nothing. */
+/** What an administrator asks → a scenario of keys/simulate.ts → what it answers. Changes nothing. */
 import { type Field, fields } from '../config/fields.ts'
 import { durationText } from '../config/parsers.ts'
 import type { Keys } from '../keys/index.ts'
@@ -16,7 +16,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 import type { LocalDeps } from './deps.ts'
 import { invalidValue, notFound } from './errors.ts'
 import { describeKeys } from './key-view.ts'
-import type { AffectedView, MomentView, RehearsalView, RehearsedView } from './keys.schema.ts'
+import type { AffectedView, MomentView, ScenarioView, SimulationView } from './keys.schema.ts'
 import { wholeKid } from './kid.ts'
 
 /** How many automatic rotations are shown: the next one, or enough to see a rhythm that was asked for. */
@@ -26,19 +26,19 @@ const AUTOMATIC_AT_AGE = 3
 type Deps = Pick<LocalDeps, 'store' | 'clock' | 'config'>
 
 /** @throws {AdminError} */
-export async function rehearse(deps: Deps, keys: Keys, rehearsal: RehearsalView): Promise<RehearsedView> {
+export async function simulateScenario(deps: Deps, keys: Keys, scenario: ScenarioView): Promise<SimulationView> {
   const { store, clock } = deps
   const ring = await ensureRing(keys)
   const now = clock.now()
-  const policy = policyOf(rehearsal, keys.policy)
+  const policy = policyOf(scenario, keys.policy)
   const known = await store.verifiers.list(now - RETENTION.verifiers.seconds)
   const { moments, failing, exposed, revokedTokens, ...end } = run({
     ring,
     policy,
     known,
-    actions: (rehearsal.actions ?? []).map((action) => actionOf(action, ring)),
+    actions: (scenario.actions ?? []).map((action) => actionOf(action, ring)),
     tokenLifetime: await tokenLifetime(deps),
-    automatic: rehearsal.key_rotation === undefined ? AUTOMATIC : AUTOMATIC_AT_AGE,
+    automatic: scenario.key_rotation === undefined ? AUTOMATIC : AUTOMATIC_AT_AGE,
     now,
   })
   return {
@@ -68,10 +68,10 @@ function run(scenario: Scenario) {
 }
 
 function policyOf(
-  rehearsal: RehearsalView,
+  scenario: ScenarioView,
   { verifierCache, keyRotation, jwksMaxAge }: RingPolicy,
 ): RingPolicy {
-  const { key_rotation: age, verifier_cache: cache, jwks_max_age: maxAge } = rehearsal
+  const { key_rotation: age, verifier_cache: cache, jwks_max_age: maxAge } = scenario
   return {
     verifierCache: cache === undefined ? verifierCache : valid('verifier_cache', fields.verifierCache, cache),
     keyRotation: age === undefined ? keyRotation : age && valid('key_rotation', fields.keyRotation, age),
@@ -79,7 +79,7 @@ function policyOf(
   }
 }
 
-/** A rehearsal accepts what the setting accepts. */
+/** What the setting accepts. */
 function valid<T>(name: string, { parse }: Field<T>, value: Seconds): T {
   try {
     return parse(durationText(value))
@@ -88,7 +88,7 @@ function valid<T>(name: string, { parse }: Field<T>, value: Seconds): T {
   }
 }
 
-const actionOf = (action: NonNullable<RehearsalView['actions']>[number], ring: Ring): SimulatedAction =>
+const actionOf = (action: NonNullable<ScenarioView['actions']>[number], ring: Ring): SimulatedAction =>
   action.action === 'rotate'
     ? { do: 'rotate', force: action.force === true }
     : { do: 'revoke', kid: wholeKid(ring, action.kid) }
