@@ -109,7 +109,7 @@ const describe = (row: AuditRow, names: ReadonlyMap<string, string>): AuditEvent
   hash: row.hash,
 })
 
-type InspectDeps = Pick<LocalDeps, 'config' | 'store' | 'record'>
+export type InspectDeps = Pick<LocalDeps, 'config' | 'store' | 'record'>
 
 /** The whole log is read, so concurrent requests share the work. */
 const running = new WeakMap<Store, SingleFlightByKey<string, VerifyResult>>()

@@ -18,12 +18,12 @@ import { AdminError, invalidValue, notFound } from './errors.ts'
 import { describeKeys } from './key-view.ts'
 import type {
   KeyRingView,
-  ScenarioView,
-  SimulationView,
   RevocationView,
   RevokedView,
   RotatedView,
   RotationView,
+  ScenarioView,
+  SimulationView,
 } from './keys.schema.ts'
 import { wholeKid } from './kid.ts'
 import { assertRevision } from './revision.ts'

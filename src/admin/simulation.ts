@@ -26,7 +26,11 @@ const AUTOMATIC_AT_AGE = 3
 type Deps = Pick<LocalDeps, 'store' | 'clock' | 'config'>
 
 /** @throws {AdminError} */
-export async function simulateScenario(deps: Deps, keys: Keys, scenario: ScenarioView): Promise<SimulationView> {
+export async function simulateScenario(
+  deps: Deps,
+  keys: Keys,
+  scenario: ScenarioView,
+): Promise<SimulationView> {
   const { store, clock } = deps
   const ring = await ensureRing(keys)
   const now = clock.now()

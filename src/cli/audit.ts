@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from 'commander'
 import type { Admin } from '../admin/admin.ts'
 import type { AuditEventView } from '../admin/audit.schema.ts'
-import { inspect, parseAnchor } from '../admin/audit.ts'
+import { parseAnchor } from '../admin/audit.ts'
+import { acceptLog } from '../admin/audit-acceptance.ts'
 import { parseTime } from '../admin/audit-filter.ts'
 import { parseMoment } from '../admin/moment.ts'
 import { MAX_LIMIT as MAX_PAGE } from '../admin/page.ts'
@@ -9,7 +10,6 @@ import { AUDIT_EVENTS } from '../audit/events.ts'
 import {
   AlreadyReported,
   action,
-  CommandError,
   type CommandFactory,
   type Context,
   examples,
@@ -168,24 +168,14 @@ function verify(context: Context, options: Json & { anchor?: string }): Promise<
   })
 }
 
-/** The findings about rows stay until the rows are pruned: no acceptance can tell what was in them. */
 function accept(context: Context, options: Json & { reason: string }): Promise<void> {
   return context.withStore(async (base) => {
-    const { findings } = await inspect(base)
-    if (findings.length === 0) throw new CommandError('the audit log is intact: there is nothing to accept')
-    const kept = base.record.read()
-    await base.acceptAudit({
-      actor: context.actor,
-      reason: options.reason,
-      ...(kept ? { target: `${kept.seq}:${kept.hash}` } : {}),
-    })
-    await base.auditLog.keepAnchor()
-    const { findings: left, head } = await inspect(base)
+    const value = await acceptLog(base, context.actor, options.reason)
     const lines = [
-      ...findings.map((finding) => `accepted: ${finding}`),
-      ...left.map((finding) => `stays until the rows are pruned: ${finding}`),
-      `The log continues after ${head}.`,
+      ...value.accepted.map((finding) => `accepted: ${finding}`),
+      ...value.left.map((finding) => `stays until the rows are pruned: ${finding}`),
+      `The log continues after ${value.head}.`,
     ]
-    context.print(options, { accepted: findings, left, head }, lines.join('\n'))
+    context.print(options, value, lines.join('\n'))
   })
 }

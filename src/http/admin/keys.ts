@@ -1,11 +1,11 @@
 import {
   KeyRing,
-  Scenario,
-  Simulation,
   Revocation,
   Revoked,
   Rotated,
   Rotation,
+  Scenario,
+  Simulation,
 } from '../../admin/keys.schema.ts'
 import { adminRoute } from './route.ts'
 
