@@ -71,8 +71,9 @@ export async function createAdminApi(
     else done()
   })
   refuseUnknown(app, prefix + ADMIN_PATH)
+  const document = JSON.stringify(openApiDocument(deps.issuer, adminRoutes))
   app.get(`${prefix + ADMIN_PATH}/openapi.json`, (_request, reply) =>
-    reply.type('application/json').send(JSON.stringify(openApiDocument(deps.issuer, adminRoutes))),
+    reply.type('application/json').send(document),
   )
   for (const route of adminRoutes) {
     const actors = new WeakMap<FastifyRequest, Actor>()

@@ -13,3 +13,16 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...nodeRoutes,
   ...auditRoutes,
 ]
+
+/** What each resource is, for the OpenAPI document. */
+export const resources: Readonly<Record<string, string>> = {
+  clients: 'Applications and services that get tokens, with their secrets.',
+  apis: 'Services that accept tokens, and the scopes that they own.',
+  roles: 'Named sets of scopes that users may have.',
+  users: 'People who sign in.',
+  sessions: 'What users are signed in with, and what clients hold for them.',
+  keys: 'The key ring: the keys that sign tokens, and their rotation.',
+  verifiers: 'Services that verify tokens, as far as they have told their name.',
+  nodes: 'The processes that serve.',
+  audit: 'What has happened, in a chain that shows whether a row is missing or changed.',
+}

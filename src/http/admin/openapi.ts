@@ -3,6 +3,7 @@ import type { TSchema } from 'typebox'
 import { ADMIN_SCOPES, adminAudience } from '../../admin/built-ins.ts'
 import { issuerBase } from '../../issuer-path.ts'
 import { version } from '../../version.ts'
+import { PROBLEM, problemResponses, problemsOf } from './openapi-problems.ts'
 import type { AdminRoute } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -25,10 +26,15 @@ export function openApiDocument(issuer: string, routes: readonly AdminRoute[]): 
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: adminAudience(issuer) }],
-    tags: [...new Set(routes.map(tagOf))].map((name) => ({ name, description: `Resource ${name}` })),
-    paths,
+    tags: [...new Set(routes.map(tagOf)), 'document'].map((name) => ({
+      name,
+      description: `Resource ${name}`,
+    })),
+    paths: { ...paths, '/openapi.json': { get: DOCUMENT_OPERATION } },
     components: {
       schemas,
+      parameters: HEADER_PARAMETERS,
+      responses: problemResponses,
       securitySchemes: {
         oauth: {
           type: 'oauth2',
@@ -44,6 +50,18 @@ export function openApiDocument(issuer: string, routes: readonly AdminRoute[]): 
       },
     },
   }
+}
+
+/** This document, which is open to all. */
+const DOCUMENT_OPERATION = {
+  operationId: 'getOpenApi',
+  summary: 'Get this document',
+  tags: ['document'],
+  security: [],
+  responses: {
+    200: { description: 'This document', content: { 'application/json': { schema: { type: 'object' } } } },
+    400: { $ref: '#/components/responses/Problem400' },
+  },
 }
 
 const tagOf = ({ path }: AdminRoute): string => path.split('/')[1] ?? ''
@@ -74,7 +92,7 @@ function operationOf(route: AdminRoute, schemas: Record<string, unknown>): Json 
         },
         content: jsonContent(reference(response, schemas)),
       },
-      ...Object.fromEntries(problemsOf(route).map(([code, text]) => [code, problem(text)])),
+      ...problemsOf(route),
     },
   }
 }
@@ -85,31 +103,10 @@ function requestBody(body: TSchema, schemas: Record<string, unknown>): Json {
   return { required: required.length > 0, content: jsonContent(reference(body, schemas)) }
 }
 
-function problemsOf({ method, path, revised }: AdminRoute): [string, string][] {
-  const changes = method !== 'GET'
-  return [
-    ['400', 'A value is not valid.'],
-    ['401', 'There is no valid access token.'],
-    ['403', 'The access token does not have the scope, or the administrator may not do this.'],
-    ...(path.includes('{') ? [['404', 'There is no such resource.'] as [string, string]] : []),
-    ...(changes ? [['409', 'The change contradicts what is stored.'] as [string, string]] : []),
-    ...(changes && revised
-      ? [['412', 'The resource has changed since it was read.'] as [string, string]]
-      : []),
-    ...(changes ? [['413', 'The body is too large.'] as [string, string]] : []),
-    ...(changes ? [['415', 'The content type is not JSON.'] as [string, string]] : []),
-    ['503', 'The server cannot do this now.'],
-  ]
-}
-
 const header = (description: string) => ({ description, schema: { type: 'string' } })
 const jsonContent = (schema: unknown) => ({ 'application/json': { schema } })
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-})
 
-function parametersOf({ path, query, method, revised }: AdminRoute): Json[] {
+function parametersOf({ path, query, method, revised, status }: AdminRoute): Json[] {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const inPath = names.map((name) => ({
     name,
@@ -127,13 +124,29 @@ function parametersOf({ path, query, method, revised }: AdminRoute): Json[] {
       schema: rest,
     }
   })
-  const condition = {
+  const isConditional = revised && method !== 'GET' && status === 200
+  return [
+    ...inPath,
+    ...inQuery,
+    ...(isConditional ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
+    ...(method === 'POST' ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
+  ]
+}
+
+const HEADER_PARAMETERS = {
+  IfMatch: {
     name: 'If-Match',
     in: 'header',
-    description: 'The `ETag` that was read: the change applies only to this revision.',
+    description: 'The `ETag` that was read: the change applies only to this revision (RFC 9110 §13.1.1).',
     schema: { type: 'string' },
-  }
-  return [...inPath, ...inQuery, ...(revised && method !== 'GET' && method !== 'POST' ? [condition] : [])]
+  },
+  IdempotencyKey: {
+    name: 'Idempotency-Key',
+    in: 'header',
+    description:
+      'Chosen by the client. For 24 hours, a repetition of the request with this key gets the same answer without secrets, and changes nothing.',
+    schema: { type: 'string', minLength: 1, maxLength: 255 },
+  },
 }
 
 /** Schemas with an `$id` are components, and are named where they are used. */
@@ -150,29 +163,3 @@ function reference(schema: unknown, schemas: Record<string, unknown>): unknown {
 }
 
 const plain = (schema: unknown): unknown => JSON.parse(JSON.stringify(schema))
-
-/** RFC 9457 §3.1. */
-const PROBLEM = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'detail'],
-  properties: {
-    type: { type: 'string', description: 'Names the problem; it never changes.' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    detail: { type: 'string', description: 'One sentence for the administrator.' },
-    safe_from: { type: 'integer', description: 'Of a rotation that is not safe: from when it is.' },
-    behind: {
-      type: 'array',
-      items: { type: 'string' },
-      description: 'Of a rotation that is not safe: expected verifiers that have not fetched the next key.',
-    },
-    errors: {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['field', 'message'],
-        properties: { field: { type: 'string' }, message: { type: 'string' } },
-      },
-    },
-  },
-}
