@@ -5,13 +5,17 @@
  * A new verb is a member of an interface in `admin/<aggregate>.ts`, its local implementation in the same file, a schema in
  * `admin/<aggregate>.schema.ts`, a route in `http/admin/`, and a line in remote.ts.
  */
+import type { ApisAdmin } from './apis.ts'
 import type { AuditAdmin } from './audit.ts'
+import type { ClientsAdmin } from './clients.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { NodesAdmin } from './nodes.ts'
 import type { RolesAdmin } from './roles.ts'
 import type { VerifiersAdmin } from './verifiers.ts'
 
 export interface Admin {
+  readonly clients: ClientsAdmin
+  readonly apis: ApisAdmin
   readonly roles: RolesAdmin
   readonly keys: KeysAdmin
   readonly verifiers: VerifiersAdmin

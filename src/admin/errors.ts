@@ -12,7 +12,7 @@ export const PROBLEMS = {
   'not-found': { status: 404, exitCode: 1, title: 'There is no such resource' },
   conflict: { status: 409, exitCode: 1, title: 'The change contradicts what is stored' },
   'built-in': { status: 409, exitCode: 1, title: 'The resource is built in' },
-  'force-needed': { status: 409, exitCode: 1, title: 'The change would lock administrators out' },
+  'force-needed': { status: 409, exitCode: 1, title: 'The change would lock somebody out' },
   'rotation-unsafe': { status: 409, exitCode: 1, title: 'The rotation is not safe yet' },
   /** `Idempotency-Key` was used before; see idempotency.ts. */
   'idempotency-mismatch': { status: 422, exitCode: 1, title: 'The key was used for another request' },

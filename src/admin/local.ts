@@ -1,7 +1,9 @@
 /** Administration on the store of this process: for commands on the host, and behind the HTTP API. Must not know who calls it. */
 import type { Actor } from './actor.ts'
 import type { Admin } from './admin.ts'
+import { createApisAdmin } from './apis.ts'
 import { createAuditAdmin } from './audit.ts'
+import { createClientsAdmin } from './clients.ts'
 import type { LocalDeps } from './deps.ts'
 import { createKeysAdmin } from './keys.ts'
 import { createNodesAdmin } from './nodes.ts'
@@ -10,6 +12,8 @@ import { createVerifiersAdmin } from './verifiers.ts'
 
 export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
   return {
+    clients: createClientsAdmin(deps, actor),
+    apis: createApisAdmin(deps, actor),
     roles: createRolesAdmin(deps, actor),
     keys: createKeysAdmin(deps, actor),
     verifiers: createVerifiersAdmin(deps, actor),

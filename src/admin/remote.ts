@@ -4,12 +4,14 @@
  */
 import { KeyturnError } from '../errors.ts'
 import type { Admin } from './admin.ts'
+import type { ApisAdmin } from './apis.ts'
 import type { AuditAdmin } from './audit.ts'
 import { ADMIN_PATH } from './built-ins.ts'
+import type { ClientsAdmin } from './clients.ts'
 import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { RolesAdmin } from './roles.ts'
-import type { Changed, Page, PageQuery, ScopeChoice } from './verbs.ts'
+import type { Changed, Force, Page, PageQuery, ScopeChoice } from './verbs.ts'
 import type { VerifiersAdmin } from './verifiers.ts'
 import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
 
@@ -44,6 +46,8 @@ export type Call = <T>(method: Method, path: string, request?: Request) => Promi
 export function createRemoteAdmin(deps: RemoteDeps): Admin {
   const call = createCall(deps)
   return {
+    clients: remoteClients(call),
+    apis: remoteApis(call),
     roles: remoteRoles(call),
     keys: remoteKeys(call),
     verifiers: remoteVerifiers(call),
@@ -51,6 +55,35 @@ export function createRemoteAdmin(deps: RemoteDeps): Admin {
     audit: remoteAudit(call),
   }
 }
+
+const remoteClients = (call: Call): ClientsAdmin => ({
+  list: (query) => list(call, '/clients', query),
+  find: (id) => call('GET', path`/clients/${id}`),
+  create: (body, choice) => call('POST', '/clients', { body, query: scopeQuery(choice) }),
+  update: (id, body, { ifMatch, ...choice } = {}) =>
+    call('PATCH', path`/clients/${id}`, {
+      body,
+      ifMatch,
+      query: { ...scopeQuery(choice), ...forceQuery(choice) },
+    }),
+  disable: (id, { ifMatch, ...choice } = {}) =>
+    call('POST', path`/clients/${id}/disable`, { ifMatch, query: forceQuery(choice) }),
+  enable: (id, condition) => call('POST', path`/clients/${id}/enable`, condition),
+  delete: (id, { ifMatch, ...choice } = {}) =>
+    call('DELETE', path`/clients/${id}`, { ifMatch, query: forceQuery(choice) }),
+  listSecrets: (id) => call('GET', path`/clients/${id}/secrets`),
+  addSecret: (id, body = {}, condition) => call('POST', path`/clients/${id}/secrets`, { body, ...condition }),
+  endSecret: (id, secretId, { ifMatch, ...choice } = {}) =>
+    call('DELETE', path`/clients/${id}/secrets/${secretId}`, { ifMatch, query: forceQuery(choice) }),
+})
+
+const remoteApis = (call: Call): ApisAdmin => ({
+  list: (query) => list(call, '/apis', query),
+  find: (identifier) => call('GET', path`/apis/${identifier}`),
+  create: (body) => call('POST', '/apis', { body }),
+  update: (identifier, body, condition) => call('PATCH', path`/apis/${identifier}`, { body, ...condition }),
+  delete: (identifier, condition) => call('DELETE', path`/apis/${identifier}`, condition),
+})
 
 const remoteRoles = (call: Call): RolesAdmin => ({
   list: (query) => list(call, '/roles', query),
@@ -84,6 +117,8 @@ const list = async <T>(call: Call, where: string, query: PageQuery): Promise<Pag
 
 const scopeQuery = ({ allowUnowned }: ScopeChoice = {}): Query =>
   allowUnowned ? { allow_unowned: true } : {}
+
+const forceQuery = ({ force }: Force = {}): Query => (force ? { force: true } : {})
 
 /** A path whose values are percent-encoded. */
 const path = (texts: TemplateStringsArray, ...values: readonly string[]): string =>

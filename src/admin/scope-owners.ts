@@ -37,3 +37,20 @@ async function unownedAmong({ store }: Deps, scopes: readonly string[]): Promise
   const owned = new Set((await store.apis.list()).flatMap((api) => api.scopes))
   return scopes.filter((scope) => !owned.has(scope) && !PROTOCOL_SCOPES.includes(scope))
 }
+
+/** Names the clients and roles that still have scopes which were removed from an API. */
+export async function scopeHolderNotes({ store }: Deps, scopes: readonly string[]): Promise<string[]> {
+  if (scopes.length === 0) return []
+  const hasScope = (holder: { readonly scopes: readonly string[] }) =>
+    holder.scopes.some((scope) => scopes.includes(scope))
+  const clients = (await store.clients.list()).filter(hasScope).map((client) => client.id)
+  const roles = (await store.roles.list()).filter(hasScope).map((role) => role.name)
+  const holders = [
+    ...(clients.length > 0 ? [`clients ${clients.join(', ')}`] : []),
+    ...(roles.length > 0 ? [`roles ${roles.join(', ')}`] : []),
+  ]
+  if (holders.length === 0) return []
+  return [
+    `${holders.join(' and ')} still have scopes that no longer belong to this API: ${scopes.join(', ')}`,
+  ]
+}

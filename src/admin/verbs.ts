@@ -41,3 +41,9 @@ export interface ScopeChoice {
   /** Also accept scopes that no API has. */
   readonly allowUnowned?: boolean | undefined
 }
+
+/** For changes that are usually mistakes. */
+export interface Force {
+  /** Do it although it locks somebody out. @see {AdminError} force-needed */
+  readonly force?: boolean | undefined
+}

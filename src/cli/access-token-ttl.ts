@@ -14,8 +14,6 @@ export function accessTokenTtlOption(): Option {
   ).argParser((value): AccessTokenTtl => (value === 'default' ? value : parse(value)))
 }
 
-/** Returns the value to store; null stands for the server's lifetime. */
-export function resolveTtl(option: AccessTokenTtl | undefined, before: Seconds | null): Seconds | null {
-  if (option === undefined) return before
-  return option === 'default' ? null : option
-}
+/** The value of the request: null stands for the server's lifetime, undefined for no change. */
+export const ttlOf = (option: AccessTokenTtl | undefined): Seconds | null | undefined =>
+  option === 'default' ? null : option

@@ -1,22 +1,12 @@
 import { Command } from 'commander'
-import type { Base } from '../node/base.ts'
-import {
-  apiName,
-  changedTexts,
-  checkApi,
-  checkNotIssuer,
-  describeApi,
-  isResourceUri,
-} from '../oauth/api-rules.ts'
-import { isSameResource } from '../resource-uri.ts'
-import type { Api } from '../store/contracts/apis.ts'
-import type { New } from '../store/contracts/update.ts'
-import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
+import type { ApiChangeView, ApiView } from '../admin/apis.schema.ts'
+import { allOf } from '../admin/page.ts'
+import { changing } from '../admin/revision.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, ttlOf } from './access-token-ttl.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
   assertChanges,
-  CommandError,
   type CommandFactory,
   type Context,
   collect,
@@ -27,7 +17,6 @@ import {
 } from './context.ts'
 import { changedList, listChanges, SCOPE_LIST } from './list-options.ts'
 import { record, span, table, time } from './output.ts'
-import { noteScopeHolders } from './scope-owners.ts'
 
 export const apisCommand: CommandFactory = (context) =>
   new Command('apis')
@@ -98,60 +87,92 @@ interface UpdateOptions extends Json {
   readonly accessTokenTtl?: AccessTokenTtl
 }
 
-interface CreateOptions extends UpdateOptions {
+interface CreateOptions extends Omit<UpdateOptions, 'name'> {
   readonly scope: string[]
+  readonly name?: string
 }
 
-function print(context: Context, options: Json, api: New<Api>): void {
-  const ttl = api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl)
-  const value = describeApi(api)
-  context.print(
-    options,
-    value,
-    record({ ...value, access_token_ttl: ttl, created_at: time(value.created_at) }),
-  )
-}
-
-async function find(base: Base, identifier: string): Promise<Api> {
-  const api = await base.store.apis.find(identifier)
-  if (!api) throw new CommandError(`there is no API ${identifier}`)
-  return api
+function print(context: Context, options: Json, api: ApiView): void {
+  const ttl = api.access_token_ttl === null ? 'default' : span(api.access_token_ttl)
+  context.print(options, api, record({ ...api, access_token_ttl: ttl, created_at: time(api.created_at) }))
 }
 
 function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
-  const { scope: scopes } = options
-  const accessTokenTtl = resolveTtl(options.accessTokenTtl, null)
-  const blank = { identifier, name: null, scopes, scopeTexts: {}, accessTokenTtl }
-  const draft = { ...blank, ...shownOf(blank, options) }
-  checkApi(draft)
-  return context.withStore(async (base) => {
-    checkNotIssuer(identifier, base.config.issuer)
-    const api = { ...draft, createdAt: base.clock.now() }
-    if (!(await base.store.apis.insert(api))) {
-      const existing = await base.store.apis.find(identifier)
-      if (existing) throw new CommandError(`the API ${existing.identifier} already exists`)
-      await throwScopeTaken(base, api)
+  const { scope: scopes, name, accessTokenTtl } = options
+  const scope_texts = Object.fromEntries(
+    textsOf(options, scopes).flatMap(([scope, text]) => (text === null ? [] : [[scope, text]])),
+  )
+  return context.withAdmin(async ({ apis }) => {
+    const api = {
+      identifier,
+      scopes,
+      scope_texts,
+      ...(name === undefined ? {} : { name }),
+      access_token_ttl: ttlOf(accessTokenTtl) ?? null,
     }
-    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
-    if (!isResourceUri(identifier)) {
-      context.note(
-        `${identifier} is not an absolute URI such as https://orders.example: tokens for the API have it as aud, but clients cannot name it in resource (RFC 8707 §2)`,
-      )
-    }
-    print(context, options, api)
+    print(context, options, context.changed(await apis.create(api)))
   })
 }
 
-/** The name and the texts after the change that the options describe. @throws {UsageError} */
-function shownOf(
-  api: Pick<Api, 'name' | 'scopes' | 'scopeTexts'>,
-  { name, scopeText = [] }: UpdateOptions,
-): Pick<Api, 'name' | 'scopeTexts'> {
-  const changes = new Map(scopeText.map((text) => splitText(text, api.scopes)))
-  return {
-    name: name === undefined ? api.name : name === false ? null : (apiName(name) ?? name),
-    scopeTexts: changedTexts(api, changes),
+function list(context: Context, options: Json): Promise<void> {
+  return context.withAdmin(async (admin) => {
+    const apis = await allOf(admin.apis.list)
+    const rows = apis.map((api) => [
+      api.identifier,
+      api.scopes.join(' '),
+      api.access_token_ttl === null ? 'default' : span(api.access_token_ttl),
+      time(api.created_at),
+    ])
+    context.print(options, apis, table(['IDENTIFIER', 'SCOPES', 'ACCESS TOKEN TTL', 'CREATED'], rows))
+  })
+}
+
+function show(context: Context, identifier: string, options: Json): Promise<void> {
+  return context.withAdmin(async ({ apis }) => print(context, options, (await apis.find(identifier)).value))
+}
+
+function update(context: Context, identifier: string, options: UpdateOptions): Promise<void> {
+  const { json, ...changes } = options
+  assertChanges('apis update', changes)
+  const change = (current: ApiView): ApiChangeView => {
+    const scopes = changedList(SCOPE_LIST, current.scopes, options)
+    const ttl = ttlOf(options.accessTokenTtl)
+    return {
+      scopes,
+      ...(options.name === undefined ? {} : { name: options.name === false ? null : options.name }),
+      ...(options.scopeText === undefined
+        ? {}
+        : { scope_texts: Object.fromEntries(textsOf(options, scopes)) }),
+      ...(ttl === undefined ? {} : { access_token_ttl: ttl }),
+    }
   }
+  return context.withAdmin(async ({ apis }) => {
+    const outcome = await changing(
+      () => apis.find(identifier),
+      (current, condition) => apis.update(identifier, change(current), condition),
+    )
+    print(context, options, context.changed(outcome))
+  })
+}
+
+function remove(context: Context, named: string, options: DeleteOptions): Promise<void> {
+  return context.withAdmin(async ({ apis }) => {
+    const { identifier } = (await apis.find(named)).value
+    await confirmDelete(
+      context,
+      options,
+      `Delete the API ${identifier}? Tokens are no longer issued for it, and its scopes belong to no API.`,
+    )
+    context.print(options, context.changed(await apis.delete(identifier)), `deleted ${identifier}`)
+  })
+}
+
+/** The texts that the options give or, with an empty one, remove. @throws {UsageError} */
+function textsOf<O extends { readonly scopeText?: string[] }>(
+  { scopeText = [] }: O,
+  scopes: readonly string[],
+): [scope: string, text: string | null][] {
+  return scopeText.map((option) => splitText(option, scopes))
 }
 
 /** `orders:read=See your orders`. A scope may contain `=`, so the longest scope of the API that fits is meant. */
@@ -162,85 +183,4 @@ function splitText(option: string, scopes: readonly string[]): [scope: string, t
     throw new UsageError(`--scope-text must be <scope>=<text> with a scope of the API, and not ${option}`)
   }
   return [scope, option.slice(scope.length + 1) || null]
-}
-
-async function throwScopeTaken(base: Base, api: Pick<Api, 'identifier' | 'scopes'>): Promise<never> {
-  for (const other of await base.store.apis.list()) {
-    const taken = other.scopes.find((scope) => api.scopes.includes(scope))
-    if (taken !== undefined && other.identifier !== api.identifier) {
-      throw new CommandError(
-        `the scope ${taken} belongs to ${other.identifier}: a scope can belong to only one API`,
-      )
-    }
-  }
-  throw new CommandError('the APIs were changed by another command at the same time: try again')
-}
-
-function list(context: Context, options: Json): Promise<void> {
-  return context.withStore(async (base) => {
-    const apis = await base.store.apis.list()
-    const rows = apis.map((api) => [
-      api.identifier,
-      api.scopes.join(' '),
-      api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl),
-      time(api.createdAt),
-    ])
-    context.print(
-      options,
-      apis.map(describeApi),
-      table(['IDENTIFIER', 'SCOPES', 'ACCESS TOKEN TTL', 'CREATED'], rows),
-    )
-  })
-}
-
-function show(context: Context, identifier: string, options: Json): Promise<void> {
-  return context.withStore(async (base) => print(context, options, await find(base, identifier)))
-}
-
-function update(context: Context, identifier: string, options: UpdateOptions): Promise<void> {
-  const { json, ...changes } = options
-  assertChanges('apis update', changes)
-  return context.withStore(async (base) => {
-    const outcome = await base.store.apis.update(identifier, (current) => {
-      const scopes = changedList(SCOPE_LIST, current.scopes, options)
-      const accessTokenTtl = resolveTtl(options.accessTokenTtl, current.accessTokenTtl)
-      const changed = { ...current, scopes, accessTokenTtl }
-      const api = { ...changed, ...shownOf(changed, options) }
-      checkApi(api)
-      return api
-    })
-    if (!outcome.updated) {
-      const { identifier: own, scopes } = await find(base, identifier)
-      return throwScopeTaken(base, { identifier: own, scopes: changedList(SCOPE_LIST, scopes, options) })
-    }
-    const { before, after: api } = outcome
-    base.audit('api.changed', { actor: context.actor, target: api.identifier, action: 'updated' })
-    await noteScopeHolders(
-      context,
-      base,
-      before.scopes.filter((scope) => !api.scopes.includes(scope)),
-    )
-    print(context, options, api)
-  })
-}
-
-function remove(context: Context, named: string, options: DeleteOptions): Promise<void> {
-  return context.withStore(async (base) => {
-    const api = await find(base, named)
-    const { identifier } = api
-    await confirmDelete(
-      context,
-      options,
-      `Delete the API ${identifier}? Tokens are no longer issued for it, and its scopes belong to no API.`,
-    )
-    if (!(await base.store.apis.delete(identifier))) throw new CommandError(`there is no API ${identifier}`)
-    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
-    await noteScopeHolders(context, base, api.scopes)
-    const introspecting = (await base.store.clients.list()).filter((client) =>
-      client.introspects.some((one) => isSameResource(one, identifier)),
-    )
-    for (const client of introspecting)
-      context.note(`client ${client.id} can no longer introspect the tokens of ${identifier}`)
-    context.print(options, { deleted: identifier }, `deleted ${identifier}`)
-  })
 }

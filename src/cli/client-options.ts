@@ -1,18 +1,16 @@
 /** The options of `clients create` and `clients update`, and how they are applied to a client. */
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { ClientChangeView, ClientView } from '../admin/clients.schema.ts'
 import { METHOD_NAMES } from '../oauth/client-auth/index.ts'
 import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
-import { clientName } from '../oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
-import type { New } from '../store/contracts/update.ts'
 import { readText, whyUnreadable } from '../text.ts'
-import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, ttlOf } from './access-token-ttl.ts'
 import { type Context, collect, collectWords, fileName, type Json, UsageError } from './context.ts'
 import { changedList, type ListOption, listChanges } from './list-options.ts'
-import { count } from './output.ts'
 import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
 export interface ClientOptions extends Json, ScopeChoice {
@@ -163,58 +161,70 @@ function oneOrMoreOf(names: readonly string[]) {
 }
 
 /**
- * Reads the files that the options name, and returns the change that the options describe: all other fields are unchanged. The
- * change can be applied again to a newer state of the client (store/contracts/update.ts).
+ * Reads the files that the options name, and returns the change that the options describe: all other members are unchanged. The
+ * change can be made again from a newer state of the client (admin/revision.ts).
  */
-export function readOptions(options: ClientOptions, context: Context): (client: New<Client>) => New<Client> {
-  const keys =
-    options.jwksFile !== undefined
-      ? { jwks: readJwks(context, options.jwksFile), jwksUri: null }
-      : options.jwksUri !== undefined
-        ? { jwks: null, jwksUri: options.jwksUri }
-        : {}
-  return (client) => applyOptions(client, options, keys)
-}
-
-function applyOptions(
-  client: New<Client>,
+export function readOptions(
   options: ClientOptions,
-  keys: Partial<Pick<Client, 'jwks' | 'jwksUri'>>,
-): New<Client> {
-  // Only the first keys of a client change its authentication method: a client that has keys and authenticates in another way uses
-  // them for signed requests.
-  const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
-  const given = {
-    name: options.name === undefined ? undefined : (clientName(options.name) ?? options.name),
-    ...changedLists(client, options),
-    authMethod: options.auth ?? (addsFirstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
-    pkce: options.pkce,
-    accessTokenTtl: resolveTtl(options.accessTokenTtl, client.accessTokenTtl),
-    claimsInIdToken: options.claimsInIdToken,
-    rolesClaim: options.rolesClaim,
-    acceptEndpointAudience: options.acceptEndpointAudience,
-    backchannelLogoutUri: orDefault(options.backchannelLogoutUri, CLIENT_DEFAULTS.backchannelLogoutUri),
-    logoUri: orDefault(options.logoUri, CLIENT_DEFAULTS.logoUri),
-    clientUri: orDefault(options.clientUri, CLIENT_DEFAULTS.clientUri),
-    policyUri: orDefault(options.policyUri, CLIENT_DEFAULTS.policyUri),
-    tosUri: orDefault(options.tosUri, CLIENT_DEFAULTS.tosUri),
-    firstParty: options.firstParty,
-    requirePushedRequests: options.requirePushedRequests,
-    requireSignedRequests: options.requireSignedRequests,
-    requireSecondFactor: options.requireSecondFactor,
+  context: Context,
+): (client: ClientView | null) => ClientChangeView {
+  const jwks = options.jwksFile === undefined ? {} : { jwks: readJwks(context, options.jwksFile) }
+  return (client) => ({ ...changeOf(client, options), ...jwks })
+}
+
+/** The options whose values are those of the request. false restores the default. */
+const VALUES = {
+  name: 'client_name',
+  auth: 'token_endpoint_auth_method',
+  jwksUri: 'jwks_uri',
+  pkce: 'pkce',
+  claimsInIdToken: 'claims_in_id_token',
+  rolesClaim: 'roles_claim',
+  acceptEndpointAudience: 'accept_endpoint_audience',
+  firstParty: 'first_party',
+  requirePushedRequests: 'require_pushed_authorization_requests',
+  requireSignedRequests: 'require_signed_request_object',
+  requireSecondFactor: 'require_second_factor',
+} as const satisfies Partial<Record<keyof ClientOptions, keyof ClientChangeView>>
+
+/** Options whose `--no-…` removes the value. */
+const REMOVABLE = {
+  backchannelLogoutUri: 'backchannel_logout_uri',
+  logoUri: 'logo_uri',
+  clientUri: 'client_uri',
+  policyUri: 'policy_uri',
+  tosUri: 'tos_uri',
+} as const satisfies Partial<Record<keyof ClientOptions, keyof ClientChangeView>>
+
+function changeOf(client: ClientView | null, options: ClientOptions): ClientChangeView {
+  const values = Object.entries(VALUES).map(([option, name]) => [
+    name,
+    options[option as keyof typeof VALUES],
+  ])
+  const removable = Object.entries(REMOVABLE).map(([option, name]) => {
+    const value = options[option as keyof typeof REMOVABLE]
+    return [name, value === false ? null : value]
+  })
+  const given = [...values, ...removable, ['access_token_ttl', ttlOf(options.accessTokenTtl)]].filter(
+    ([, value]) => value !== undefined,
+  )
+  return { ...Object.fromEntries(given), ...changedLists(client, options) }
+}
+
+function changedLists(client: ClientView | null, options: ClientOptions): ClientChangeView {
+  const changed = (name: keyof typeof LISTS, current: readonly string[] = []) =>
+    changedList(LISTS[name], current, options)
+  return {
+    grant_types: changed('grants', client?.grant_types),
+    scope: changed('scopes', client?.scope.split(' ').filter(Boolean)).join(' '),
+    redirect_uris: changed('redirectUris', client?.redirect_uris),
+    post_logout_redirect_uris: changed('postLogoutRedirectUris', client?.post_logout_redirect_uris),
+    introspects: changed('introspects', client?.introspects),
   }
-  const changes = Object.entries(given).filter(([, value]) => value !== undefined)
-  return { ...client, ...keys, ...Object.fromEntries(changes) }
 }
 
-function changedLists(client: New<Client>, options: ClientOptions): Partial<New<Client>> {
-  const names = Object.keys(LISTS) as (keyof typeof LISTS)[]
-  return Object.fromEntries(names.map((name) => [name, changedList(LISTS[name], client[name], options)]))
-}
-
-const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)
-
-function readJwks({ io, note }: Context, name: string) {
+/** @throws {RegistrationError} for a private key, which must not leave this machine */
+function readJwks({ io }: Context, name: string): NonNullable<ClientChangeView['jwks']> {
   const file = resolve(io.cwd, name)
   let text: string
   try {
@@ -224,11 +234,8 @@ function readJwks({ io, note }: Context, name: string) {
   }
   try {
     const document = JSON.parse(text)
-    const jwks = parseClientJwks(document)
-    const leftOut = document.keys.length - jwks.keys.length
-    if (leftOut > 0)
-      note(`${count(leftOut, 'key')} of another kind in ${file} ${leftOut === 1 ? 'was' : 'were'} left out`)
-    return jwks
+    parseClientJwks(document)
+    return { keys: document.keys }
   } catch (error) {
     if (error instanceof SyntaxError) throw new UsageError(`${file} is not JSON`)
     throw error

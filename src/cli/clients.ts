@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { describeClient } from '../oauth/client-registration/registration.ts'
+import { allOf } from '../admin/page.ts'
 import {
   type ClientOptions,
   clientOptions,
@@ -7,13 +7,12 @@ import {
   noClaimsInIdToken,
   resetOptions,
 } from './client-options.ts'
-import { findClient, printClient, updatedClient } from './client-view.ts'
+import { printClient } from './client-view.ts'
 import { type CreateOptions, createClient, updateClient } from './clients-register.ts'
 import { type RotateOptions, rotateSecret, secretsCommand } from './clients-secrets.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
-  CommandError,
   type CommandFactory,
   type Context,
   durationOption,
@@ -21,7 +20,7 @@ import {
   fileName,
   type Json,
 } from './context.ts'
-import { count, table } from './output.ts'
+import { table } from './output.ts'
 
 export const clientsCommand: CommandFactory = (context) =>
   new Command('clients')
@@ -121,52 +120,38 @@ export const clientsCommand: CommandFactory = (context) =>
     )
 
 function list(context: Context, options: Json): Promise<void> {
-  return context.withStore(async (base) => {
-    const clients = await base.store.clients.list()
+  return context.withAdmin(async (admin) => {
+    const clients = await allOf(admin.clients.list)
     const rows = clients.map((client) => [
-      client.id,
-      client.name,
-      client.authMethod,
-      client.grants.join(' '),
-      client.scopes.join(' '),
+      client.client_id,
+      client.client_name,
+      client.token_endpoint_auth_method,
+      client.grant_types.join(' '),
+      client.scope,
       client.disabled ? 'disabled' : 'enabled',
     ])
     const text = table(['CLIENT ID', 'NAME', 'AUTHENTICATION', 'GRANTS', 'SCOPES', 'STATE'], rows)
-    context.print(options, clients.map(describeClient), text)
+    context.print(options, clients, text)
   })
 }
 
 function show(context: Context, id: string, options: Json): Promise<void> {
-  return context.withStore(async (base) => printClient(context, options, await findClient(base, id)))
+  return context.withAdmin(async ({ clients }) =>
+    printClient(context, options, (await clients.find(id)).value),
+  )
 }
 
 function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {
-  return context.withStore(async (base) => {
-    const outcome = await base.store.clients.update(id, (current) => ({ ...current, disabled }))
-    const { after: client } = updatedClient(outcome, id)
-    // The client is disabled before its sessions and tokens are revoked, so that none can be issued in between.
-    if (disabled) {
-      await base.store.clientSessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
-      await base.store.status.revokeClient(id)
-    }
-    const what = disabled ? 'disabled' : 'enabled'
-    base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: what })
-    context.print(options, describeClient(client), `${what} ${id}`)
+  return context.withAdmin(async ({ clients }) => {
+    const outcome = disabled ? await clients.disable(id) : await clients.enable(id)
+    context.print(options, context.changed(outcome), `${disabled ? 'disabled' : 'enabled'} ${id}`)
   })
 }
 
 function remove(context: Context, id: string, options: DeleteOptions): Promise<void> {
-  return context.withStore(async (base) => {
-    const { name } = await findClient(base, id)
+  return context.withAdmin(async ({ clients }) => {
+    const { client_name: name } = (await clients.find(id)).value
     await confirmDelete(context, options, `Delete the client ${id} (${name})? Its sessions end.`)
-    const sessions = await base.store.clientSessions.revokeMatching(
-      { clientId: id },
-      base.clock.now(),
-      'client deleted',
-    )
-    if (!(await base.store.clients.delete(id))) throw new CommandError(`there is no client ${id}`)
-    base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'deleted' })
-    if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} of the client ended`)
-    context.print(options, { deleted: id }, `deleted ${id}`)
+    context.print(options, context.changed(await clients.delete(id)), `deleted ${id}`)
   })
 }

@@ -10,16 +10,19 @@ import { CommandError, type Context } from './context.ts'
 export interface EnvFile {
   readonly path: string
   /**
-   * Writes the lines and calls `register` before the file gets its name: so a file that cannot be written leaves no client whose
-   * secret is lost, and a client that is refused leaves no file.
+   * Makes sure that the file can be written, calls `register`, and writes the credentials before the file gets its name: so a file
+   * that cannot be written leaves no client whose secret is lost, and a client that is refused leaves no file.
    */
-  write(credentials: Credentials, register: () => Promise<void>): Promise<void>
+  write<T extends Credentials>(register: () => Promise<T>): Promise<T>
 }
 
 interface Credentials {
-  readonly id: string
-  readonly secret: string | undefined
+  readonly client_id: string
+  readonly client_secret?: string | undefined
 }
+
+/** At least as long as the lines, so that a full disk is noticed before the client is registered. */
+const PLACEHOLDER = '\n'.repeat(8192)
 
 /** @throws {CommandError} if the file exists: it may contain the only copy of another secret */
 export function newEnvFile({ io }: Context, name: string): EnvFile {
@@ -33,28 +36,30 @@ export function newEnvFile({ io }: Context, name: string): EnvFile {
   if (existsSync(path)) throw refuse('EEXIST')
   return {
     path,
-    async write(credentials, register) {
-      let registered = false
+    async write<T extends Credentials>(register: () => Promise<T>) {
+      let registered: T | undefined
       try {
         // The draft can be read only by its owner, from its first byte on.
         await writeAtomically(path, { replace: false }, async (draft) => {
-          writeFileSync(draft, lines(credentials))
-          await register()
-          registered = true
+          writeFileSync(draft, PLACEHOLDER)
+          registered = await register()
+          writeFileSync(draft, lines(registered))
         })
       } catch (error) {
         if (error instanceof KeyturnError) throw error
         const { message } = refuse((error as NodeJS.ErrnoException).code)
-        if (!registered) throw new CommandError(message)
+        if (registered === undefined) throw new CommandError(message)
         throw new CommandError(
-          `${message}; the client ${credentials.id} was created: run ${commandLine('clients rotate-secret')}`,
+          `${message}; the client ${registered.client_id} was created: run ${commandLine('clients rotate-secret')}`,
         )
       }
+      if (registered === undefined) throw new Error('the client was not registered')
+      return registered
     },
   }
 }
 
-function lines({ id, secret }: Credentials): string {
+function lines({ client_id: id, client_secret: secret }: Credentials): string {
   const secretLine = secret === undefined ? '' : `CLIENT_SECRET=${shellQuote(secret)}\n`
   return `CLIENT_ID=${shellQuote(id)}\n${secretLine}`
 }

@@ -11,5 +11,7 @@ export function explain(error: unknown): string {
     const update = commandLine('apis update --add-scope')
     return `${error.message}: add it to one with ${create} or ${update}, or give --allow-unowned`
   }
+  if (error instanceof AdminError && error.problem === 'force-needed')
+    return `${error.message}: --force does it anyway`
   return [error.message, error.detail, error.hint].filter((text) => text !== undefined).join(': ')
 }

@@ -3,7 +3,7 @@ import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
 import { prepareName } from '../visible-text.ts'
-import { RegistrationError } from './client-registration/registration-error.ts'
+import { inField, RegistrationError } from './client-registration/registration-error.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 
 const MAX_IDENTIFIER_LENGTH = 500
@@ -21,6 +21,26 @@ export function checkApi(
   api: Pick<Api, 'identifier' | 'scopes'> & Partial<Pick<Api, 'name' | 'scopeTexts'>>,
 ): void {
   const { identifier, scopes, name = null, scopeTexts = {} } = api
+  inField('identifier', () => checkIdentifier(identifier))
+  inField('scopes', () => checkScopes(scopes))
+  if (name !== null && apiName(name) === null) {
+    throw refuse(`name must be 1 to ${MAX_NAME_LENGTH} printable characters`, 'name')
+  }
+  for (const [scope, text] of Object.entries(scopeTexts)) {
+    if (!scopes.includes(scope)) {
+      throw refuse(`the API has no scope ${scope} that a text could be for`, 'scope_texts')
+    }
+    if (scopeText(text) === null) {
+      const message = `the text of ${scope} must be 1 to ${MAX_TEXT_LENGTH} printable characters`
+      throw refuse(message, 'scope_texts')
+    }
+  }
+}
+
+const refuse = (message: string, field: string): RegistrationError =>
+  new RegistrationError(message, 'invalid_client_metadata', undefined, field)
+
+function checkIdentifier(identifier: string): void {
   if (identifier.length > MAX_IDENTIFIER_LENGTH || !/^[\x21-\x7E]+$/.test(identifier)) {
     throw new RegistrationError(
       `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without spaces`,
@@ -30,20 +50,12 @@ export function checkApi(
   if (isResourceUri(identifier) && identifier.includes('#')) {
     throw new RegistrationError('identifier must not have a fragment (RFC 8707 §2)')
   }
+}
+
+function checkScopes(scopes: readonly string[]): void {
   // An API without scopes would be open to every client.
   if (scopes.length === 0) throw new RegistrationError('an API needs at least one scope')
   for (const scope of scopes) checkApiScope(scope)
-  if (name !== null && apiName(name) === null) {
-    throw new RegistrationError(`name must be 1 to ${MAX_NAME_LENGTH} printable characters`)
-  }
-  for (const [scope, text] of Object.entries(scopeTexts)) {
-    if (!scopes.includes(scope)) {
-      throw new RegistrationError(`the API has no scope ${scope} that a text could be for`)
-    }
-    if (scopeText(text) === null) {
-      throw new RegistrationError(`the text of ${scope} must be 1 to ${MAX_TEXT_LENGTH} printable characters`)
-    }
-  }
 }
 
 /** The form in which the name of an API is stored and shown; null if no API can have it. */

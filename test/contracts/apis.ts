@@ -113,6 +113,15 @@ export const apisContract: Contract = {
     kept: { identifier: STOCK },
   }),
 
+  'delete with a revision deletes the API only if it has this revision': async (t, { apis }) => {
+    await apis.insert(api())
+    await apis.update(ORDERS, (row) => ({ ...row, accessTokenTtl: 60 }))
+    t.equal(await apis.delete(ORDERS, 1), false)
+    t.match(await apis.find(ORDERS), { revision: 2 })
+    t.equal(await apis.delete(ORDERS, 2), true)
+    t.equal(await apis.find(ORDERS), null)
+  },
+
   'delete frees the identifier and the scopes, and returns false if there is no such API': async (
     t,
     { apis },

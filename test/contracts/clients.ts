@@ -223,6 +223,15 @@ export const clientsContract: Contract = {
       t.same(await store.clientSessions.list({}, 100), [])
     },
 
+  'delete with a revision deletes the client only if it has this revision': async (t, { clients }) => {
+    await clients.insert(client())
+    await clients.update('machine', (row) => ({ ...row, name: 'renamed' }))
+    t.equal(await clients.delete('machine', 1), false)
+    t.match(await clients.find('machine'), { name: 'renamed', revision: 2 })
+    t.equal(await clients.delete('machine', 2), true)
+    t.equal(await clients.find('machine'), null)
+  },
+
   'delete returns false if there is no such client': async (t, { clients }) => {
     t.equal(await clients.delete('nobody'), false)
   },

@@ -1,5 +1,7 @@
 /** The list of the routes of the administration API. To add one, add it to the file of its resource, and a new file here. */
+import { apiRoutes } from './apis.ts'
 import { auditRoutes } from './audit.ts'
+import { clientRoutes } from './clients.ts'
 import { keyRoutes } from './keys.ts'
 import { nodeRoutes } from './nodes.ts'
 import { roleRoutes } from './roles.ts'
@@ -7,6 +9,8 @@ import type { AdminRoute } from './route.ts'
 import { verifierRoutes } from './verifiers.ts'
 
 export const adminRoutes: readonly AdminRoute[] = [
+  ...clientRoutes,
+  ...apiRoutes,
   ...roleRoutes,
   ...keyRoutes,
   ...verifierRoutes,

@@ -21,11 +21,23 @@ export const LIST_QUERY = {
 
 export const ListQuery = Type.Object(LIST_QUERY, { additionalProperties: false })
 
-export const ScopeQuery = Type.Object(
-  {
-    allow_unowned: Type.Optional(
-      Type.Boolean({ default: false, description: 'Also accept scopes that no API has.' }),
-    ),
-  },
+const SCOPE_QUERY = {
+  allow_unowned: Type.Optional(
+    Type.Boolean({ default: false, description: 'Also accept scopes that no API has.' }),
+  ),
+}
+
+export const ScopeQuery = Type.Object(SCOPE_QUERY, { additionalProperties: false })
+
+const FORCE_QUERY = {
+  force: Type.Optional(
+    Type.Boolean({ default: false, description: 'Do it although it locks somebody out.' }),
+  ),
+}
+
+export const ForceQuery = Type.Object(FORCE_QUERY, { additionalProperties: false })
+
+export const ScopeAndForceQuery = Type.Object(
+  { ...SCOPE_QUERY, ...FORCE_QUERY },
   { additionalProperties: false },
 )

@@ -92,7 +92,7 @@ export interface SecretVerifier {
  * Verifies user-supplied secrets. They can be guessed, so this uses argon2id, a concurrency limit and a rate limit. Returns the hash
  * that is of the secret. No hash and two hashes cost as much as one.
  */
-export type VerifyUserSuppliedSecret = (
+type VerifyUserSuppliedSecret = (
   hashes: readonly string[],
   secret: string,
   clientId: string,

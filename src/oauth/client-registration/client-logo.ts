@@ -10,7 +10,7 @@ import { callClient, readBody } from '../call-client.ts'
 import { checkOutboundUri } from '../outbound-uri.ts'
 import { RegistrationError } from './registration-error.ts'
 
-export const LOGO_LIMITS = { milliseconds: 5000, bytes: 102_400 } as const
+const LOGO_LIMITS = { milliseconds: 5000, bytes: 102_400 } as const
 
 export type NewLogo = Omit<ClientLogo, 'createdAt'>
 

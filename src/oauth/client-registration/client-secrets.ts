@@ -19,7 +19,7 @@ import {
 import { ClientSecretRefused, RegistrationError } from './registration-error.ts'
 
 /** How many secrets of a client can be good at once. */
-export const MAX_SECRETS = 2
+const MAX_SECRETS = 2
 /** An overlap ends: a forgotten old secret would otherwise be good for ever. */
 export const MAX_OVERLAP: Seconds = 90 * 86_400
 
@@ -136,7 +136,8 @@ export function endSecret(
   const rest = good.filter((secret) => secret.id !== id)
   if (rest.length > 0 || force) return rest
   throw new ClientSecretRefused(
-    `${id} is the last secret of the client that is good: without it the client cannot authenticate; --force ends it`,
+    `${id} is the last secret of the client that is good: without it the client cannot authenticate`,
+    true,
   )
 }
 

@@ -14,7 +14,7 @@ import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
 import { isRolesClaimName } from '../user-claims.ts'
 import { parseClientJwks } from './client-jwks.ts'
-import { RegistrationError } from './registration-error.ts'
+import { inField, RegistrationError } from './registration-error.ts'
 
 /** The fields that are set at registration. The server sets the others. */
 export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | 'revision'>
@@ -23,87 +23,115 @@ export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | '
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
 
-/** One row for each rule: whether it is broken, and the message. The first broken rule is reported. */
-const rules: readonly [(client: Registration) => boolean, string][] = [
+/** One row for each rule: whether it is broken, the message, and the member that it is about. The first broken rule is reported. */
+const rules: readonly [(client: Registration) => boolean, string, field: string][] = [
   [
     ({ id }) => !isPrintable(id),
     `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without leading or trailing spaces`,
+    'client_id',
   ],
   // Ids of clients and of users both end up in `sub`, so they must be distinguishable (RFC 9700 §4.15.1).
-  [({ id }) => /^u_/i.test(id), 'client id must not begin with u_, which marks the ids of users'],
+  [
+    ({ id }) => /^u_/i.test(id),
+    'client id must not begin with u_, which marks the ids of users',
+    'client_id',
+  ],
   [
     ({ id }) => /^https:\/\//i.test(id),
     'client id must not begin with https://, which marks client metadata documents',
+    'client_id',
   ],
-  [({ name }) => clientName(name) === null, `name must be 1 to ${MAX_NAME_LENGTH} printable characters`],
+  [
+    ({ name }) => clientName(name) === null,
+    `name must be 1 to ${MAX_NAME_LENGTH} printable characters`,
+    'client_name',
+  ],
   [
     ({ authMethod }) => !isOneOf(METHOD_NAMES, authMethod),
     `authentication method must be one of ${METHOD_NAMES.join(', ')}`,
+    'token_endpoint_auth_method',
   ],
   [
     ({ grants }) => !grants.every((grant) => isOneOf(GRANT_NAMES, grant)),
     `grant must be one of ${GRANT_NAMES.join(', ')}`,
+    'grant_types',
   ],
   [
     ({ grants, introspects }) => grants.length + introspects.length === 0,
     'a client needs at least one grant',
+    'grant_types',
   ],
   [
     ({ scopes }) => !scopes.every((scope) => SCOPE_TOKEN.test(scope)),
     'scope must be printable ASCII without spaces, quotes or backslashes (RFC 6749 §3.3)',
+    'scope',
   ],
-  [({ jwks, jwksUri }) => jwks !== null && jwksUri !== null, 'jwks and jwks_uri cannot both be set'],
+  [
+    ({ jwks, jwksUri }) => jwks !== null && jwksUri !== null,
+    'jwks and jwks_uri cannot both be set',
+    'jwks_uri',
+  ],
   [
     ({ authMethod, jwks, jwksUri }) => authMethod === 'private_key_jwt' && jwks === null && jwksUri === null,
     'private_key_jwt needs the client’s public keys: jwks or jwks_uri',
+    'jwks',
   ],
   [
     ({ authMethod, grants }) => authMethod === 'none' && grants.includes('client_credentials'),
     'client_credentials needs client authentication: none is not enough (RFC 6749 §4.4)',
+    'grant_types',
   ],
   [
     ({ authMethod, introspects }) => authMethod === 'none' && introspects.length > 0,
     'introspection needs client authentication: none is not enough (RFC 7662 §2.1)',
+    'introspects',
   ],
   [
     ({ grants, redirectUris }) => grants.includes('authorization_code') && redirectUris.length === 0,
     'authorization_code needs a redirect URI',
+    'redirect_uris',
   ],
   [
     ({ authMethod, pkce }) => authMethod === 'none' && pkce === 'optional',
     'PKCE can be optional only for clients that authenticate (OAuth 2.1 §7.5.1)',
+    'pkce',
   ],
   [
     ({ rolesClaim }) => !isRolesClaimName(rolesClaim),
     'the name of the claim for roles must be 1 to 200 printable ASCII characters without spaces, quotes or backslashes, and not the name of another claim',
+    'roles_claim',
   ],
   [
     ({ requireSignedRequests, jwks, jwksUri }) => requireSignedRequests && jwks === null && jwksUri === null,
     'signed requests need the client’s public keys: jwks or jwks_uri (RFC 9101 §6.2)',
+    'require_signed_request_object',
   ],
 ]
 
 /** @throws {RegistrationError} for the first rule that is broken */
 export function checkRegistration(client: Registration): void {
-  for (const [isBroken, message] of rules) if (isBroken(client)) throw new RegistrationError(message)
-  for (const uri of client.redirectUris) checkRedirectUri(uri)
-  if (client.jwks) parseClientJwks(client.jwks)
-  if (client.jwksUri !== null) checkOutboundUri(client.jwksUri, 'JWKS URI')
-  for (const uri of client.postLogoutRedirectUris) checkRedirectUri(uri, 'post-logout redirect URI')
-  if (client.backchannelLogoutUri !== null)
-    checkOutboundUri(client.backchannelLogoutUri, 'back-channel logout URI')
-  if (client.logoUri !== null) checkOutboundUri(client.logoUri, 'logo URI')
-  for (const [name, what] of PAGES) {
+  for (const [isBroken, message, field] of rules)
+    if (isBroken(client)) throw new RegistrationError(message, 'invalid_client_metadata', undefined, field)
+  for (const uri of client.redirectUris) inField('redirect_uris', () => checkRedirectUri(uri))
+  const { jwks, jwksUri, backchannelLogoutUri, logoUri } = client
+  if (jwks) inField('jwks', () => parseClientJwks(jwks))
+  if (jwksUri !== null) inField('jwks_uri', () => checkOutboundUri(jwksUri, 'JWKS URI'))
+  for (const uri of client.postLogoutRedirectUris)
+    inField('post_logout_redirect_uris', () => checkRedirectUri(uri, 'post-logout redirect URI'))
+  if (backchannelLogoutUri !== null)
+    inField('backchannel_logout_uri', () => checkOutboundUri(backchannelLogoutUri, 'back-channel logout URI'))
+  if (logoUri !== null) inField('logo_uri', () => checkOutboundUri(logoUri, 'logo URI'))
+  for (const [name, what, field] of PAGES) {
     const uri = client[name]
-    if (uri !== null) checkPageUri(uri, what)
+    if (uri !== null) inField(field, () => checkPageUri(uri, what))
   }
 }
 
 /** Pages to which the consent page links. */
 const PAGES = [
-  ['clientUri', 'client URI'],
-  ['policyUri', 'policy URI'],
-  ['tosUri', 'terms of service URI'],
+  ['clientUri', 'client URI', 'client_uri'],
+  ['policyUri', 'policy URI', 'policy_uri'],
+  ['tosUri', 'terms of service URI', 'tos_uri'],
 ] as const
 
 /** The form in which the name of a client is stored and shown; null if no client can have it. */

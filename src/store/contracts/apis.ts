@@ -29,6 +29,9 @@ export interface ApiStore {
   insert(api: New<Api>): Promise<boolean>
   /** Changes name, scopes, texts and lifetime. The text of a scope that the API does not have is not stored. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>
-  /** Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist. */
-  delete(identifier: string): Promise<boolean>
+  /**
+   * Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist or, with `revision`, if it
+   * has another revision.
+   */
+  delete(identifier: string, revision?: number): Promise<boolean>
 }

@@ -88,6 +88,9 @@ export interface ClientStore {
   recordSecretUses(uses: readonly SecretUse[]): Promise<void>
   /** Deletes at most `limit` secrets that expired before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
-  /** Deletes the client, its secrets and its sessions, and revokes all its tokens. Returns false if the client does not exist. */
-  delete(id: string): Promise<boolean>
+  /**
+   * Deletes the client, its secrets and its sessions, and revokes all its tokens. Returns false if the client does not exist or, with
+   * `revision`, if it has another revision.
+   */
+  delete(id: string, revision?: number): Promise<boolean>
 }

@@ -77,14 +77,24 @@ export function createApiStore(db: Db): ApiStore {
       return updateRow({ find: () => find(identifier), keep, write }, change)
     },
 
-    delete(identifier) {
+    delete(identifier, revision) {
       return db.batch([
         // A user has agreed to this API, and not to another one that gets its identifier later.
         {
           sql: 'DELETE FROM consents WHERE audience = (SELECT identifier FROM apis WHERE resource_key = $1)',
           params: [resourceKey(identifier)],
         },
-        { sql: 'DELETE FROM apis WHERE resource_key = $1', params: [resourceKey(identifier)], expectRows: 1 },
+        revision === undefined
+          ? {
+              sql: 'DELETE FROM apis WHERE resource_key = $1',
+              params: [resourceKey(identifier)],
+              expectRows: 1,
+            }
+          : {
+              sql: 'DELETE FROM apis WHERE resource_key = $1 AND revision = $2',
+              params: [resourceKey(identifier), revision],
+              expectRows: 1,
+            },
         registryRowDeleted,
         registryChanged,
       ])

@@ -99,14 +99,20 @@ export function createClientStore(db: Db): ClientStore {
     prune: (before, limit) =>
       pruneExpired(db, { table: 'client_secrets', key: ['id'], end: 'expires_at' }, before, limit),
 
-    delete(id) {
+    delete(id, revision) {
       return db.batch([
         // A session that starts concurrently either exists after this lock, or can no longer start.
         { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [id], lock: true },
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),
         revokeClientBlocks(id),
-        { sql: 'DELETE FROM clients WHERE id = $1', params: [id], expectRows: 1 },
+        revision === undefined
+          ? { sql: 'DELETE FROM clients WHERE id = $1', params: [id], expectRows: 1 }
+          : {
+              sql: 'DELETE FROM clients WHERE id = $1 AND revision = $2',
+              params: [id, revision],
+              expectRows: 1,
+            },
         registryRowDeleted,
         registryChanged,
       ])
