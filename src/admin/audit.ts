@@ -14,7 +14,7 @@ import { conflict, invalidValue } from './errors.ts'
 import { cursorOf, DEFAULT_LIMIT, keyOf } from './page.ts'
 import type { Noted, Page, PageQuery } from './verbs.ts'
 
-export interface AuditQuery extends AuditFiltersView, Pick<PageQuery, 'limit' | 'cursor'> {}
+interface AuditQuery extends AuditFiltersView, Pick<PageQuery, 'limit' | 'cursor'> {}
 
 export interface AuditAdmin {
   /** The newest first. @throws {AdminError} invalid-value; not-found, if no user or client of the name is known */

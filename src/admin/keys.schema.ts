@@ -5,7 +5,7 @@ import { Count, oneOf, orNull, Seconds } from './schema.ts'
 const Kid = Type.String({ description: 'The id of a key.' })
 const Duration = Type.Integer({ minimum: 0, description: 'In seconds.' })
 
-export const Key = Type.Object(
+const Key = Type.Object(
   {
     kid: Kid,
     alg: Type.String(),

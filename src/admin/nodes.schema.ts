@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox'
 import { Count, oneOf, Seconds } from './schema.ts'
 
-export const Node = Type.Object(
+const Node = Type.Object(
   {
     id: Type.String({ description: 'New at each start.' }),
     hostname: Type.String(),

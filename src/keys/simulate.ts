@@ -29,7 +29,7 @@ export interface Scenario {
   readonly now: EpochSeconds
 }
 
-export type MomentEvent =
+type MomentEvent =
   | { readonly event: 'start' }
   /** A requested rotation is not safe yet. */
   | { readonly event: 'rotation_waits'; readonly until: EpochSeconds; readonly behind: string[] }
