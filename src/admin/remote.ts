@@ -2,6 +2,7 @@
  * Administration of another server through its HTTP API: each verb is one request. Must not know how an access token is got, or
  * contain a rule: the server has them.
  */
+import { commandLine } from '../command-line.ts'
 import { KeyturnError } from '../errors.ts'
 import type { Admin } from './admin.ts'
 import type { ApisAdmin } from './apis.ts'
@@ -20,6 +21,15 @@ export class ServerUnreachable extends KeyturnError<'server_unreachable'> {
   constructor(message: string, cause?: unknown) {
     super('server_unreachable', message, { cause })
   }
+}
+
+/** @param error what `fetch` has thrown; its cause has the code of the network, such as `ECONNREFUSED` */
+export function noAnswer(server: string, error: unknown): ServerUnreachable {
+  const { code } = ((error as Error).cause ?? {}) as { readonly code?: unknown }
+  return new ServerUnreachable(
+    `${server} does not answer${typeof code === 'string' ? ` (${code})` : ''}`,
+    error,
+  )
 }
 
 export interface RemoteDeps {
@@ -145,7 +155,7 @@ function createCall({ server, accessToken, fetch: send = fetch }: RemoteDeps): C
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }).catch((error) => {
-        throw new ServerUnreachable(`${server} does not answer`, error)
+        throw noAnswer(server, error)
       })
     const token = await accessToken()
     let response = await ask(token)
@@ -183,5 +193,9 @@ function errorOf(response: Response, document: unknown, server: string): Error {
   }
   if (name === 'insufficient-scope')
     return new AdminError('not-allowed', `you may not do this at ${server}: ${message}`)
+  if (response.status === 401) {
+    const login = commandLine(`login ${server}`)
+    return new ServerUnreachable(`${server} does not accept the access token: run ${login}`)
+  }
   return new ServerUnreachable(`${server} refused: ${message}`)
 }

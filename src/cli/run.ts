@@ -80,6 +80,8 @@ export async function createProgram(
   return program
 }
 
+const HAS_NO_SESSION: readonly string[] = ['login', 'logout']
+
 const SERVER_OPTION = [
   '--server <url>',
   `administer this server through its API; or set ${SERVER_VARIABLE}`,
@@ -109,6 +111,13 @@ export async function run(given: readonly string[], io: Io, onStart: () => void 
     if (server?.explicit && isHostOnly(args))
       throw new UsageError(`this command works only on the host of a server: run it there, without --server`)
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
+    if (server && !HAS_NO_SESSION.includes(name) && !isHostOnly(args)) {
+      // Before a password is asked for in vain.
+      program.hook('preAction', async () => {
+        const { sessionFile } = await import('./remote/session-file.ts')
+        sessionFile(io.env, server.url).read()
+      })
+    }
     const ended = program.parseAsync(readableArguments(program, args), { from: 'user' })
     onStart()
     await ended

@@ -7,6 +7,7 @@ import { type StoredSession, sessionFile } from '../../src/cli/remote/session-fi
 import { type Browser, openBrowser } from '../support/browser/browser.ts'
 import { completePages, type SignInOptions } from '../support/browser/sign-in.ts'
 import { type Cli, type RunOptions, startedCli } from '../support/processes/cli.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { post } from '../support/server/requests.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -192,6 +193,20 @@ t.test('an access token of a revoked key is replaced, and the command goes on', 
   t.not(session().access_token, before)
 })
 
+t.test('a server that accepts no access token is asked twice, and not for ever', async (t) => {
+  const { login, run, server } = await world(t)
+  await login()
+  let refused = 0
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (!String(url).includes('/admin/')) return serverFetch(server)(url, init)
+    refused += 1
+    return Response.json({ type: 'urn:keyturn:problem:unauthorized' }, { status: 401 })
+  }
+  const hint = `${SERVER} does not accept the access token: run npx keyturn login ${SERVER}`
+  t.match(await run(LIST, { fetch }), { code: 1, err: `keyturn: ${hint}\n` })
+  t.equal(refused, 2)
+})
+
 t.test('an administrator whose role is taken away meanwhile is told which scope is missing', async (t) => {
   const { login, run, cli, server } = await world(t)
   await login()
@@ -255,7 +270,7 @@ t.test('a sign-in that nobody finishes ends', async (t) => {
   const { run } = await world(t)
   const { code, err } = await run(['login', SERVER, '--timeout', '1s'])
   t.equal(code, 1)
-  t.match(err, /\nkeyturn: nobody has signed in within 1 seconds?\n$/)
+  t.match(err, /\nkeyturn: nobody has signed in within 1s\n$/)
 })
 
 t.test('a second sign-in replaces the first one, which is revoked', async (t) => {
@@ -361,6 +376,11 @@ t.test('a wrong server is refused before anything is sent to it (docs/security.m
     t.match(err, message)
     t.match(err, /^keyturn: [^\n]+\n$/)
   }
+  const closed = `http://127.0.0.1:${await freePort()}`
+  t.match(await cli.run(['login', closed]), {
+    code: 1,
+    err: `keyturn: ${closed} does not answer (ECONNREFUSED)\n`,
+  })
   for (const args of [['login'], ['login', 'http://auth.example'], ['login', 'auth.example']])
     t.equal((await cli.run(args)).code, 2, args.join(' '))
 })

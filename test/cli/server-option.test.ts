@@ -123,6 +123,17 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
   t.match(backup.err, 'no database at')
 })
 
+t.test('without a session, nothing is asked for', async (t) => {
+  const cli = testCli(t)
+  const askSecret = async () => {
+    t.fail('it asks for a password')
+    return 'x'
+  }
+  const create = ['users', 'create', 'bob', '--server', SERVER]
+  const outcome = await cli.run(create, { env: { HOME: cli.dir }, interactive: true, askSecret })
+  t.match(outcome, { code: 1, err: /not signed in/ })
+})
+
 t.test(
   'a file with a session is refused if others can read it, or if it is damaged (docs/security.md R7)',
   async (t) => {

@@ -3,7 +3,7 @@
  * tokens are kept.
  */
 import * as oidc from 'openid-client'
-import { ServerUnreachable } from '../../admin/remote.ts'
+import { noAnswer } from '../../admin/remote.ts'
 import { isLoopbackHost } from '../../loopback.ts'
 import { exposedMessage, readSecretFile } from '../../secret-file.ts'
 import { type Clock, systemClock } from '../../system.ts'
@@ -77,10 +77,9 @@ function explained(server: string, error: unknown): unknown {
   if (error instanceof oidc.WWWAuthenticateChallengeError)
     return new SignInFailed(`${server} does not accept the client id and the secret`, error)
   // What fetch throws if there is no answer.
-  if (error instanceof TypeError && error.message === 'fetch failed')
-    return new ServerUnreachable(`${server} does not answer`, error)
+  if (error instanceof TypeError && error.message === 'fetch failed') return noAnswer(server, error)
   if (!(error instanceof oidc.ClientError)) return error
-  if (error.code === 'OAUTH_TIMEOUT') return new ServerUnreachable(`${server} does not answer`, error)
+  if (error.code === 'OAUTH_TIMEOUT') return noAnswer(server, error)
   const { attribute, body, message } = (error.cause ?? {}) as {
     readonly attribute?: string
     readonly body?: { readonly issuer?: string }

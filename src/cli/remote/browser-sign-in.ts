@@ -6,6 +6,7 @@ import * as oidc from 'openid-client'
 import { ADMIN_SCOPES } from '../../admin/built-ins.ts'
 import { isLoopbackHost } from '../../loopback.ts'
 import type { Seconds } from '../../system.ts'
+import { span } from '../output.ts'
 import { asking } from './authorization-server.ts'
 import { listenForCallback } from './callback.ts'
 import { SignInFailed } from './errors.ts'
@@ -73,7 +74,7 @@ function deadline(seconds: Seconds) {
   let stop = () => {}
   const passed = new Promise<never>((_, reject) => {
     const timer = setTimeout(
-      () => reject(new SignInFailed(`nobody has signed in within ${seconds} seconds`)),
+      () => reject(new SignInFailed(`nobody has signed in within ${span(seconds)}`)),
       seconds * 1000,
     )
     stop = () => clearTimeout(timer)
