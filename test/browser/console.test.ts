@@ -73,3 +73,51 @@ for (const { how, ...options } of shortOfJavaScript) {
     await at(t, page, 'You are not an administrator')
   })
 }
+
+for (const { how, ...options } of shortOfJavaScript) {
+  browserTest(
+    `an administrator rotates and revokes keys, and looks at the audit log, ${how}`,
+    async (t, open) => {
+      const world = await consoleWorld(t)
+      const { server } = world
+      const window = await open(options)
+      const page = await window.tab()
+      await enter(t, page, world, '')
+      await at(t, page, 'Overview')
+      await page.getByRole('link', { name: 'Keys and verifiers' }).click()
+      await at(t, page, 'Keys')
+      const keys = async () => (await server.store.ring.read())?.keys ?? []
+      const kidOf = async (wanted: string) => (await keys()).find(({ state }) => state === wanted)?.kid ?? ''
+      await page.getByRole('link', { name: 'Rotate' }).click()
+      await at(t, page, 'Rotate the keys?')
+      await page.getByText('It is safe to rotate now').waitFor()
+      await page.getByRole('button', { name: 'Rotate' }).click()
+      await page.getByText('The keys were rotated').waitFor()
+      await at(t, page, 'Keys')
+      t.equal((await keys()).length, 3)
+      await server.poll()
+      await page.getByRole('link', { name: 'Rotate' }).click()
+      await at(t, page, 'Rotate the keys?')
+      await page.getByText('It is not safe to rotate before').waitFor()
+      await page.getByRole('link', { name: 'Cancel' }).click()
+      const [active, next] = [await kidOf('active'), await kidOf('next')]
+      await page.getByRole('link', { name: `Revoke ${active.slice(0, 10)}…` }).click()
+      await at(t, page, /Revoke the key/)
+      await page.getByText('Verifiers with a cached JWKS may accept the revoked key').waitFor()
+      await page.getByRole('button', { name: 'Revoke' }).click()
+      await page.getByText('was revoked').waitFor()
+      await at(t, page, 'Keys')
+      t.equal(await kidOf('active'), next)
+      await page.getByRole('link', { name: 'Audit log' }).click()
+      await at(t, page, 'Audit log')
+      await page.getByLabel('Event').selectOption('keys.revoked')
+      await page.getByRole('button', { name: 'Filter' }).click()
+      await page.getByText(active).first().waitFor()
+      await page.getByRole('link', { name: 'Verify' }).click()
+      await at(t, page, 'Verify the audit log')
+      await page.getByRole('button', { name: 'Verify' }).click()
+      await page.getByText('The log is intact.').waitFor()
+      await at(t, page, 'Verify the audit log')
+    },
+  )
+}

@@ -1,31 +1,11 @@
 /** The console without a browser: who may enter, forms that others send or that are old, and two administrators at once. */
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
-import { ADMIN_ROLE } from '../../src/admin/built-ins.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { consoleServer, enter, LOOPBACK } from '../support/browser/console.ts'
 import { encodeForm } from '../support/server/requests.ts'
-import { PASSWORD, seed, user } from '../support/server/seed.ts'
-import { type TestServer, testServer } from '../support/server/server.ts'
-
-/** At this issuer no second factor is needed. */
-const LOOPBACK = 'http://localhost:3000'
-
-/** `root` administers, alice does not. */
-async function consoleServer(t: Test, settings: Record<string, string> = { ISSUER: LOOPBACK }) {
-  const server = await testServer({ settings })
-  t.teardown(() => server.close())
-  await seed(server.store)
-  await server.store.users.insert(await user({ username: 'root', roles: [ADMIN_ROLE] }))
-  await server.poll()
-  return server
-}
-
-async function enter(server: TestServer, path = '/admin/roles', username = 'root') {
-  const browser = openBrowser(server)
-  const login = await browser.open(path)
-  const page = await browser.submit(login, { form: '/login', fill: { username, password: PASSWORD } })
-  return { browser, page }
-}
+import { user } from '../support/server/seed.ts'
+import type { TestServer } from '../support/server/server.ts'
 
 async function withoutRole(server: TestServer): Promise<void> {
   const root = await server.store.users.findByUsername('root')
@@ -71,7 +51,7 @@ t.test(
   'taking the role away ends a visit with the next request, and a form that is still open changes nothing (docs/security.md V1)',
   async (t) => {
     const server = await consoleServer(t as Test)
-    const { browser } = await enter(server)
+    const { browser } = await enter(server, '/admin/roles')
     const form = await browser.open('/admin/roles/new')
     t.equal(form.status, 200)
     await withoutRole(server)
@@ -85,7 +65,7 @@ t.test(
   'a form of another site, of another browser or without a token changes nothing (RFC 9700 §4.7; docs/security.md V2)',
   async (t) => {
     const server = await consoleServer(t as Test)
-    const { browser } = await enter(server)
+    const { browser } = await enter(server, '/admin/roles')
     const form = await browser.open('/admin/roles/new')
     const { fields } = form.form('/admin/roles/new')
     const filled = { ...Object.fromEntries(fields), ...CLERKS }
@@ -93,7 +73,7 @@ t.test(
       browser.request('/admin/roles/new', { method: 'POST', body: encodeForm(body), from })
     t.equal((await post(filled, 'cross-site')).status, 403)
     t.equal((await post({ ...filled, csrf: '' })).status, 403)
-    const other = await enter(server)
+    const other = await enter(server, '/admin/roles')
     const foreign =
       (await other.browser.open('/admin/roles/new')).form('/admin/roles/new').fields.get('csrf') ?? ''
     t.equal((await post({ ...filled, csrf: foreign })).status, 403)
@@ -104,7 +84,7 @@ t.test(
 
 t.test('a role is created, changed and deleted, and each page says what follows', async (t) => {
   const server = await consoleServer(t as Test)
-  const { browser } = await enter(server)
+  const { browser } = await enter(server, '/admin/roles')
   const created = await createRole(browser)
   t.equal(created.path, '/admin/roles/show')
   t.match(created.body, /The role <bdi class="name">clerks<\/bdi> was created/)
@@ -130,7 +110,7 @@ t.test('a role is created, changed and deleted, and each page says what follows'
 
 t.test('a value that is not valid is named beside its field, and what was typed stays', async (t) => {
   const server = await consoleServer(t as Test)
-  const { browser } = await enter(server)
+  const { browser } = await enter(server, '/admin/roles')
   const refused = await createRole(browser, { name: 'two words', scopes: 'orders:read' })
   t.equal(refused.status, 400)
   t.match(refused.body, /id="field-name-error" lang="en">a role name must be/)
@@ -150,7 +130,7 @@ t.test(
   'of two administrators the second sees what the first has changed (412), and keeps what they typed (RFC 9110 §13.1.1; docs/security.md V3)',
   async (t) => {
     const server = await consoleServer(t as Test)
-    const [one, two] = [await enter(server), await enter(server)]
+    const [one, two] = [await enter(server, '/admin/roles'), await enter(server, '/admin/roles')]
     await createRole(one.browser)
     const form = await two.browser.open('/admin/roles/change?name=clerks')
     const doomed = await two.browser.open('/admin/roles/delete?name=clerks')
@@ -189,14 +169,14 @@ t.test(
   'a message comes only from this server, and no parameter leads to another origin (docs/security.md V4)',
   async (t) => {
     const server = await consoleServer(t as Test)
-    const { browser } = await enter(server)
+    const { browser } = await enter(server, '/admin/roles')
     const created = await createRole(browser)
     const done = new URL(created.url, LOOPBACK).searchParams.get('done') ?? ''
     const [text = '', mac] = [done.slice(0, done.indexOf('.')), done.slice(done.indexOf('.') + 1)]
     const forged = Buffer.from(text, 'base64url').toString().replace('clerks', 'phish')
     const url = `/admin/roles?done=${Buffer.from(forged).toString('base64url')}.${mac}`
     t.notMatch((await browser.open(url)).body, /phish|was created/)
-    const other = await enter(server)
+    const other = await enter(server, '/admin/roles')
     t.notMatch((await other.browser.open(created.url)).body, /was created/, 'in another browser')
     for (const path of [
       '/admin//evil.example',
@@ -226,7 +206,7 @@ t.test('HEAD is refused, unknown pages are 404, and wrong methods are 405 (RFC 9
 
 t.test('away from loopback an administrator needs a second factor (docs/security.md V1)', async (t) => {
   const server = await consoleServer(t as Test, {})
-  const { browser, page } = await enter(server)
+  const { browser, page } = await enter(server, '/admin/roles')
   t.equal(page.status, 403)
   t.match(page.body, /Set up a second factor first/)
   const setUp = await browser.open('/account/totp')
@@ -235,7 +215,7 @@ t.test('away from loopback an administrator needs a second factor (docs/security
   await browser.submit(setUp, { form: '/account/totp', fill: { code: code() } })
   t.equal((await browser.open('/admin/roles')).status, 200)
   server.clock.tick(60)
-  const later = await enter(server)
+  const later = await enter(server, '/admin/roles')
   t.equal(later.page.path, '/login/second-factor', 'the password alone is not enough')
   const inside = await later.browser.submit(later.page, {
     form: '/login/second-factor',

@@ -18,7 +18,7 @@ export interface ConsoleContext extends PageContext {
 export type Place = keyof ConsoleTexts['places']
 
 /** In the order of the navigation. */
-const PLACES: readonly Place[] = ['roles']
+const PLACES: readonly Place[] = ['overview', 'keys', 'roles', 'audit']
 
 /** What an act did, and the notes of its verb. */
 export interface Done {

@@ -45,8 +45,10 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .console tbody th a{font-weight:600}
 .console th:first-child{padding-left:1.25rem}
 .console tr>:last-child{padding-right:1.25rem}
-.console td time,.console td .nowrap{white-space:nowrap}
+.console tbody time,.console td code{white-space:nowrap}
+.console td .names code,.console td .kid{white-space:normal}
 .empty{padding:1.5rem 1.25rem;color:var(--muted)}
+.block+.empty{padding-top:0}
 .names{display:flex;flex-wrap:wrap;gap:.25rem .375rem}
 .names code{display:inline-block;padding:.0625rem .4375rem;border:1px solid var(--line);border-radius:.375rem;background:var(--page);font-size:.8125rem;line-height:1.45}
 .state{display:inline-block;padding:.0625rem .5rem;border:1px solid;border-radius:1rem;font-size:.8125rem;font-weight:600;color:var(--muted);white-space:nowrap}
@@ -73,8 +75,42 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .changes del{text-decoration:none;color:var(--muted)}
 .changes ins{text-decoration:none;font-weight:600}
 .changes{background:var(--card)!important}
+.console h3{font-size:.9375rem}
+.calm{padding-left:.125rem}
+.message h2{font-size:1rem;margin-bottom:.25rem}
+.kid{font-size:.8125rem}
+.act{white-space:nowrap}
+.ring{margin:1rem 0 0}
+.ring ol{display:grid}
+.ring li{display:grid;grid-template-columns:12rem minmax(0,1fr);align-items:center;gap:.75rem}
+.ring .label{display:flex;align-items:center;justify-content:space-between;gap:.5rem;font-size:.8125rem}
+.ring svg{display:block;overflow:visible}
+.ring rect{fill:var(--edge)}
+.ring .published{opacity:.45}
+.ring .retiring{opacity:.7}
+.ring .now{stroke:var(--text);stroke-width:1.5}
+.ring .rotation{stroke:var(--control);stroke-width:1.5;stroke-dasharray:3 3}
+.ring text{fill:var(--text);font-size:.8125rem;font-weight:600}
+.axis{margin-left:12.75rem;position:relative}
+.axis .ends{display:flex;justify-content:space-between;gap:1rem;font-size:.8125rem;color:var(--muted)}
+.ring figcaption{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin-top:.5rem;font-size:.8125rem;color:var(--muted)}
+.ring figcaption .key{display:inline-flex;align-items:center;gap:.375rem}
+.numbers{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem 1.5rem}
+.numbers div{display:flex;flex-direction:column-reverse}
+.numbers dt{color:var(--muted);font-size:.875rem}
+.numbers dd{font-size:1.5rem;font-weight:650;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
+.filters{align-items:end}
+.filter{flex:1 1 9rem;max-width:14rem;min-width:0}
+.filter label{display:block;font-size:.8125rem;color:var(--muted)}
+.toolbar .filter input,.toolbar .filter select{width:100%;max-width:none;margin-top:.125rem}
+.phone{display:none;font-size:.8125rem}
+.pairs{display:flex;flex-wrap:wrap;gap:0 .75rem;font-size:.8125rem}
 
 @media (max-width:52rem){
+.ring li{grid-template-columns:minmax(0,1fr);gap:0}
+.ring li+li{margin-top:.5rem}
+.ring .label{justify-content:flex-start}
+.axis{margin-left:0}
 .console{display:block}
 .console .site{padding:.625rem 1rem}
 .places{padding:.5rem .625rem;border-right:0;border-bottom:1px solid var(--line)}
@@ -84,7 +120,8 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .console main{padding:1rem 0 3rem}
 .console-page>:not(.card):not(.grid){margin-left:1rem;margin-right:1rem}
 .console .card{border-radius:0;border-width:1px 0}
-.secondary{display:none}
+.extra{display:none}
+.phone{display:block}
 .console th:first-child{padding-left:1rem}
 .console tr>:last-child{padding-right:1rem}
 .block{padding:1rem}

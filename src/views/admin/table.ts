@@ -15,7 +15,7 @@ export interface Table {
 }
 
 export const table = ({ caption, columns, rows }: Table): Html => {
-  const css = (index: number) => columns[index]?.secondary && html` class="secondary"`
+  const css = (index: number) => columns[index]?.secondary && html` class="extra"`
   const cell = (content: Content, index: number) =>
     index === 0 ? html`<th scope="row">${content}</th>` : html`<td${css(index)}>${content}</td>`
   return html`<table>
@@ -40,11 +40,13 @@ export interface Panel {
   /** The `id` of the heading. */
   readonly id: string
   readonly title: string
+  /** Shown beside the title. */
+  readonly badge?: Content
   readonly content: Content
 }
 
-export const panel = ({ id, title, content }: Panel): Html =>
+export const panel = ({ id, title, badge, content }: Panel): Html =>
   html`<section class="card block" aria-labelledby="${id}">
-<h2 id="${id}">${title}</h2>
+<h2 id="${id}">${title}${badge && [' ', badge]}</h2>
 ${content}
 </section>`

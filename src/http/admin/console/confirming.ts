@@ -18,7 +18,8 @@ export interface Asked {
   readonly changes: readonly Change[] | null
 }
 
-export interface Confirming<T> {
+/** @typeParam R what the act returns */
+export interface Confirming<T, R = unknown> {
   readonly hidden: HiddenFields
   readonly find: () => Promise<Found<T>>
   /** What the page shows of the resource, to tell what others have changed. */
@@ -28,19 +29,19 @@ export interface Confirming<T> {
   readonly act: (options: {
     readonly ifMatch: number | undefined
     readonly force: boolean
-  }) => Promise<Changed<unknown>>
-  readonly acted: (changed: Changed<unknown>) => FastifyReply | Promise<FastifyReply>
+  }) => Promise<Changed<R>>
+  readonly acted: (changed: Changed<R>) => FastifyReply | Promise<FastifyReply>
 }
 
-export async function askFirst<T>(visit: Visit, confirming: Confirming<T>): Promise<FastifyReply> {
+export async function askFirst<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
   const found = await confirming.find()
   return render(visit, confirming, found, { problem: null, insist: null, changes: null }, 200)
 }
 
-export async function confirmed<T>(visit: Visit, confirming: Confirming<T>): Promise<FastifyReply> {
+export async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
   const { request, page } = visit
   const { find, values, labels, act, acted } = confirming
-  let outcome: Changed<unknown>
+  let outcome: Changed<R>
   try {
     outcome = await act({ ifMatch: revisionOf(request), force: request.form.get('force') === 'yes' })
   } catch (error) {
@@ -64,9 +65,9 @@ export async function confirmed<T>(visit: Visit, confirming: Confirming<T>): Pro
   return acted(outcome)
 }
 
-async function render<T>(
+async function render<T, R>(
   { request }: Visit,
-  confirming: Confirming<T>,
+  confirming: Confirming<T, R>,
   found: Found<T>,
   asked: Omit<Asked, 'hidden'>,
   status: number,

@@ -4,7 +4,6 @@
  */
 import { createHash } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { placePath } from '../../../views/admin/page.ts'
 import { CONSOLE_PATH } from '../../../views/admin/path.ts'
 import { CONSOLE_STYLE } from '../../../views/admin/style.ts'
 import type { Branding } from '../../../views/assets.ts'
@@ -14,17 +13,17 @@ import { DOCUMENT, notFoundHandler } from '../../methods.ts'
 import { htmlNotFound } from '../../page-error.ts'
 import type { PageRequestDeps } from '../../page-request.ts'
 import { pageScope } from '../../page-scope.ts'
+import { auditRoutes } from './audit.ts'
+import { keyRoutes } from './keys.ts'
+import { overviewRoutes } from './overview.ts'
 import { roleRoutes } from './roles.ts'
 import { type ConsoleDeps, type ConsoleRoute, pageRouteOf } from './visit.ts'
 
 const consoleRoutes: readonly ConsoleRoute[] = [
-  {
-    method: 'GET',
-    path: CONSOLE_PATH,
-    place: 'overview',
-    handler: async ({ request }) => request.redirect(placePath('roles')),
-  },
+  ...overviewRoutes,
+  ...keyRoutes,
   ...roleRoutes,
+  ...auditRoutes,
 ]
 
 export interface ConsoleAppDeps extends Omit<ConsoleDeps, 'style' | 'prefix' | 'formMacs'> {

@@ -14,7 +14,7 @@ import { pageUrl } from '../../../views/forms.ts'
 import { askFirst, type Confirming, confirmed } from './confirming.ts'
 import { type Editing, linesOf, showForm, submitForm } from './editing.ts'
 import { listed, pageQueryOf } from './listing.ts'
-import type { ConsoleRoute, Visit } from './visit.ts'
+import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
 const shownOf = (role: RoleView): ShownRole => ({
   name: role.name,
@@ -55,8 +55,9 @@ function creating({ admin, page, leave }: Visit): Editing<RoleView> {
   }
 }
 
-function changing({ request, admin, page, leave }: Visit): Editing<RoleView> {
-  const name = (request.method === 'POST' ? request.form : request.query).get('name') ?? ''
+function changing(visit: Visit): Editing<RoleView> {
+  const { admin, page, leave } = visit
+  const name = given(visit, 'name')
   return {
     path: `${ROLES_PATH}/change`,
     cancel: pageUrl(page, `${ROLES_PATH}/show`, { name }),
@@ -77,8 +78,9 @@ function changing({ request, admin, page, leave }: Visit): Editing<RoleView> {
   }
 }
 
-function deleting({ request, admin, page, leave }: Visit): Confirming<RoleView> {
-  const name = (request.method === 'POST' ? request.form : request.query).get('name') ?? ''
+function deleting(visit: Visit): Confirming<RoleView> {
+  const { admin, page, leave } = visit
+  const name = given(visit, 'name')
   return {
     hidden: { name },
     find: () => admin.roles.find(name),
@@ -90,51 +92,18 @@ function deleting({ request, admin, page, leave }: Visit): Confirming<RoleView> 
   }
 }
 
-export const roleRoutes: readonly ConsoleRoute[] = [
-  {
-    method: 'GET',
-    path: ROLES_PATH,
-    place: 'roles',
-    handler: async ({ request, admin, page }) => {
-      const roles = await admin.roles.list(pageQueryOf(request))
-      return request.html(rolesPage(listed(request, roles, shownOf), page), { scripts: true })
-    },
-  },
-  { method: 'GET', path: `${ROLES_PATH}/show`, place: 'roles', handler: show },
-  {
-    method: 'GET',
-    path: `${ROLES_PATH}/new`,
-    place: 'roles',
-    handler: (visit) => showForm(visit, creating(visit)),
-  },
-  {
-    method: 'POST',
-    path: `${ROLES_PATH}/new`,
-    place: 'roles',
-    handler: (visit) => submitForm(visit, creating(visit)),
-  },
-  {
-    method: 'GET',
-    path: `${ROLES_PATH}/change`,
-    place: 'roles',
-    handler: (visit) => showForm(visit, changing(visit)),
-  },
-  {
-    method: 'POST',
-    path: `${ROLES_PATH}/change`,
-    place: 'roles',
-    handler: (visit) => submitForm(visit, changing(visit)),
-  },
-  {
-    method: 'GET',
-    path: `${ROLES_PATH}/delete`,
-    place: 'roles',
-    handler: (visit) => askFirst(visit, deleting(visit)),
-  },
-  {
-    method: 'POST',
-    path: `${ROLES_PATH}/delete`,
-    place: 'roles',
-    handler: (visit) => confirmed(visit, deleting(visit)),
-  },
-]
+const list = async ({ request, admin, page }: Visit) => {
+  const roles = await admin.roles.list(pageQueryOf(request))
+  return request.html(rolesPage(listed(request, roles, shownOf), page), { scripts: true })
+}
+
+export const roleRoutes: readonly ConsoleRoute[] = routesOf('roles', [
+  ['GET', '', list],
+  ['GET', '/show', show],
+  ['GET', '/new', (visit) => showForm(visit, creating(visit))],
+  ['POST', '/new', (visit) => submitForm(visit, creating(visit))],
+  ['GET', '/change', (visit) => showForm(visit, changing(visit))],
+  ['POST', '/change', (visit) => submitForm(visit, changing(visit))],
+  ['GET', '/delete', (visit) => askFirst(visit, deleting(visit))],
+  ['POST', '/delete', (visit) => confirmed(visit, deleting(visit))],
+])

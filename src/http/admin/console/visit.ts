@@ -40,6 +40,10 @@ export interface Visit {
   leave(path: string, query: Readonly<Record<string, string>>, done: Done): FastifyReply
 }
 
+/** A parameter that names a resource: in the URL of a page, and in the body of its form. */
+export const given = ({ request }: Visit, name: string): string =>
+  (request.method === 'POST' ? request.form : request.query).get(name) ?? ''
+
 export interface ConsoleRoute {
   readonly method: 'GET' | 'POST'
   /** Below the issuer. Names of resources are parameters: `..` and URIs have a meaning in paths. */
@@ -47,6 +51,13 @@ export interface ConsoleRoute {
   readonly place: Place
   readonly handler: (visit: Visit) => Promise<FastifyReply>
 }
+
+/** The routes of one place, with their paths below it. */
+export const routesOf = (
+  place: Place,
+  routes: readonly (readonly ['GET' | 'POST', string, ConsoleRoute['handler']])[],
+): ConsoleRoute[] =>
+  routes.map(([method, path, handler]) => ({ method, path: placePath(place) + path, place, handler }))
 
 export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }: ConsoleRoute): PageRoute {
   return {

@@ -1,8 +1,10 @@
 /** Every German text of the console. */
 import { html } from '../../html.ts'
+import * as ring from './de-ring.ts'
 import type { ConsoleTexts } from './en.ts'
 
 export const de: ConsoleTexts = {
+  ...ring,
   title: 'Verwaltung',
   navigation: 'Verwaltung',
   account: 'Ihr Konto',

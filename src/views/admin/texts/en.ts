@@ -1,7 +1,9 @@
 /** Every English text of the console. Its type is the list of texts that each language must have. */
 import { type Content, type Html, html } from '../../html.ts'
+import * as ring from './en-ring.ts'
 
 export const en = {
+  ...ring,
   title: 'Administration',
   navigation: 'Administration',
   account: 'Your account',
