@@ -2,7 +2,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import type { AuditEventView, AuditVerdictView } from '../../src/admin/audit.schema.ts'
-import { adminAudience } from '../../src/admin/built-ins.ts'
+import { ADMIN_PATH, adminAudience } from '../../src/admin/built-ins.ts'
 import type { KeyRingView, RevokedView, RotatedView, SimulationView } from '../../src/admin/keys.schema.ts'
 import type { NodesView } from '../../src/admin/nodes.schema.ts'
 import type { VerifierView } from '../../src/admin/verifiers.schema.ts'
@@ -22,6 +22,9 @@ const ringOf = async (send: Administrator['send']) => (await send('GET', '/keys'
 const publishedBy = async ({ inject }: TestServer): Promise<string[]> => {
   const { keys } = (await inject({ url: '/.well-known/jwks.json' })).json<{ keys: { kid: string }[] }>()
   return keys.map(({ kid }) => kid)
+}
+interface OpenApi {
+  readonly paths: Record<string, Record<string, { readonly responses: Record<number, unknown> }>>
 }
 const isOf = (type: string) => ({ type: `urn:keyturn:problem:${type}` })
 
@@ -128,7 +131,7 @@ t.test('a revoked key leaves the JWKS at once, and the response names the exposu
 })
 
 t.test('a scenario says which verifiers would fail, and changes nothing', async (t) => {
-  const { send } = await administered(t as Test)
+  const { server, send } = await administered(t as Test)
   await send('POST', '/keys/rotate')
   const before = await ringOf(send)
   const simulate = async (body: object) => (await send('POST', '/keys/simulate', body)).json<SimulationView>()
@@ -164,6 +167,8 @@ t.test('a scenario says which verifiers would fail, and changes nothing', async 
   }
   const unknown = await send('POST', '/keys/simulate', { actions: [{ action: 'revoke', kid: 'unknown' }] })
   t.equal(unknown.statusCode, 404)
+  const { paths } = (await server.inject({ url: `${ADMIN_PATH}/openapi.json` })).json<OpenApi>()
+  t.ok(paths['/keys/simulate']?.post?.responses[404], 'the document has it')
 })
 
 t.test('verifiers are expected, listed and forgotten', async (t) => {
@@ -258,8 +263,11 @@ t.test('audit events are listed in parts, the newest first, and filtered', async
     ['?client=ghost', 404],
     ['?colour=red', 400],
   ]
-  for (const [query, status] of refused)
+  const { paths } = (await server.inject({ url: `${ADMIN_PATH}/openapi.json` })).json<OpenApi>()
+  for (const [query, status] of refused) {
     t.equal((await send('GET', `/audit${query}`)).statusCode, status, query)
+    t.ok(paths['/audit']?.get?.responses[status], 'the document has it')
+  }
 })
 
 t.test('the audit log is verified over the API', async (t) => {

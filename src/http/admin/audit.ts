@@ -13,6 +13,8 @@ export const auditRoutes = [
     operationId: 'listAuditEvents',
     summary: 'List audit events, the newest first',
     query: AuditQuery,
+    // A user or a client that nobody knows.
+    problems: [404],
     response: pageOf(AuditEvent),
     handler: ({ audit }, { query }) => audit.list(query),
   }),
@@ -21,6 +23,8 @@ export const auditRoutes = [
     operationId: 'verifyAuditLog',
     summary: 'Check that no row of the audit log is missing or changed; reads the whole log',
     query: AnchorQuery,
+    // Without the master key there is no verdict.
+    problems: [409],
     response: AuditVerdict,
     handler: ({ audit }, { query }) => audit.verify(query.anchor),
   }),

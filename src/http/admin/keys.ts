@@ -32,6 +32,8 @@ export const keyRoutes = [
     operationId: 'simulateKeys',
     summary: 'Say what would happen, and which verifiers would fail; changes nothing',
     body: Scenario,
+    // A key that is not in the JWKS.
+    problems: [404],
     response: Simulation,
     handler: ({ keys }, { body }) => keys.simulate(body),
   }),

@@ -36,7 +36,12 @@ export const problemResponses: Readonly<Record<string, object>> = Object.fromEnt
 )
 
 /** The responses of an operation besides its answer. */
-export function problemsOf({ method, path, revised }: AdminRoute): Record<string, { $ref: string }> {
+export function problemsOf({
+  method,
+  path,
+  revised,
+  problems,
+}: AdminRoute): Record<string, { $ref: string }> {
   const changes = method !== 'GET'
   const statuses = [
     400,
@@ -52,6 +57,7 @@ export function problemsOf({ method, path, revised }: AdminRoute): Record<string
     ...(method === 'POST' ? [422, 429] : []),
     500,
     503,
+    ...problems,
   ]
   return Object.fromEntries(
     statuses.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),

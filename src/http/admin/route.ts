@@ -34,6 +34,8 @@ export interface AdminRoute {
   readonly status: 200 | 201
   /** The resource has a revision: `ETag` in the response, `If-Match` in the request of a change. */
   readonly revised: boolean
+  /** Statuses of problems that this route has besides those that follow from its method and path. */
+  readonly problems: readonly number[]
   /** The path of the resource that was made, for `Location`. */
   readonly location: ((value: unknown) => string) | undefined
   readonly handler: (admin: Admin, input: Input<never, never>) => Promise<Outcome<unknown>>
@@ -50,6 +52,7 @@ interface RouteOptions<Query extends TObject, Body extends TSchema, Response ext
   readonly response: Response
   readonly status?: 201
   readonly revised?: boolean
+  readonly problems?: readonly number[]
   readonly location?: (value: Static<Response>) => string
   readonly handler: (
     admin: Admin,
@@ -64,7 +67,7 @@ export function adminRoute<
   Response extends TSchema = TSchema,
 >(route: `${Method} /${string}`, options: RouteOptions<Query, Body, Response>): AdminRoute {
   const [method, path] = route.split(' ') as [Method, string]
-  const { query, body, status = 200, revised = false, location, ...rest } = options
+  const { query, body, status = 200, revised = false, problems = [], location, ...rest } = options
   return {
     method,
     path,
@@ -72,6 +75,7 @@ export function adminRoute<
     body,
     status,
     revised,
+    problems,
     location: location as AdminRoute['location'],
     ...rest,
     handler: options.handler as AdminRoute['handler'],
