@@ -127,7 +127,8 @@ details[open]>summary{margin-bottom:.25rem}
 details[open]>summary .closed,details:not([open])>summary .opened{display:none}
 .card:has(.instead[open]) .ways{display:none}
 
-.client-logo{display:block;height:3.5rem;width:auto;max-width:100%;object-fit:scale-down;object-position:left}
+.client-logo{display:block;height:3rem;width:auto;max-width:100%;object-fit:scale-down;object-position:left;border-radius:.625rem}
+.links a{white-space:nowrap}
 .scopes{display:grid;gap:.625rem}
 .scopes li{position:relative;padding-left:1.75rem}
 .scopes li::before{content:"";position:absolute;left:.25rem;top:.35em;width:.4rem;height:.75rem;border:solid var(--edge);
