@@ -4,7 +4,7 @@ import { AdminError } from '../admin/errors.ts'
 import { changing } from '../admin/revision.ts'
 import { type ClientOptions, readOptions } from './client-options.ts'
 import { printClient } from './client-view.ts'
-import { assertChanges, type Context, UsageError } from './context.ts'
+import { assertChanges, type Context, type Json, UsageError } from './context.ts'
 import { newEnvFile } from './env-file.ts'
 import { readSecret } from './secret-input.ts'
 
@@ -38,8 +38,16 @@ export function createClient(context: Context, options: CreateOptions): Promise<
   })
 }
 
-export function updateClient(context: Context, id: string, options: ClientOptions): Promise<void> {
-  const { json, allowUnowned, ...changes } = options
+export interface ForceOption extends Json {
+  readonly force?: boolean
+}
+
+export function updateClient(
+  context: Context,
+  id: string,
+  options: ClientOptions & ForceOption,
+): Promise<void> {
+  const { json, allowUnowned, force, ...changes } = options
   assertChanges('clients update', changes)
   return context.withAdmin(async (admin) => {
     const named = await registeredApis(admin, options)
@@ -51,7 +59,11 @@ export function updateClient(context: Context, id: string, options: ClientOption
     const outcome = await changing(
       () => admin.clients.find(id),
       (current, condition) =>
-        admin.clients.update(id, { ...changeOf(current), ...supplied }, { allowUnowned, ...condition }),
+        admin.clients.update(
+          id,
+          { ...changeOf(current), ...supplied },
+          { allowUnowned, force, ...condition },
+        ),
     )
     printClient(context, options, context.changed(outcome))
   })

@@ -8,7 +8,7 @@ import {
   resetOptions,
 } from './client-options.ts'
 import { printClient } from './client-view.ts'
-import { type CreateOptions, createClient, updateClient } from './clients-register.ts'
+import { type CreateOptions, createClient, type ForceOption, updateClient } from './clients-register.ts'
 import { type RotateOptions, rotateSecret, secretsCommand } from './clients-secrets.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
@@ -21,6 +21,8 @@ import {
   type Json,
 } from './context.ts'
 import { table } from './output.ts'
+
+const FORCE = 'also if it is the client that administers with this command'
 
 export const clientsCommand: CommandFactory = (context) =>
   new Command('clients')
@@ -71,7 +73,9 @@ export const clientsCommand: CommandFactory = (context) =>
                 .option('--name <name>', 'display name'),
             ),
           ),
-        ).action((id: string, options: ClientOptions) => updateClient(context, id, options)),
+        )
+          .option('--force', FORCE)
+          .action((id: string, options: ClientOptions & ForceOption) => updateClient(context, id, options)),
         'clients update shop --scope "orders:read orders:write"',
         'clients update shop --add-scope orders:cancel --remove-redirect-uri https://old.example/callback',
         'clients update shop --access-token-ttl 5m',
@@ -96,9 +100,9 @@ export const clientsCommand: CommandFactory = (context) =>
     .addCommand(secretsCommand(context))
     .addCommand(
       examples(
-        action('disable', 'refuse all requests of a client and end its sessions')
+        forceOption(action('disable', 'refuse all requests of a client and end its sessions'))
           .argument('<id>')
-          .action((id: string, options: Json) => setDisabled(context, id, true, options)),
+          .action((id: string, options: ForceOption) => setDisabled(context, id, true, options)),
         'clients disable shop',
       ),
     )
@@ -112,12 +116,14 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        yesOption(action('delete', 'delete a client and its sessions'))
+        forceOption(yesOption(action('delete', 'delete a client and its sessions')))
           .argument('<id>')
-          .action((id: string, options: DeleteOptions) => remove(context, id, options)),
+          .action((id: string, options: DeleteOptions & ForceOption) => remove(context, id, options)),
         'clients delete shop',
       ),
     )
+
+const forceOption = (command: Command): Command => command.option('--force', FORCE)
 
 function list(context: Context, options: Json): Promise<void> {
   return context.withAdmin(async (admin) => {
@@ -141,17 +147,21 @@ function show(context: Context, id: string, options: Json): Promise<void> {
   )
 }
 
-function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {
+function setDisabled(context: Context, id: string, disabled: boolean, options: ForceOption): Promise<void> {
   return context.withAdmin(async ({ clients }) => {
-    const outcome = disabled ? await clients.disable(id) : await clients.enable(id)
+    const outcome = disabled ? await clients.disable(id, { force: options.force }) : await clients.enable(id)
     context.print(options, context.changed(outcome), `${disabled ? 'disabled' : 'enabled'} ${id}`)
   })
 }
 
-function remove(context: Context, id: string, options: DeleteOptions): Promise<void> {
+function remove(context: Context, id: string, options: DeleteOptions & ForceOption): Promise<void> {
   return context.withAdmin(async ({ clients }) => {
     const { client_name: name } = (await clients.find(id)).value
     await confirmDelete(context, options, `Delete the client ${id} (${name})? Its sessions end.`)
-    context.print(options, context.changed(await clients.delete(id)), `deleted ${id}`)
+    context.print(
+      options,
+      context.changed(await clients.delete(id, { force: options.force })),
+      `deleted ${id}`,
+    )
   })
 }
