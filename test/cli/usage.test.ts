@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import t from 'tap'
 import { createContext } from '../../src/cli/context.ts'
 import type { Io } from '../../src/cli/io.ts'
+import { sessionFile } from '../../src/cli/remote/session-file.ts'
 import { createProgram } from '../../src/cli/run.ts'
 import { fields } from '../../src/config/fields.ts'
 import type { Store } from '../../src/store/index.ts'
@@ -225,6 +226,26 @@ t.test('a usage error exits 2, and prints one document under --json', async (t) 
   }
   t.match((await cli.run(['clients', 'creat'])).err, /Did you mean create\?/)
   t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'nothing was created')
+})
+
+/** Their rules are not yet in src/admin/. */
+const NOT_REMOTE_YET = /^(users|sessions)\b/
+
+t.test('every command either works remotely and says so in its help, or refuses --server', async (t) => {
+  const cli = testCli(t)
+  const server = 'https://auth.example'
+  const env = { XDG_CONFIG_HOME: cli.dir }
+  const session = { issuer: server, client_id: 'x', access_token: 'x', expires_at: 2 ** 40 }
+  await sessionFile(env, server).write(session)
+  const fetch = () => Promise.reject(new TypeError('fetch failed'))
+  for (const path of all.filter((path) => !SELF_CONTAINED.includes(path) && !NOT_REMOTE_YET.test(path))) {
+    const help = (await cli.run([...path.split(' '), '--help'])).out
+    const options = { env, fetch, input: samples[path]?.input ?? '' }
+    const { code, err } = await cli.run([...argsOf(path), '--server', server], options)
+    if (help.includes('--server <url>')) t.match({ code, err }, { code: 1, err: /does not answer\n$/ }, path)
+    else t.match({ code, err }, { code: 2, err: /without --server\n$/ }, path)
+  }
+  t.same(readdirSync(cli.dir), ['keyturn'], 'no database, key or setting is needed')
 })
 
 t.test('invalid configuration exits 2 and reports all problems at once', async (t) => {

@@ -2,11 +2,11 @@
 import * as oidc from 'openid-client'
 import { COMMAND_LINE_CLIENT } from '../../admin/built-ins.ts'
 import type { Io } from '../io.ts'
-import { adminScopesOf, machineTokens, stored } from './access-tokens.ts'
 import { asking, discover, type Registration } from './authorization-server.ts'
 import { type BrowserSignIn, signInWithBrowser } from './browser-sign-in.ts'
 import { withLock } from './file-lock.ts'
 import { type SessionFile, type StoredSession, sessionFile } from './session-file.ts'
+import { adminScopesOf, machineTokens, stored } from './token-requests.ts'
 
 export interface SignIn extends BrowserSignIn {
   readonly server: string
