@@ -124,6 +124,8 @@ CREATE TABLE client_secrets (
   created_at   BIGINT NOT NULL,
   -- NULL: the secret does not expire.
   expires_at   BIGINT,
+  -- The revision of the client that only added this secret beside the old one. NULL: more changed with it.
+  added_in     BIGINT,
   -- Written at most once an hour. Not part of the client, so it does not change the client's revision.
   last_used_at BIGINT
 );
@@ -339,7 +341,7 @@ CREATE INDEX authorization_codes_by_end ON authorization_codes (needed_until);
 CREATE TABLE pushed_requests (
   hash            TEXT PRIMARY KEY,
   client_id       TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-  -- A change of the client ends its pushed requests.
+  -- A change of the client ends its pushed requests, unless it only adds a secret.
   client_revision BIGINT NOT NULL,
   parameters      TEXT NOT NULL,
   expires_at      BIGINT NOT NULL,

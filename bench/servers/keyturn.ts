@@ -140,7 +140,10 @@ export async function storeRegistry(
     newClient({
       id: CLIENT_ID,
       name: CLIENT_ID,
-      secrets: secretHash === null ? [] : [{ id: 'cs_bench', hash: secretHash, createdAt, expiresAt: null }],
+      secrets:
+        secretHash === null
+          ? []
+          : [{ id: 'cs_bench', hash: secretHash, createdAt, expiresAt: null, addedIn: null }],
       grants: ['client_credentials', 'password', 'refresh_token', 'authorization_code'],
       scopes: [SCOPE, 'openid'],
       redirectUris: [CALLBACK],

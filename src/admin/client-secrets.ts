@@ -61,7 +61,7 @@ export function createClientSecretsAdmin(deps: ClientSecretsDeps): ClientSecrets
         if (!usesSecret(current.authMethod))
           throw conflict(`${id} authenticates with ${current.authMethod} and has no secret`)
         const added = await refusing('client_secret', () =>
-          addSecret(current.secrets, { supplied, overlap }, secretDeps()),
+          addSecret(current, { supplied, overlap }, secretDeps()),
         )
         secret = added.secret
         return { ...current, secrets: added.secrets }

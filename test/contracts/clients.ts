@@ -11,7 +11,7 @@ const full: Client = {
   authMethod: 'private_key_jwt',
   secrets: [
     storedSecret('sha256:old', { id: 'cs_old', createdAt: 12, expiresAt: 100 }),
-    storedSecret('$argon2id$…', { id: 'cs_new', createdAt: 13 }),
+    storedSecret('$argon2id$…', { id: 'cs_new', createdAt: 13, addedIn: 7 }),
   ],
   grants: ['client_credentials', 'refresh_token'],
   scopes: ['b', 'a'],

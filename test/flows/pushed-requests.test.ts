@@ -649,6 +649,20 @@ for (const [kind, properties] of Object.entries(KINDS)) {
     },
   )
 
+  t.test(`a request_uri of a ${kind} client stays valid while secrets are only added`, async (t) => {
+    const id = `${kind}-rotating`
+    const url = await begin(id)
+    const { secrets, revision } = (await store.clients.find(id)) ?? { secrets: [], revision: 0 }
+    const added = (hash: string, addedIn: number) => storedSecret(hash, { addedIn })
+    await store.clients.update(id, (one) => ({ ...one, secrets: [...secrets, added('1', revision + 1)] }))
+    await server.poll()
+    codeOf(await signedInBrowser.open(url))
+    const ended = await begin(id)
+    await store.clients.update(id, (one) => ({ ...one, secrets }))
+    await server.poll()
+    userGetsError(t, await signedInBrowser.open(ended), 'one was ended')
+  })
+
   t.test(
     `a request_uri of a ${kind} client is refused for another client that has its id now (RFC 9126 §2.2; docs/security.md K128)`,
     async (t) => {

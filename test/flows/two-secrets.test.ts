@@ -37,7 +37,7 @@ async function rotate(server: TestServer, overlap: number, supplied?: string, id
   let made = supplied
   await server.store.clients.update(id, async (current) => {
     const deps = { random: systemRandom, now: server.clock.now() }
-    const { secrets, secret } = await addSecret(current.secrets, { supplied, overlap }, deps)
+    const { secrets, secret } = await addSecret(current, { supplied, overlap }, deps)
     made ??= secret
     return { ...current, secrets }
   })

@@ -283,7 +283,11 @@ t.test(
 t.test(
   'a generated secret has 256 bits and is stored as a hash, and a user-supplied one has a minimum length (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
-    const { secret, added } = await addSecret([], { overlap: 0 }, { random: systemRandom, now: 1 })
+    const { secret, added } = await addSecret(
+      { secrets: [] },
+      { overlap: 0 },
+      { random: systemRandom, now: 1 },
+    )
     const { hash } = added
     t.ok(isGeneratedSecret(secret ?? ''))
     t.match(hash, /^sha256:[\w-]{43}$/)

@@ -8,6 +8,7 @@ import type { Clock, EpochSeconds } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { FLOW_TTL } from '../lifetimes.ts'
 import type { CarriedRequests } from '../par/carried-requests.ts'
+import { isUnchangedSince } from '../par/unchanged-client.ts'
 import { type Pair, parametersOf, repeatedIn } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import type { Flow } from './flow.ts'
@@ -55,9 +56,9 @@ export async function resolveRequest(
       ? { ...carried, usedAt: (await singleUse.has(hash)) ? carried.expiresAt : null }
       : await pushedRequests.find(hash)
     // RFC 9126 §2.2, §4: valid only for the client that pushed it, as it was then, until it expires, and once.
-    const isOlder = pushed !== null && pushed.clientRevision !== client.revision
+    const isOther = pushed !== null && !isUnchangedSince(client, pushed.clientRevision)
     // Another node may have accepted the request just after a change that this node has not read yet.
-    const current = isOlder ? await registry.client(client.id, { fresh: true }) : client
+    const current = isOther ? await registry.client(client.id, { fresh: true }) : client
     const detail = problemOf(pushed, current, clock.now())
     if (detail !== null) {
       throw new OAuthError('invalid_request_uri', 'the pushed request is unknown, was used, or has expired', {
@@ -98,7 +99,7 @@ function problemOf(
   if (!pushed) return 'unknown_request_uri'
   if (pushed.clientId !== client?.id) return 'other_client'
   if (pushed.usedAt !== null) return 'request_uri_used'
-  if (pushed.clientRevision !== client.revision) return 'changed_meanwhile'
+  if (!isUnchangedSince(client, pushed.clientRevision)) return 'changed_meanwhile'
   return now >= pushed.expiresAt ? 'request_uri_expired' : null
 }
 

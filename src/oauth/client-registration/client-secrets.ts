@@ -63,15 +63,17 @@ export interface RotatedSecrets {
 
 /**
  * Adds a secret that does not expire. The old one ends after the overlap.
+ * @param client its revision is given if nothing else of it changes
  * @throws {ClientSecretRefused} if there would be three good secrets
  * @throws {RegistrationError} if the supplied one breaks a rule
  */
 export async function addSecret(
-  current: readonly ClientSecret[],
+  { secrets: current, revision }: Pick<Client, 'secrets'> & Partial<Pick<Client, 'revision'>>,
   { supplied, overlap }: NewSecret,
   { random, now }: SecretDeps,
 ): Promise<RotatedSecrets> {
   const old = overlap > 0 ? goodSecrets(current, now) : []
+  const addedIn = old.length > 0 && revision !== undefined ? revision + 1 : null
   if (old.length >= MAX_SECRETS) {
     throw new ClientSecretRefused(
       `the client already has ${MAX_SECRETS} secrets that are good: end one of them first (${old.map(({ id }) => id).join(', ')})`,
@@ -84,7 +86,7 @@ export async function addSecret(
   const secret = supplied === undefined ? generateSecret(random) : undefined
   const hash =
     supplied === undefined ? hashGeneratedSecret(secret as string) : await hashBeside(supplied, old)
-  const added = { id: `cs_${random.id()}`, hash, createdAt: now, expiresAt: null }
+  const added = { id: `cs_${random.id()}`, hash, createdAt: now, expiresAt: null, addedIn }
   return { secrets: [...kept, added], added, ...(secret === undefined ? {} : { secret }) }
 }
 
@@ -117,7 +119,7 @@ export async function withSecrets(
   if (!usesSecret(client.authMethod)) return { client: { ...client, secrets: [] } }
   const needsOne = before === null || !usesSecret(before.authMethod)
   if (supplied === undefined && !needsOne) return { client }
-  const { secrets, secret } = await addSecret(client.secrets, { supplied, overlap: 0 }, deps)
+  const { secrets, secret } = await addSecret({ secrets: client.secrets }, { supplied, overlap: 0 }, deps)
   return { client: { ...client, secrets }, ...(secret === undefined ? {} : { secret }) }
 }
 

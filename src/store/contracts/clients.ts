@@ -12,6 +12,8 @@ export interface ClientSecret {
   readonly createdAt: EpochSeconds
   /** The secret is refused from this time on; null if it does not expire. */
   readonly expiresAt: EpochSeconds | null
+  /** The revision of the client that only added this secret beside the old one; null if more changed with it. */
+  readonly addedIn: number | null
 }
 
 export interface SecretUse {

@@ -20,6 +20,7 @@ interface ClientRow {
   hash: string
   secret_created_at: number
   secret_expires_at: number | null
+  added_in: number | null
 }
 
 export function createClientStore(db: Db): ClientStore {
@@ -27,7 +28,7 @@ export function createClientStore(db: Db): ClientStore {
   async function select(where: string, params: readonly string[]): Promise<Client[]> {
     const rows = await db.query<ClientRow>(
       `SELECT c.id, c.disabled, c.logo, c.metadata, c.created_at, c.revision, s.id AS secret_id, s.hash,
-              s.created_at AS secret_created_at, s.expires_at AS secret_expires_at
+              s.created_at AS secret_created_at, s.expires_at AS secret_expires_at, s.added_in
          FROM clients c LEFT JOIN client_secrets s ON s.client_id = c.id
         ${where} ORDER BY c.created_at, c.id, s.created_at,
                  CASE WHEN s.expires_at IS NULL THEN 1 ELSE 0 END, s.id`,
@@ -136,10 +137,11 @@ function secretChanges(after: Client, before: Client): Step[] {
 }
 
 /** Of a secret that is stored, only the end can change. */
-const putSecret = (clientId: string, { id, hash, createdAt, expiresAt }: ClientSecret): Step => ({
-  sql: `INSERT INTO client_secrets (id, client_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+const putSecret = (clientId: string, { id, hash, createdAt, expiresAt, addedIn }: ClientSecret): Step => ({
+  sql: `INSERT INTO client_secrets (id, client_id, hash, created_at, expires_at, added_in)
+        VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`,
-  params: [id, clientId, hash, createdAt, expiresAt],
+  params: [id, clientId, hash, createdAt, expiresAt, addedIn],
 })
 
 /** Members that no query searches for have no column, so that a new member of Client needs no migration. */
@@ -158,6 +160,7 @@ function group(rows: readonly ClientRow[]): Client[] {
       hash: row.hash,
       createdAt: row.secret_created_at,
       expiresAt: row.secret_expires_at,
+      addedIn: row.added_in,
     })
   }
   return clients

@@ -28,7 +28,7 @@ const LARGE: ReadonlySet<string> = new Set([
 const OCCASIONAL: readonly RegExp[] = [
   /^SELECT \* FROM client_sessions WHERE 1 = 1 ORDER BY/,
   /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
-  /^DELETE FROM clients WHERE id = \$1$/,
+  /^DELETE FROM clients WHERE id = \$1( AND revision = \$2)?$/,
   // For users whom a rotation of the master key affects.
   /FROM recovery_codes WHERE data_key < \$1/,
   // For the metrics: the table holds only undelivered notifications.

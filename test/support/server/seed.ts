@@ -25,6 +25,7 @@ export const storedSecret = (hash: string, overrides: Partial<ClientSecret> = {}
   hash,
   createdAt: 1,
   expiresAt: null,
+  addedIn: null,
   ...overrides,
 })
 
