@@ -11,6 +11,7 @@ import {
   seedUsers,
   signIn,
 } from '../support/browser/sign-in.ts'
+import { anyText } from '../support/server/any-text.ts'
 import { basic, post } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
@@ -358,9 +359,7 @@ const uris = fc.oneof(
   { weight: 1, arbitrary: fc.webUrl({ withFragments: true, withQueryParameters: true }) },
   {
     weight: 1,
-    arbitrary: fc
-      .string({ unit: 'binary', maxLength: 40 })
-      .filter((text) => text.isWellFormed() && !text.includes('\0')),
+    arbitrary: anyText(40).filter((text) => text.isWellFormed() && !text.includes('\0')),
   },
 )
 const anyPort = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?\/callback$/

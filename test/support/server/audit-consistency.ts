@@ -127,7 +127,9 @@ export function compare(lines: readonly Line[], rows: readonly AuditRow[], prune
   const unmatched = new Map<string, Line[]>()
   for (const line of lines) {
     const key = canonical(line.audit, line)
-    unmatched.set(key, [...(unmatched.get(key) ?? []), line])
+    const same = unmatched.get(key)
+    if (same) same.push(line)
+    else unmatched.set(key, [line])
   }
   const aggregatedRows: AuditRow[] = []
   for (const row of rows) {
@@ -137,21 +139,20 @@ export function compare(lines: readonly Line[], rows: readonly AuditRow[], prune
     if (AGGREGATED_EVENTS.has(event) || ACTOR_EVENTS.has(event)) aggregatedRows.push(row)
     else complaints.push(`row ${row.seq} was never logged: ${row.event} ${row.fields}`)
   }
-  const rest = [...unmatched.values()].flat()
+  let rest = [...unmatched.values()].flat()
   // Rows of one kind come before rows that count several kinds.
   aggregatedRows.sort((a, b) => Object.keys(lineOf(b)).length - Object.keys(lineOf(a)).length)
   for (const row of aggregatedRows) {
     const expected = Object.entries(lineOf(row))
-    for (let i = 0; i < row.count; i += 1) {
-      const index = rest.findIndex(
-        (line) => line.audit === row.event && expected.every(([name, value]) => line[name] === value),
-      )
-      if (index === -1) {
-        complaints.push(`row ${row.seq} counts ${row.count} ${row.event}, of which ${i} were logged`)
-        break
-      }
-      rest.splice(index, 1)
-    }
+    let logged = 0
+    rest = rest.filter((line) => {
+      if (logged === row.count || line.audit !== row.event) return true
+      if (expected.some(([name, value]) => line[name] !== value)) return true
+      logged += 1
+      return false
+    })
+    if (logged < row.count)
+      complaints.push(`row ${row.seq} counts ${row.count} ${row.event}, of which ${logged} were logged`)
   }
   if (!pruned)
     for (const line of rest) complaints.push(`logged and not in the store: ${JSON.stringify(line)}`)
