@@ -1,0 +1,4 @@
+import t from 'tap'
+import { runGroup } from '../support/processes/test-group.ts'
+
+await runGroup(t, 'test/store/*.test.ts', 1, 2)
