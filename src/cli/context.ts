@@ -87,13 +87,16 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
     }
   }
 
+  let noted = false
+
   /** @throws {UsageError} if the operator has asked for another server than that of this machine */
   function ownConfig(): Config {
     if (server?.explicit)
       throw new UsageError(
         'this command works on the database: run it on the host of the server, without --server',
       )
-    if (server) note(`${SERVER_VARIABLE} does not apply: this command works on the database`)
+    if (server && !noted) note(`${SERVER_VARIABLE} does not apply: this command works on the database`)
+    noted = true
     return loadConfig(io.env, io.cwd)
   }
 

@@ -68,6 +68,7 @@ t.test('commands print the messages below "## Commands" and about a lost master 
     create(...machine, '--auth', 'none'),
     ['keys', 'rotate'],
     ['users', 'create', 'alice'],
+    ['roles', 'list', '--server', 'https://auth.example'],
   ]
   const errors: string[] = []
   for (const args of attempts) errors.push((await cli.run(args)).err)
