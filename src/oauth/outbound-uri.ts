@@ -29,6 +29,7 @@ export const checkPageUri = (uri: string, what: string): void =>
 function check(uri: string, what: string, form: RegExp, problem: string): void {
   const refuse = (why: string) => new RegistrationError(`${what} ${why}`)
   if (uri.length > MAX_LENGTH) throw refuse(`is longer than ${MAX_LENGTH} characters`)
+  if (/\p{C}/u.test(uri)) throw refuse('has characters that are not allowed in a URI (RFC 3986 §2)')
   const url = URL.canParse(uri) ? new URL(uri) : undefined
   const local = url?.protocol === 'http:' && isCallableLoopbackHost(url.hostname)
   if (!url || (url.protocol !== 'https:' && !local)) throw refuse('must be https')

@@ -174,6 +174,7 @@ t.test('what breaks a rule is refused with the name of the field, and changes no
     [{ jwks: { keys: [] } }, 400, problem('invalid-value', 'jwks')],
     [{ token_endpoint_auth_method: 'private_key_jwt' }, 400, problem('invalid-value', 'jwks')],
     [{ logo_uri: 'http://127.0.0.1:1/logo.png' }, 400, problem('invalid-value', 'logo_uri')],
+    [{ client_uri: 'https://a.example/\u0007' }, 400, problem('invalid-value', 'client_uri')],
     [{ tos_uri: 'javascript:alert(1)' }, 400, problem('invalid-value', 'tos_uri')],
     [{ access_token_ttl: 0 }, 400, problem('invalid-value', 'access_token_ttl')],
     [{ client_secret: 'short' }, 400, problem('invalid-value', 'client_secret')],
