@@ -161,6 +161,9 @@ CREATE TABLE users (
   revision       BIGINT NOT NULL
 );
 
+-- Lists are in the order of creation.
+CREATE INDEX users_by_age ON users (created_at, id);
+
 CREATE TABLE user_roles (
   user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   role    TEXT NOT NULL REFERENCES roles (name) ON DELETE CASCADE,

@@ -5,10 +5,24 @@ import { prepareName } from '../visible-text.ts'
 
 /** An account cannot have this username, password or profile; the message says why. */
 export class InvalidAccount extends KeyturnError<'invalid_account'> {
-  constructor(message: string) {
+  readonly field: AccountField
+  constructor(field: AccountField, message: string) {
     super('invalid_account', message)
+    this.field = field
   }
 }
+
+/** The member that is not valid, as the commands and the API call it. */
+export type AccountField =
+  | 'username'
+  | 'password'
+  | 'email'
+  | 'email_verified'
+  | 'name'
+  | 'given_name'
+  | 'family_name'
+  | 'locale'
+  | 'zoneinfo'
 
 export const EMPTY_PROFILE: Profile = {
   email: null,
@@ -28,28 +42,31 @@ export function prepareProfile<T extends Profile>(profile: T): T {
   const { email, emailVerified, name, givenName, familyName, locale, zoneinfo } = profile
   checkEmail(email)
   if (emailVerified && email === null)
-    throw new InvalidAccount('an email address is needed before it can be verified')
+    throw new InvalidAccount('email_verified', 'an email address is needed before it can be verified')
   return {
     ...profile,
     name: checkedName('name', name),
-    givenName: checkedName('given name', givenName),
-    familyName: checkedName('family name', familyName),
+    givenName: checkedName('given_name', givenName),
+    familyName: checkedName('family_name', familyName),
     locale: canonicalLocale(locale),
     zoneinfo: canonicalZone(zoneinfo),
   }
 }
 
-function checkedName(what: string, name: string | null): string | null {
+function checkedName(field: 'name' | 'given_name' | 'family_name', name: string | null): string | null {
   if (name === null) return null
   const prepared = prepareName(name, MAX_NAME_LENGTH)
   if (prepared !== null) return prepared
-  throw new InvalidAccount(`${what} must be 1 to ${MAX_NAME_LENGTH} printable characters`)
+  throw new InvalidAccount(
+    field,
+    `${field.replace('_', ' ')} must be 1 to ${MAX_NAME_LENGTH} printable characters`,
+  )
 }
 
 /** Checks only the form. Whether an address works can be known only by sending a message to it. */
 function checkEmail(email: string | null): void {
   if (email !== null && (email.length > 254 || !/^[^\p{C}\p{Z}@]+@[^\p{C}\p{Z}@]+$/u.test(email))) {
-    throw new InvalidAccount('email must be an address such as alice@example.com')
+    throw new InvalidAccount('email', 'email must be an address such as alice@example.com')
   }
 }
 
@@ -63,7 +80,7 @@ function canonicalLocale(locale: string | null): string | null {
     if (tag.language.length > 3) throw new RangeError('not a language')
     return String(tag)
   } catch {
-    throw new InvalidAccount('locale must be a language tag such as en or de-CH (BCP 47)')
+    throw new InvalidAccount('locale', 'locale must be a language tag such as en or de-CH (BCP 47)')
   }
 }
 
@@ -78,6 +95,9 @@ function canonicalZone(zone: string | null): string | null {
     // `Intl` ignores case, which other programs do not. It also replaces a name by an older one for the same zone; that is not used.
     return timeZone.toLowerCase() === zone.toLowerCase() ? timeZone : zone
   } catch {
-    throw new InvalidAccount('time zone must be a name of the IANA database such as Europe/Berlin')
+    throw new InvalidAccount(
+      'zoneinfo',
+      'time zone must be a name of the IANA database such as Europe/Berlin',
+    )
   }
 }

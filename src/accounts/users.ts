@@ -43,20 +43,31 @@ export interface Users {
   /** null if no user has this name. */
   find(username: string): Promise<User | null>
   /**
-   * Changes the given members. A new email address is unverified unless `emailVerified` is given.
+   * Changes the given members. A new email address is unverified unless `emailVerified` is given. Sessions continue after a new
+   * username, because they belong to the id. Disabling signs the user out everywhere.
+   * @param check called with the user that the change is applied to, again if another administrator was faster; it may throw
    * @throws {InvalidAccount | AccountConflict}
    */
-  setProfile(user: User, changes: Partial<Profile>): Promise<User>
-  /** Sessions continue, because they belong to the id. @throws {InvalidAccount | AccountConflict} */
-  rename(user: User, username: string): Promise<User>
-  /** Signs the user out everywhere. @throws {InvalidAccount} */
-  setPassword(user: User, password: string): Promise<SignedOut>
-  /** Disabling signs the user out everywhere. */
-  setDisabled(user: User, disabled: boolean): Promise<SignedOut>
-  /** @throws {AccountConflict} */
-  addRole(user: User, role: string): Promise<void>
-  /** @throws {AccountConflict} */
-  removeRole(user: User, role: string): Promise<void>
+  change(id: string, change: AccountChange, check?: CheckUser): Promise<ChangedUser>
+  /** Signs the user out everywhere. @throws {InvalidAccount | AccountConflict} */
+  setPassword(user: User, password: string, check?: CheckUser): Promise<ChangedUser>
+  /** Disabling signs the user out everywhere. @throws {AccountConflict} */
+  setDisabled(user: Pick<User, 'id'>, disabled: boolean): Promise<ChangedUser>
+}
+
+export interface AccountChange extends Partial<Profile> {
+  readonly username?: string
+  /** Replaces all roles. */
+  readonly roles?: readonly string[]
+  readonly disabled?: boolean
+}
+
+type CheckUser = (current: User) => void | Promise<void>
+
+/** `before` and `after` are the same object if nothing has changed. */
+export interface ChangedUser extends SignedOut {
+  readonly before: User
+  readonly after: User
 }
 
 export interface UsersDeps {
@@ -87,22 +98,29 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
 
   async function assertPassword(password: string, owner: PasswordOwner): Promise<void> {
     const problem = await rules.problemOf(password, owner)
-    if (problem === 'common') throw new InvalidAccount('password is one of the most common passwords')
+    if (problem === 'common')
+      throw new InvalidAccount('password', 'password is one of the most common passwords')
     if (problem === 'invisible')
-      throw new InvalidAccount('password contains a control character or an invisible character')
-    if (problem === 'personal') throw new InvalidAccount('password is too similar to the name of the user')
+      throw new InvalidAccount('password', 'password contains a control character or an invisible character')
+    if (problem === 'personal')
+      throw new InvalidAccount('password', 'password is too similar to the name of the user')
     if (problem !== null) {
-      throw new InvalidAccount(`password must have ${rules.minLength} to ${MAX_PASSWORD_LENGTH} characters`)
+      throw new InvalidAccount(
+        'password',
+        `password must have ${rules.minLength} to ${MAX_PASSWORD_LENGTH} characters`,
+      )
     }
   }
 
   const alreadyExists = (name: string) => new AccountConflict(`the user ${name} already exists`)
+  const missing = (name: string) => new AccountConflict(`there is no user ${name}`)
 
   /** @throws {InvalidAccount} */
   function checkedUsername(username: string): string {
     const name = normalizeUsername(username)
     if (name !== null) return name
     throw new InvalidAccount(
+      'username',
       'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
     )
   }
@@ -113,6 +131,44 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     const profile = prepareProfile(given)
     for (const role of roleNames) await assertRole(role)
     return { name, profile }
+  }
+
+  async function change(id: string, changes: AccountChange, check?: CheckUser): Promise<ChangedUser> {
+    const outcome = await users.update(id, async (current) => {
+      await check?.(current)
+      return apply(current, changes)
+    })
+    if (!outcome.updated) {
+      if (outcome.reason === 'not_found') throw missing(id)
+      throw changes.username === undefined
+        ? new AccountConflict('one of the roles was deleted meanwhile')
+        : alreadyExists(checkedUsername(changes.username))
+    }
+    const { before, after } = outcome
+    for (const [target, action] of actionsOf(before, after, changes))
+      audit('user.changed', { actor, sub: id, target, action })
+    const isDisabled = after.disabled && !before.disabled
+    const signedOut = isDisabled
+      ? await signOutEverywhere(deps, id, 'account disabled', actor)
+      : { userSessions: [], clientSessions: [] }
+    return { before, after, ...signedOut }
+  }
+
+  async function apply(
+    current: User,
+    { username, roles, disabled, ...profile }: AccountChange,
+  ): Promise<User> {
+    const { email = current.email } = profile
+    const { emailVerified = email === current.email && current.emailVerified } = profile
+    const names = roles === undefined ? current.roles : [...new Set(roles)].sort()
+    for (const role of names) if (!current.roles.includes(role)) await assertRole(role)
+    const next = {
+      ...prepareProfile({ ...current, ...profile, emailVerified }),
+      username: username === undefined ? current.username : checkedUsername(username),
+      roles: names,
+      disabled: disabled ?? current.disabled,
+    }
+    return hasSameProfile(next, current) ? next : { ...next, updatedAt: clock.now() }
   }
 
   return {
@@ -147,65 +203,50 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       return name === null ? null : users.findByUsername(name)
     },
 
-    async setProfile(user, changes) {
-      const outcome = await users.update(user.id, (current) => {
-        const { email = current.email } = changes
-        const { emailVerified = email === current.email && current.emailVerified } = changes
-        const profile = prepareProfile({ ...current, ...changes, emailVerified })
-        return { ...profile, updatedAt: clock.now() }
-      })
-      if (!outcome.updated) throw new AccountConflict(`there is no user ${user.username}`)
-      auditChange(user, 'profile changed')
-      return outcome.after
-    },
+    change,
 
-    async rename(user, username) {
-      const name = checkedUsername(username)
-      const outcome = await users.update(user.id, (current) =>
-        current.username === name ? current : { ...current, username: name, updatedAt: clock.now() },
-      )
-      if (!outcome.updated) {
-        throw outcome.reason === 'conflict'
-          ? alreadyExists(name)
-          : new AccountConflict(`there is no user ${user.username}`)
-      }
-      const { before, after } = outcome
-      if (after !== before) {
-        const target = `${before.username} → ${after.username}`
-        audit('user.changed', { actor, sub: user.id, target, action: 'renamed' })
-      }
-      return after
-    },
-
-    async setPassword(user, password) {
+    async setPassword(user, password, check) {
       await assertPassword(password, user)
-      // The password is changed before sessions end, so that the old password cannot start a session in between.
-      await users.setPasswordHash(user.id, await hashPassword(password))
-      auditChange(user, 'password set')
-      return signOutEverywhere(deps, user.id, 'password changed', actor)
-    },
-
-    async setDisabled(user, disabled) {
-      await users.setDisabled(user.id, disabled)
-      auditChange(user, disabled ? 'disabled' : 'enabled')
-      return disabled
-        ? signOutEverywhere(deps, user.id, 'account disabled', actor)
-        : { userSessions: [], clientSessions: [] }
-    },
-
-    async addRole(user, role) {
-      await assertRole(role)
-      if (!(await users.addRole(user.id, role))) {
-        throw new AccountConflict(`${user.username} has the role ${role} already`)
+      const passwordHash = await hashPassword(password)
+      for (;;) {
+        const current = await users.find(user.id)
+        if (!current) throw missing(user.username)
+        await check?.(current)
+        // The password is changed before sessions end, so that the old password cannot start a session in between.
+        if (!(await users.setPasswordHash(user.id, passwordHash, current.passwordHash))) continue
+        auditChange(current, 'password set')
+        const signedOut = await signOutEverywhere(deps, user.id, 'password changed', actor)
+        const after = { ...current, passwordHash, revision: current.revision + 1 }
+        return { before: current, after, ...signedOut }
       }
-      auditChange(user, `role ${role} added`)
     },
 
-    async removeRole(user, role) {
-      if (!(await users.removeRole(user.id, role))) {
-        throw new AccountConflict(`${user.username} does not have the role ${role}`)
-      }
-      auditChange(user, `role ${role} removed`)
-    },
+    setDisabled: ({ id }, disabled) => change(id, { disabled }),
   }
+}
+
+const PROFILE = ['email', 'emailVerified', 'name', 'givenName', 'familyName', 'locale', 'zoneinfo'] as const
+
+const hasSameProfile = (one: User, other: User): boolean =>
+  [...PROFILE, 'username' as const].every((member) => one[member] === other[member])
+
+/**
+ * The `target` and the `action` of the events that describe a change. A profile is a record of what an administrator has stated, so
+ * stating it again is an event too.
+ */
+function actionsOf(before: User, after: User, changes: AccountChange): [string, string][] {
+  const name = after.username
+  const added = after.roles.filter((role) => !before.roles.includes(role))
+  const removed = before.roles.filter((role) => !after.roles.includes(role))
+  return [
+    ...(name === before.username ? [] : [[`${before.username} → ${name}`, 'renamed'] as [string, string]]),
+    ...(PROFILE.some((member) => changes[member] !== undefined)
+      ? [[name, 'profile changed'] as [string, string]]
+      : []),
+    ...added.map((role): [string, string] => [name, `role ${role} added`]),
+    ...removed.map((role): [string, string] => [name, `role ${role} removed`]),
+    ...(before.disabled === after.disabled
+      ? []
+      : [[name, after.disabled ? 'disabled' : 'enabled'] as [string, string]]),
+  ]
 }

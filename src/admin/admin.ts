@@ -11,12 +11,16 @@ import type { ClientsAdmin } from './clients.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { NodesAdmin } from './nodes.ts'
 import type { RolesAdmin } from './roles.ts'
+import type { SessionsAdmin } from './sessions.ts'
+import type { UsersAdmin } from './users.ts'
 import type { VerifiersAdmin } from './verifiers.ts'
 
 export interface Admin {
   readonly clients: ClientsAdmin
   readonly apis: ApisAdmin
   readonly roles: RolesAdmin
+  readonly users: UsersAdmin
+  readonly sessions: SessionsAdmin
   readonly keys: KeysAdmin
   readonly verifiers: VerifiersAdmin
   readonly nodes: NodesAdmin

@@ -8,6 +8,8 @@ import type { LocalDeps } from './deps.ts'
 import { createKeysAdmin } from './keys.ts'
 import { createNodesAdmin } from './nodes.ts'
 import { createRolesAdmin } from './roles.ts'
+import { createSessionsAdmin } from './sessions.ts'
+import { createUsersAdmin } from './users.ts'
 import { createVerifiersAdmin } from './verifiers.ts'
 
 export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
@@ -15,6 +17,8 @@ export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
     clients: createClientsAdmin(deps, actor),
     apis: createApisAdmin(deps, actor),
     roles: createRolesAdmin(deps, actor),
+    users: createUsersAdmin(deps, actor),
+    sessions: createSessionsAdmin(deps, actor),
     keys: createKeysAdmin(deps, actor),
     verifiers: createVerifiersAdmin(deps, actor),
     nodes: createNodesAdmin(deps),

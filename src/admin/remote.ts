@@ -12,7 +12,9 @@ import type { ClientsAdmin } from './clients.ts'
 import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { RolesAdmin } from './roles.ts'
-import type { Changed, Force, Page, PageQuery, ScopeChoice } from './verbs.ts'
+import type { SessionsAdmin } from './sessions.ts'
+import type { UsersAdmin } from './users.ts'
+import type { Changed, Condition, Force, Page, PageQuery, ScopeChoice } from './verbs.ts'
 import type { VerifiersAdmin } from './verifiers.ts'
 import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
 
@@ -59,6 +61,8 @@ export function createRemoteAdmin(deps: RemoteDeps): Admin {
     clients: remoteClients(call),
     apis: remoteApis(call),
     roles: remoteRoles(call),
+    users: remoteUsers(call),
+    sessions: remoteSessions(call),
     keys: remoteKeys(call),
     verifiers: remoteVerifiers(call),
     nodes: { list: (query) => call('GET', '/nodes', { query: { ...query } }) },
@@ -104,6 +108,29 @@ const remoteRoles = (call: Call): RolesAdmin => ({
   delete: (name, condition) => call('DELETE', path`/roles/${name}`, condition),
 })
 
+const remoteUsers = (call: Call): UsersAdmin => ({
+  list: (query) => list(call, '/users', query),
+  find: (name) => call('GET', path`/users/${name}`),
+  checkNew: (body) => call('POST', '/checks/user', { body }),
+  checkPassword: (username, password) => call('POST', '/checks/password', { body: { username, password } }),
+  create: (body) => call('POST', '/users', { body }),
+  update: (name, body, condition) => call('PATCH', path`/users/${name}`, { body, ...forced(condition) }),
+  delete: (name, condition) => call('DELETE', path`/users/${name}`, forced(condition)),
+  disable: (name, condition) => call('POST', path`/users/${name}/disable`, forced(condition)),
+  enable: (name, condition) => call('POST', path`/users/${name}/enable`, condition),
+  setPassword: (name, password, condition) =>
+    call('POST', path`/users/${name}/password`, { body: { password }, ...condition }),
+  invite: (name, body) => call('POST', path`/users/${name}/invite`, { body }),
+  resetLink: (name) => call('POST', path`/users/${name}/reset-link`),
+  resetSecondFactor: (name, condition) => call('POST', path`/users/${name}/reset-second-factor`, condition),
+})
+
+const remoteSessions = (call: Call): SessionsAdmin => ({
+  list: (query) => list(call, '/sessions', query),
+  end: (id) => call('DELETE', path`/sessions/${id}`),
+  endAll: (filter) => call('DELETE', '/sessions', { query: { ...filter } }),
+})
+
 const remoteKeys = (call: Call): KeysAdmin => ({
   find: () => call('GET', '/keys'),
   rotate: (body = {}, condition) => call('POST', '/keys/rotate', { body, ...condition }),
@@ -124,6 +151,8 @@ const remoteAudit = (call: Call): AuditAdmin => ({
 
 const list = async <T>(call: Call, where: string, query: PageQuery): Promise<Page<T>> =>
   (await call<Page<T>>('GET', where, { query: { ...query } })).value
+
+const forced = ({ ifMatch, ...force }: Condition & Force = {}) => ({ ifMatch, query: forceQuery(force) })
 
 const scopeQuery = ({ allowUnowned }: ScopeChoice = {}): Query =>
   allowUnowned ? { allow_unowned: true } : {}

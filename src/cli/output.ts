@@ -47,10 +47,7 @@ export function span(seconds: Seconds): string {
   return parts.join(' ') || '0s'
 }
 
-/** `1 session`, `2 sessions`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
-}
+export { count } from '../admin/count.ts'
 
 /** One record: names on the left, values on the right, a dash for a missing value. */
 export function record(fields: Readonly<Record<string, unknown>>): string {

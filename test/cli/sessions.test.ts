@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { type Cli, testCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli } from '../support/processes/cli.ts'
 import { login, refresh } from '../support/server/requests.ts'
 import { PASSWORD, seed, user } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -15,8 +17,9 @@ interface ListedSession {
 
 /** Alice is signed in at the app and on the phone, Bob at the app. */
 async function signedIn(t: Test): Promise<{ cli: Cli; server: TestServer; tokens: Record<string, string> }> {
-  const cli = testCli(t)
-  const server = await testServer({ database: cli.database, clock: cli.clock })
+  const cli = await startedCli(t)
+  const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
+  const server = await testServer({ database: cli.database, clock: cli.clock, masterKey })
   t.teardown(() => server.close())
   await seed(server.store)
   await server.store.users.insert(await user({ username: 'bob' }))

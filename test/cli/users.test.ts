@@ -626,7 +626,7 @@ t.test('a renamed user signs in with the new name only, and sessions continue', 
     code: 1,
     err: /alice already exists/,
   })
-  t.match(await cli.run(['users', 'rename', 'alice', 'a\u0000b']), { code: 2, err: /username must be/ })
+  t.match(await cli.run(['users', 'rename', 'alice', 'a\u200bb']), { code: 2, err: /username must be/ })
   t.match(await cli.run(['users', 'rename', 'nobody', 'x']), { code: 1, err: /no user nobody/ })
   t.match(await cli.json(['users', 'rename', 'alice', 'alice']), { username: 'alice' }, 'the same name again')
   const events = await cli.json<{ sub: string; fields: Record<string, string> }[]>(['audit'])
@@ -669,6 +669,6 @@ t.test(
     // The name is free, and the new account is another one.
     const again = await cli.json<{ id: string }>(CREATE, { input })
     t.not(again.id, id)
-    t.match(await cli.json(['users', 'delete', 'alice']), { deleted: 'alice', id: again.id })
+    t.match(await cli.json(['users', 'delete', 'alice']), { deleted: 'alice' })
   },
 )

@@ -36,6 +36,33 @@ export const usersContract: Contract = {
     t.same(await users.list(), [])
   },
 
+  'page returns users in the order of list, part by part': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    for (const [name, createdAt] of [
+      ['c', 5],
+      ['a', 7],
+      ['b', 7],
+      ['d', 3],
+    ] as const)
+      await users.insert(await user({ id: `u_${name}`, username: name, roles: ['clerk'], createdAt }))
+    const first = await users.page(null, 2)
+    t.same(
+      first.map(({ username }) => username),
+      ['d', 'c'],
+    )
+    t.same(await users.page(first[1] ?? null, 9), (await users.list()).slice(2))
+    t.same(await users.page({ createdAt: 7, id: 'u_b' }, 9), [])
+  },
+
+  'idsWithRole returns the enabled users who have the role': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    for (const name of ['a', 'b', 'c'])
+      await users.insert(await user({ id: name, username: name, roles: name === 'c' ? [] : ['clerk'] }))
+    await users.setDisabled('b', true)
+    t.same(await users.idsWithRole('clerk'), ['a'])
+    t.same(await users.idsWithRole('nothing'), [])
+  },
+
   'insert returns false and changes nothing if the username is taken': async (t, { users, roles }) => {
     await roles.insert(clerk)
     const first = await user()

@@ -73,8 +73,8 @@ async function live(server: TestServer, { id }: User) {
   await secondFactors.confirmTotpSetup(owner, pending, code6, { ip: HOME, requestId: 'r' })
   await secondFactors.replaceRecoveryCodes(owner, { ip: HOME, requestId: 'r' })
   await createOneTimeLink(server.deps.base, owner, 'reset', 'operator:root')
-  await users.rename(owner, 'quux.x')
-  await users.setProfile(owner, { givenName: 'Xaverine' })
+  await users.change(owner.id, { username: 'quux.x' })
+  await users.change(owner.id, { givenName: 'Xaverine' })
   await server.deps.base.auditLog.flush('all')
   return tokens
 }

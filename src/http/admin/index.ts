@@ -6,12 +6,16 @@ import { keyRoutes } from './keys.ts'
 import { nodeRoutes } from './nodes.ts'
 import { roleRoutes } from './roles.ts'
 import type { AdminRoute } from './route.ts'
+import { sessionRoutes } from './sessions.ts'
+import { userRoutes } from './users.ts'
 import { verifierRoutes } from './verifiers.ts'
 
 export const adminRoutes: readonly AdminRoute[] = [
   ...clientRoutes,
   ...apiRoutes,
   ...roleRoutes,
+  ...userRoutes,
+  ...sessionRoutes,
   ...keyRoutes,
   ...verifierRoutes,
   ...nodeRoutes,

@@ -86,8 +86,12 @@ export interface ClientSessionStore {
    * Returns the ids of the sessions that were not revoked before.
    */
   revokeMatching(filter: ClientSessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
-  /** At most `limit` matching sessions, newest first. */
-  list(filter: ClientSessionFilter, limit: number): Promise<ClientSession[]>
+  /** At most `limit` matching sessions, newest first, from the beginning or after this one. */
+  list(
+    filter: ClientSessionFilter,
+    limit: number,
+    after?: Pick<ClientSession, 'createdAt' | 'id'>,
+  ): Promise<ClientSession[]>
   /** Deletes at most `limit` sessions whose `idleExpiresAt` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -39,6 +39,10 @@ export interface UserStore {
   findByUsername(username: string): Promise<User | null>
   /** Oldest first. */
   list(): Promise<User[]>
+  /** At most `limit` users after this one in the order of `list`, or from the beginning. */
+  page(after: Pick<User, 'createdAt' | 'id'> | null, limit: number): Promise<User[]>
+  /** Ids of the enabled users who have the role. */
+  idsWithRole(role: string): Promise<string[]>
   /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */
   insert(user: New<User>): Promise<boolean>
   /**

@@ -95,11 +95,13 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
       }
     },
 
-    async list(filter, limit) {
+    async list(filter, limit, after) {
       const { where, params } = matching(filter)
+      const [first, second] = [`$${params.length + 2}`, `$${params.length + 3}`]
+      const rest = after ? `AND (created_at < ${first} OR created_at = ${first} AND id > ${second})` : ''
       const rows = await db.query<ClientSessionRow>(
-        `SELECT * FROM client_sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
-        [...params, limit],
+        `SELECT * FROM client_sessions ${where} ${rest} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
+        [...params, limit, ...(after ? [after.createdAt, after.id] : [])],
       )
       return rows.map(toClientSession)
     },

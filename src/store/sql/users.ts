@@ -76,6 +76,20 @@ export function createUserStore(db: Db): UserStore {
 
     list: () => select('', []),
 
+    page: (after, limit) =>
+      select(
+        `WHERE u.id IN (SELECT id FROM users WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3)`,
+        [after?.createdAt ?? -1, after?.id ?? '', limit],
+      ),
+
+    async idsWithRole(role) {
+      const rows = await db.query<{ id: string }>(
+        'SELECT u.id FROM user_roles r JOIN users u ON u.id = r.user_id WHERE r.role = $1 AND u.disabled = 0',
+        [role],
+      )
+      return rows.map(({ id }) => id)
+    },
+
     insert(user) {
       return insertOrFalse([
         {

@@ -26,7 +26,7 @@ const LARGE: ReadonlySet<string> = new Set([
 
 /** Queries that operators make occasionally and that may take long; no request or background job makes them. */
 const OCCASIONAL: readonly RegExp[] = [
-  /^SELECT \* FROM client_sessions WHERE 1 = 1 ORDER BY/,
+  /^SELECT \* FROM client_sessions WHERE 1 = 1 (AND \(created_at < \$\d+ OR .*\) )?ORDER BY/,
   /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
   /^DELETE FROM clients WHERE id = \$1( AND revision = \$2)?$/,
   // For users whom a rotation of the master key affects.

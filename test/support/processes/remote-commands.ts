@@ -29,7 +29,17 @@ import { serverFetch } from '../server/server-fetch.ts'
 import type { Cli } from './cli.ts'
 
 /** The groups of commands that work on a remote server, as the first argument names them. */
-const REMOTE: readonly string[] = ['clients', 'apis', 'roles', 'keys', 'verifiers', 'nodes', 'audit']
+const REMOTE: readonly string[] = [
+  'clients',
+  'apis',
+  'roles',
+  'users',
+  'sessions',
+  'keys',
+  'verifiers',
+  'nodes',
+  'audit',
+]
 /** Commands of these groups that work on files of the host. */
 const LOCAL: readonly string[] = ['audit accept']
 
