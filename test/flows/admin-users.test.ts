@@ -235,26 +235,26 @@ async function admin(server: TestServer, username: string): Promise<User> {
 
 t.test('the last administrator is disabled, deleted or demoted only with force', async (t) => {
   const { send, server } = await administered(t as Test)
-  await admin(server, 'root')
+  await admin(server, 'chief')
   const acts = [
-    ['POST', '/users/root/disable', undefined],
-    ['PATCH', '/users/root', { roles: [] }],
-    ['DELETE', '/users/root', undefined],
+    ['POST', '/users/chief/disable', undefined],
+    ['PATCH', '/users/chief', { roles: [] }],
+    ['DELETE', '/users/chief', undefined],
   ] as const
   for (const [method, path, payload] of acts) {
     const refused = await send(method, path, payload)
     t.equal(refused.statusCode, 409, path)
     t.match(refused.json(), { ...problem('force-needed'), detail: /last user with the role keyturn-admin/ })
   }
-  t.match(await server.store.users.findByUsername('root'), { disabled: false, roles: [ADMIN_ROLE] })
-  t.equal((await send('PATCH', '/users/root', { name: 'Root', roles: [ADMIN_ROLE] })).statusCode, 200)
+  t.match(await server.store.users.findByUsername('chief'), { disabled: false, roles: [ADMIN_ROLE] })
+  t.equal((await send('PATCH', '/users/chief', { name: 'Chief', roles: [ADMIN_ROLE] })).statusCode, 200)
   // A disabled administrator does not count.
   const second = await admin(server, 'second')
   await server.store.users.setDisabled(second.id, true)
-  t.equal((await send('POST', '/users/root/disable')).statusCode, 409)
+  t.equal((await send('POST', '/users/chief/disable')).statusCode, 409)
   await server.store.users.setDisabled(second.id, false)
-  t.equal((await send('POST', '/users/root/disable')).statusCode, 200)
-  t.equal((await send('DELETE', '/users/root')).statusCode, 200, 'it is no longer one who could administer')
+  t.equal((await send('POST', '/users/chief/disable')).statusCode, 200)
+  t.equal((await send('DELETE', '/users/chief')).statusCode, 200, 'it is no longer one who could administer')
   for (const [method, , payload] of acts) {
     const path = method === 'POST' ? '/users/second/disable' : '/users/second'
     t.equal((await send(method, `${path}?force=true`, payload)).statusCode, 200)
@@ -263,17 +263,17 @@ t.test('the last administrator is disabled, deleted or demoted only with force',
 
 t.test('administrators need force for themselves, even if there are others', async (t) => {
   const { server } = await administered(t as Test)
-  const root = await admin(server, 'root')
+  const chief = await admin(server, 'chief')
   await admin(server, 'second')
   const open = await server.deps.openAdmin()
-  const { users } = open({ name: `user:${root.id}`, scopes: new Set(['admin:users', 'admin:read']) })
-  const own = open({ name: `user:${root.id}`, scopes: null }).users
+  const { users } = open({ name: `user:${chief.id}`, scopes: new Set(['admin:users', 'admin:read']) })
+  const own = open({ name: `user:${chief.id}`, scopes: null }).users
   for (const act of [
-    () => own.disable('root'),
-    () => own.delete('root'),
-    () => own.update('root', { roles: [] }),
+    () => own.disable('chief'),
+    () => own.delete('chief'),
+    () => own.update('chief', { roles: [] }),
   ] as (() => Promise<unknown>)[])
-    await t.rejects(act(), { code: 'administration_refused', message: /root is you/ })
+    await t.rejects(act(), { code: 'administration_refused', message: /chief is you/ })
   t.match(await own.disable('second'), { value: { disabled: true } })
   // With fewer scopes than the role gives, nobody touches an administrator.
   await t.rejects(users.update('second', { name: 'x' }), { message: /which you do not have yourself/ })
@@ -283,19 +283,19 @@ t.test('no administrator gains rights through the account of another', async (t)
   const server = await testServer()
   t.teardown(() => server.close())
   await seed(server.store)
-  await admin(server, 'root')
+  await admin(server, 'chief')
   const { send }: Administrator = await administrator(server, 'helpdesk', ['admin:read', 'admin:users'])
   const acts = [
     ['POST', '/users', { username: 'ivy', roles: [ADMIN_ROLE] }],
     ['POST', '/checks/user', { username: 'ivy', roles: [ADMIN_ROLE] }],
     ['POST', '/users/ivy/invite', { roles: [ADMIN_ROLE] }],
     ['PATCH', '/users/alice', { roles: [ADMIN_ROLE] }],
-    ['PATCH', '/users/root', { username: 'toor' }],
-    ['POST', '/users/root/password', { password: NEW_PASSWORD }],
-    ['POST', '/users/root/reset-link', undefined],
-    ['POST', '/users/root/reset-second-factor', undefined],
-    ['POST', '/users/root/disable?force=true', undefined],
-    ['DELETE', '/users/root?force=true', undefined],
+    ['PATCH', '/users/chief', { username: 'feihc' }],
+    ['POST', '/users/chief/password', { password: NEW_PASSWORD }],
+    ['POST', '/users/chief/reset-link', undefined],
+    ['POST', '/users/chief/reset-second-factor', undefined],
+    ['POST', '/users/chief/disable?force=true', undefined],
+    ['DELETE', '/users/chief?force=true', undefined],
   ] as const
   const before = await server.store.users.list()
   for (const [method, path, payload] of acts) {
