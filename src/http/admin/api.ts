@@ -19,7 +19,7 @@ import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
 import { assertParams, canonical, headerOf, parseBodies, queryOf } from './body.ts'
-import { adminRoutes } from './index.ts'
+import { adminRoutes, resources } from './index.ts'
 import { openApiDocument } from './openapi.ts'
 import { problemDocument, sendProblem, sendThrown } from './problem.ts'
 import type { AdminRoute, Outcome } from './route.ts'
@@ -71,7 +71,7 @@ export async function createAdminApi(
     else done()
   })
   refuseUnknown(app, prefix + ADMIN_PATH)
-  const document = JSON.stringify(openApiDocument(deps.issuer, adminRoutes))
+  const document = JSON.stringify(openApiDocument(deps.issuer, adminRoutes, resources))
   app.get(`${prefix + ADMIN_PATH}/openapi.json`, (_request, reply) =>
     reply.type('application/json').send(document),
   )

@@ -8,7 +8,12 @@ import type { AdminRoute } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-export function openApiDocument(issuer: string, routes: readonly AdminRoute[]): Json {
+/** @param resources what each resource is, by the first part of its path */
+export function openApiDocument(
+  issuer: string,
+  routes: readonly AdminRoute[],
+  resources: Readonly<Record<string, string>>,
+): Json {
   const base = issuerBase(issuer)
   const schemas: Record<string, unknown> = { Problem: PROBLEM }
   const paths: Record<string, Record<string, unknown>> = {}
@@ -28,7 +33,7 @@ export function openApiDocument(issuer: string, routes: readonly AdminRoute[]): 
     servers: [{ url: adminAudience(issuer) }],
     tags: [...new Set(routes.map(tagOf)), 'document'].map((name) => ({
       name,
-      description: `Resource ${name}`,
+      description: resources[name] ?? 'The OpenAPI document.',
     })),
     paths: { ...paths, '/openapi.json': { get: DOCUMENT_OPERATION } },
     components: {

@@ -1,5 +1,5 @@
 /** docs/admin-api.md and docs/openapi.json, made from the routes. `npm run api-docs` writes them, and a test compares. */
-import { adminRoutes } from '../../../src/http/admin/index.ts'
+import { adminRoutes, resources } from '../../../src/http/admin/index.ts'
 import { openApiDocument } from '../../../src/http/admin/openapi.ts'
 import { read, root } from './documents.ts'
 
@@ -54,7 +54,7 @@ export const DOCUMENT: string = `${root}docs/openapi.json`
 const BEGIN = '<!-- The rest is made from the routes by `npm run api-docs`. -->'
 
 export const openApi = (): OpenApi =>
-  JSON.parse(JSON.stringify(openApiDocument(ISSUER, adminRoutes))) as OpenApi
+  JSON.parse(JSON.stringify(openApiDocument(ISSUER, adminRoutes, resources))) as OpenApi
 
 export const documentText = (): string => `${JSON.stringify(openApi(), null, 2)}\n`
 
@@ -68,7 +68,7 @@ export function pageText(): string {
         .map(([method, operation]) => rowOf(document, `${method.toUpperCase()} ${path}`, operation)),
     )
     return table(
-      `## ${name}\n\n${description}.`,
+      `## ${name}\n\n${description}`,
       ['operation', 'scope', 'parameters', 'body → answer', 'problems'],
       rows,
     )
