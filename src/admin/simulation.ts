@@ -78,10 +78,13 @@ function policyOf(
   const { key_rotation: age, verifier_cache: cache, jwks_max_age: maxAge } = scenario
   return {
     verifierCache: cache === undefined ? verifierCache : valid('verifier_cache', fields.verifierCache, cache),
-    keyRotation: age === undefined ? keyRotation : age && valid('key_rotation', fields.keyRotation, age),
+    keyRotation: age === undefined ? keyRotation : rotationOf(age),
     jwksMaxAge: maxAge === undefined ? jwksMaxAge : valid('jwks_max_age', fields.jwksMaxAge, maxAge),
   }
 }
+
+const rotationOf = (age: Seconds | null): Seconds | null =>
+  age === null ? null : valid('key_rotation', fields.keyRotation, age)
 
 /** What the setting accepts. */
 function valid<T>(name: string, { parse }: Field<T>, value: Seconds): T {

@@ -182,7 +182,7 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
   /** What is due at this time, as a node that polls would do it. */
   function settle(at: EpochSeconds): void {
     for (; waiting > 0 && mayRotate(at); waiting -= 1) rotate(at, 'requested')
-    for (;;) {
+    while (changes.length <= MAX_CHANGES) {
       const { action } = ringRules.plan(ring, at, policy)
       if (action === 'none' || (action === 'rotate' && !mayRotate(at))) return
       if (action === 'retire') retire(at)

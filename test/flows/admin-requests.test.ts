@@ -149,3 +149,11 @@ t.test('a header field that is repeated is refused', async (t) => {
     }
   })
 })
+
+/** Each was found by schemathesis, which makes requests from the OpenAPI document (CONTRIBUTING.md). */
+t.test('a simulation with a rotation every zero seconds is refused, and ends', async (t) => {
+  const { ask } = await started(t as Test)
+  const answer = await ask('/keys/simulate', json('{"key_rotation":0,"verifier_cache":0}'))
+  t.equal(answer.statusCode, 400)
+  t.match(answer.json(), { errors: [{ field: 'key_rotation' }] })
+})
