@@ -47,6 +47,8 @@ t.test('without any setting every option has its documented default', async (t) 
     defaultAudience: 'http://localhost:3000',
     statusTtl: 10,
     trustProxy: 0,
+    admin: true,
+    adminPort: null,
     maxConnections: 2000,
     shutdownDelay: 0,
     minPasswordLength: 8,
@@ -90,6 +92,8 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['PORT', '0', 'port', 0],
   ['PORT', '65535', 'port', 65_535],
   ['METRICS_PORT', '9464', 'metricsPort', 9464],
+  ['ADMIN', 'off', 'admin', false],
+  ['ADMIN_PORT', '9465', 'adminPort', 9465],
   ['DATABASE_URL', 'sqlite:/var/lib/keyturn.db', 'databaseUrl', 'sqlite:/var/lib/keyturn.db'],
   ['DATABASE_URL', 'sqlite:///var/lib/key turn.db', 'databaseUrl', 'sqlite:///var/lib/key turn.db'],
   ['DATABASE_POOL', '100', 'databasePool', 100],
@@ -203,6 +207,8 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
     'javascript:alert(1)',
   ],
   METRICS_PORT: ['-1', '65536', 'off'],
+  ADMIN: ['true', 'auto', '1'],
+  ADMIN_PORT: ['-1', '65536', 'off'],
   PORT: ['-1', '65536', '3000x', '0x50', '1e3', ' 80', '999999'],
   DATABASE_URL: [
     'data/keyturn.db',
@@ -286,6 +292,9 @@ t.test('metrics have a separate port or none', async (t) => {
   const same = { PORT: '4000', METRICS_PORT: '4000' }
   t.same(problems(same), ['KEYTURN_METRICS_PORT must differ from KEYTURN_PORT'])
   t.same(problems({ METRICS_PORT: '3000' }).length, 1, 'the default port counts too')
+  const shared = 'KEYTURN_ADMIN_PORT must differ from KEYTURN_PORT and KEYTURN_METRICS_PORT'
+  t.same(problems({ PORT: '4000', ADMIN_PORT: '4000' }), [shared])
+  t.same(problems({ METRICS_PORT: '4000', ADMIN_PORT: '4000' }), [shared])
   t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ports')
 })
 
