@@ -121,3 +121,56 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 }
+
+for (const { how, ...options } of shortOfJavaScript) {
+  browserTest(
+    `an administrator creates an API and a client, whose secret is shown once, ${how}`,
+    async (t, open) => {
+      const world = await consoleWorld(t)
+      const window = await open(options)
+      const page = await window.tab()
+      await enter(t, page, world, '/apis')
+      await at(t, page, 'APIs')
+      await page.getByRole('link', { name: 'New API' }).click()
+      await at(t, page, 'Create an API')
+      await page.getByLabel('Identifier').fill('https://invoices.example')
+      await page.getByLabel('Scopes', { exact: true }).fill('invoices:read')
+      await page.getByRole('button', { name: 'Create' }).click()
+      await page.getByText('The API https://invoices.example was created.').waitFor()
+      await at(t, page, 'https://invoices.example')
+      await page.getByRole('link', { name: 'Clients' }).click()
+      await at(t, page, 'Clients')
+      await page.getByRole('link', { name: 'New client' }).click()
+      await at(t, page, 'Create a client')
+      await page.getByLabel('Client id').fill('billing')
+      await page.getByLabel('Name', { exact: true }).fill('Billing')
+      await page.getByLabel('authorization_code').uncheck()
+      await page.getByLabel('refresh_token').uncheck()
+      await page.getByLabel('client_credentials').check()
+      await page.getByLabel('Scopes', { exact: true }).fill('invoices:read')
+      await page.getByRole('button', { name: 'Create' }).click()
+      await page.getByText('This is shown only once.').waitFor()
+      await at(t, page, 'The secret of the client')
+      await page.getByRole('link', { name: 'To the client' }).click()
+      await at(t, page, 'billing')
+      await page.getByRole('link', { name: 'New secret' }).click()
+      await at(t, page, 'Create a new secret for billing')
+      await page.getByLabel('Overlap').selectOption('1 hour')
+      await page.getByRole('button', { name: 'Create' }).click()
+      await page.getByText('The client billing has a new secret.').waitFor()
+      await page.getByRole('link', { name: 'To the client' }).click()
+      await page.getByRole('link', { name: 'Disable' }).click()
+      await at(t, page, 'Disable the client billing?')
+      await page.getByRole('button', { name: 'Disable' }).click()
+      await page.getByText('The client billing is disabled.').waitFor()
+      await at(t, page, 'billing')
+      await page.getByRole('button', { name: 'Enable' }).click()
+      await page.getByText('The client billing is enabled.').waitFor()
+      t.match(await world.server.store.clients.find('billing'), {
+        grants: ['client_credentials'],
+        scopes: ['invoices:read'],
+        disabled: false,
+      })
+    },
+  )
+}

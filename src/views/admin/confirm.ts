@@ -4,7 +4,17 @@ import { type Content, html } from '../html.ts'
 import { type Change, changesPanel } from './form.ts'
 import { type ConsoleContext, consolePage, type Place } from './page.ts'
 
-export interface Confirmation {
+/** The parts of a confirmation that depend on what has happened. */
+export interface Asked {
+  readonly hidden: HiddenFields
+  /** Why the act was refused; in English. */
+  readonly problem: string | null
+  /** The label of the box that insists on an act that was refused; null if it was not, or if nothing helps. */
+  readonly insist: string | null
+  readonly changes: readonly Change[] | null
+}
+
+export interface Confirmation extends Asked {
   readonly place: Place
   readonly title: string
   /** What the act is about, for the message about changes by others. */
@@ -12,22 +22,16 @@ export interface Confirmation {
   readonly back: { readonly href: string; readonly label: string }
   /** Below the issuer. */
   readonly path: string
-  readonly hidden: HiddenFields
   /** One sentence each. */
   readonly follows: readonly Content[]
   readonly details?: Content
   readonly submit: string
   readonly danger?: boolean
-  /** Why the act was refused; in English. */
-  readonly problem: string | null
-  /** The act was refused because it would lock administrators out, or is not safe: the label of the box that insists. */
-  readonly insist?: string | null
-  readonly changes: readonly Change[] | null
 }
 
 export function confirmPage(model: Confirmation, page: ConsoleContext): string {
   const { words } = page
-  const { danger = true, insist = null } = model
+  const { danger = true, insist } = model
   return consolePage(page, {
     place: model.place,
     title: model.title,

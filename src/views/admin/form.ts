@@ -14,6 +14,8 @@ export interface FormField {
   readonly hint?: Content
   readonly options?: readonly { readonly value: string; readonly label: string }[]
   readonly required?: boolean
+  /** A heading before the field. */
+  readonly group?: string
 }
 
 /** What another administrator has changed since the form was opened. */
@@ -63,7 +65,12 @@ ${form(page, {
   path: model.path,
   fields: model.hidden,
   className: 'card block fields',
-  content: html`${model.fields.map((field) => fieldOf(field, model))}
+  content: html`${model.fields.map((field) => [
+    field.group !== undefined &&
+      html`<h2>${field.group}</h2>
+`,
+    fieldOf(field, model),
+  ])}
 <div class="buttons">${button({ label: options.submit })}${buttonLink(model.cancel, words.common.cancel, 'quiet')}</div>`,
 })}`,
   })
@@ -101,7 +108,7 @@ const inLines = (text: string): Content =>
 
 function fieldOf(field: FormField, { values, errors }: ResourceForm): Html {
   const { name, label, kind, hint } = field
-  const id = `field-${name.replaceAll('_', '-')}`
+  const id = `field-${name.replaceAll(/[_.]/g, '-')}`
   const value = values[name] ?? ''
   const error = errors[name]
   const described = [hint ? `${id}-hint` : '', error === undefined ? '' : `${id}-error`]

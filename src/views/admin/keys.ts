@@ -2,7 +2,7 @@
 import { dateTime } from '../dates.ts'
 import { button, buttonLink, form, pageUrl } from '../forms.ts'
 import { type Content, type Html, html } from '../html.ts'
-import { type Confirmation, confirmPage } from './confirm.ts'
+import { type Asked, confirmPage } from './confirm.ts'
 import type { FormField, Values } from './form.ts'
 import { type ConsoleContext, consolePage } from './page.ts'
 import { ringPicture, type ShownKey, type ShownRing, shortKid, stateBadge } from './ring-picture.ts'
@@ -166,8 +166,6 @@ export const ringLabels = ({ words }: Pick<ConsoleContext, 'words'>): FormField[
     label: words.keys.changes[name],
     kind: 'lines',
   }))
-
-type Asked = Pick<Confirmation, 'hidden' | 'problem' | 'changes'>
 
 const code = (kid: string): Html => html`<code><bdi>${kid}</bdi></code>`
 

@@ -18,7 +18,7 @@ export interface ConsoleContext extends PageContext {
 export type Place = keyof ConsoleTexts['places']
 
 /** In the order of the navigation. */
-const PLACES: readonly Place[] = ['overview', 'keys', 'roles', 'audit']
+const PLACES: readonly Place[] = ['overview', 'keys', 'clients', 'apis', 'roles', 'audit']
 
 /** What an act did, and the notes of its verb. */
 export interface Done {

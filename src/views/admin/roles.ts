@@ -2,7 +2,7 @@
 import { dateTime } from '../dates.ts'
 import { buttonLink, pageUrl } from '../forms.ts'
 import { html } from '../html.ts'
-import { type Confirmation, confirmPage } from './confirm.ts'
+import { type Asked, confirmPage } from './confirm.ts'
 import { type FormField, formPage, type ResourceForm, type Values } from './form.ts'
 import { type Listed, listPage } from './list.ts'
 import { type ConsoleContext, consolePage } from './page.ts'
@@ -93,11 +93,7 @@ export const roleFormPage = (model: ResourceForm, name: string | null, page: Con
   })
 }
 
-export const roleDeletePage = (
-  model: Pick<Confirmation, 'hidden' | 'problem' | 'changes'>,
-  name: string,
-  page: ConsoleContext,
-): string => {
+export const roleDeletePage = (model: Asked, name: string, page: ConsoleContext): string => {
   const { roles, common } = page.words
   return confirmPage(
     {

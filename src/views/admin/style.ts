@@ -41,6 +41,7 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .console th,.console td{padding:.5625rem .75rem;text-align:left;vertical-align:top;font-weight:400;overflow-wrap:anywhere}
 .console thead th{font-size:.8125rem;font-weight:600;color:var(--muted);border-bottom:1px solid var(--line);white-space:nowrap;padding-bottom:.4375rem}
 .console tbody tr+tr>*{border-top:1px solid var(--line)}
+.console tbody th{min-width:9rem;overflow-wrap:break-word}
 .console tbody tr:hover>*{background:var(--page)}
 .console tbody th a{font-weight:600}
 .console th:first-child{padding-left:1.25rem}
@@ -66,6 +67,12 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .console .check input,.console .check input:hover{appearance:auto;display:block;width:1.125rem;height:1.125rem;min-height:0;margin:.1875rem 0 0;padding:0}
 .buttons{display:flex;flex-wrap:wrap;gap:.5rem;margin-top:1.125rem}
 .confirm{max-width:44rem}
+.once{padding:.75rem 1rem;border:1px solid var(--edge);border-radius:.5rem;background:var(--page);overflow-wrap:anywhere;user-select:all}
+.split{display:flex;align-items:center;justify-content:space-between;gap:1rem}
+.split>*{margin:0}
+.fields .field:has(>.check)+.field:has(>.check){margin-top:.125rem}
+[aria-labelledby=rules] .facts{grid-template-columns:minmax(8rem,30rem) minmax(0,1fr)}
+.fields h2{margin-top:1.5rem;padding-top:1rem;border-top:1px solid var(--line)}
 .fields .field>.check{display:flex;font-weight:400}
 .follows,.notes{list-style:disc;padding-left:1.25rem}
 .follows li+li,.notes li+li{margin-top:.375rem}
@@ -128,7 +135,7 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .heading{grid-template-columns:minmax(0,1fr)}
 .heading .actions{justify-content:flex-start}
 .who bdi{display:none}
-.console .facts{grid-template-columns:1fr;gap:0}
+.console .block .facts{grid-template-columns:1fr;gap:0}
 .console .facts dt{font-size:.875rem}
 .console .button,.places a{min-height:2.75rem}
 .places a{display:flex;align-items:center}

@@ -40,7 +40,7 @@ const shownOf = ({
     .map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
 })
 
-async function list({ request, admin, page }: Visit) {
+async function list({ request, admin, page, send }: Visit) {
   const { query } = request
   const filters: AuditFilters = {}
   for (const name of AUDIT_FILTERS) {
@@ -53,34 +53,31 @@ async function list({ request, admin, page }: Visit) {
     const { value, notes } = await admin.audit.list({ ...filters, cursor, limit: PAGE_SIZE })
     const events = value.items.map(shownOf)
     const whole = { ...model, events, nextCursor: value.next_cursor, notes, problem: null }
-    return request.html(auditPage(whole, page), { scripts: true })
+    return send(auditPage(whole, page))
   } catch (error) {
     if (!(error instanceof AdminError)) throw error
     const { status } = PROBLEMS[error.problem]
     const refused = { ...model, events: [], nextCursor: null, notes: [], problem: error.message }
-    return request.html(auditPage(refused, page), { status, scripts: true })
+    return send(auditPage(refused, page), status)
   }
 }
 
 /** By POST, because the whole log is read, and a link of another site must not cause that. */
-async function verify({ request, admin, page }: Visit) {
+async function verify({ request, admin, page, send }: Visit) {
   const anchor = request.form.get('anchor')?.trim() ?? ''
   try {
     const { value, notes } = await admin.audit.verify(anchor === '' ? undefined : anchor)
     const verdict = { ...value, prunedTo: value.pruned_to, notes }
-    return request.html(auditVerifyPage({ verdict, anchor, problem: null }, page), { scripts: true })
+    return send(auditVerifyPage({ verdict, anchor, problem: null }, page))
   } catch (error) {
     if (!(error instanceof AdminError)) throw error
     const { status } = PROBLEMS[error.problem]
-    return request.html(auditVerifyPage({ verdict: null, anchor, problem: error.message }, page), {
-      status,
-      scripts: true,
-    })
+    return send(auditVerifyPage({ verdict: null, anchor, problem: error.message }, page), status)
   }
 }
 
-const askVerify = async ({ request, page }: Visit) =>
-  request.html(auditVerifyPage({ verdict: null, anchor: '', problem: null }, page), { scripts: true })
+const askVerify = async ({ page, send }: Visit) =>
+  send(auditVerifyPage({ verdict: null, anchor: '', problem: null }, page))
 
 export const auditRoutes: readonly ConsoleRoute[] = routesOf('audit', [
   ['GET', '', list],

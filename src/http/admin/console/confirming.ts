@@ -5,18 +5,11 @@
 import type { FastifyReply } from 'fastify'
 import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
 import type { Changed, Found } from '../../../admin/verbs.ts'
-import type { Change, FormField, Values } from '../../../views/admin/form.ts'
+import type { Asked } from '../../../views/admin/confirm.ts'
+import type { FormField, Values } from '../../../views/admin/form.ts'
 import type { HiddenFields } from '../../../views/forms.ts'
 import { changesSince, revisionOf, seenFields } from './editing.ts'
 import type { Visit } from './visit.ts'
-
-/** The parts of a confirmation that depend on what has happened. */
-export interface Asked {
-  readonly hidden: HiddenFields
-  readonly problem: string | null
-  readonly insist: string | null
-  readonly changes: readonly Change[] | null
-}
 
 /** @typeParam R what the act returns */
 export interface Confirming<T, R = unknown> {
@@ -30,6 +23,8 @@ export interface Confirming<T, R = unknown> {
     readonly ifMatch: number | undefined
     readonly force: boolean
   }) => Promise<Changed<R>>
+  /** The label of the box that insists, if it is not about administrators who would be locked out. */
+  readonly insist?: string
   readonly acted: (changed: Changed<R>) => FastifyReply | Promise<FastifyReply>
 }
 
@@ -49,7 +44,7 @@ export async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>
     const { status } = PROBLEMS[error.problem]
     const found = await find()
     if (error.problem !== 'precondition-failed') {
-      const insist = error.problem === 'force-needed' ? page.words.common.force : null
+      const insist = error.problem === 'force-needed' ? (confirming.insist ?? page.words.common.force) : null
       return render(visit, confirming, found, { problem: error.message, insist, changes: null }, status)
     }
     const now = values(found.value)
@@ -66,12 +61,12 @@ export async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>
 }
 
 async function render<T, R>(
-  { request }: Visit,
+  { send }: Visit,
   confirming: Confirming<T, R>,
   found: Found<T>,
   asked: Omit<Asked, 'hidden'>,
   status: number,
 ): Promise<FastifyReply> {
   const hidden = { ...confirming.hidden, ...seenFields(found, confirming.values(found.value)) }
-  return request.html(await confirming.render(found, { ...asked, hidden }), { status, scripts: true })
+  return send(await confirming.render(found, { ...asked, hidden }), status)
 }

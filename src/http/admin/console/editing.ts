@@ -4,7 +4,7 @@
  * that the administrator had not touched then have the new values. Must not know any resource.
  */
 import type { FastifyReply } from 'fastify'
-import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
+import { AdminError, invalidValue, PROBLEMS } from '../../../admin/errors.ts'
 import type { Changed, Found, ScopeChoice } from '../../../admin/verbs.ts'
 import type { Change, FormField, ResourceForm, Values } from '../../../views/admin/form.ts'
 import type { HiddenFields } from '../../../views/forms.ts'
@@ -17,6 +17,16 @@ export const linesOf = (text: string | undefined): string[] =>
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean)
+
+/** null for an empty field. */
+export const textOf = (text: string | undefined): string | null => text || null
+
+/** null for an empty field. @throws {AdminError} invalid-value */
+export function numberOf(field: string, text: string | undefined): number | null {
+  if (!text) return null
+  if (!/^\d{1,10}$/.test(text)) throw invalidValue(field, `${field} must be a number`)
+  return Number(text)
+}
 
 /** What a person insists on after a refusal. */
 export interface Choice extends ScopeChoice {
@@ -69,7 +79,8 @@ export function changesSince(
     }))
 }
 
-export interface Editing<T> {
+/** @typeParam R what saving returns */
+export interface Editing<T, R = unknown> {
   /** Below the issuer. */
   readonly path: string
   readonly cancel: string
@@ -85,37 +96,34 @@ export interface Editing<T> {
     values: Values,
     options: Choice & { readonly ifMatch: number | undefined },
     changed: ReadonlySet<string>,
-  ) => Promise<Changed<unknown>>
+  ) => Promise<Changed<R>>
   /** Members of the request whose fields have another name. */
   readonly fieldNames?: Readonly<Record<string, string>>
   readonly render: (model: ResourceForm) => string
   /** Leads on after the change was stored. */
-  readonly saved: (changed: Changed<unknown>, values: Values) => FastifyReply | Promise<FastifyReply>
+  readonly saved: (changed: Changed<R>, values: Values) => FastifyReply | Promise<FastifyReply>
 }
 
-const html = ({ request }: Visit, text: string, status: number): FastifyReply =>
-  request.html(text, { status, scripts: true })
-
 /** The form with what is stored. */
-export async function showForm<T>(visit: Visit, editing: Editing<T>): Promise<FastifyReply> {
+export async function showForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
   const { resource, render } = editing
   const found = await resource?.find()
   const values = found && resource ? resource.values(found.value) : editing.initial
   const hidden = found ? { ...editing.hidden, ...seenFields(found, values) } : editing.hidden
-  return html(visit, render({ ...modelOf(editing), hidden, values }), 200)
+  return visit.send(render({ ...modelOf(editing), hidden, values }))
 }
 
-function modelOf<T>({ path, cancel, hidden, fields, initial }: Editing<T>): ResourceForm {
+function modelOf<T, R>({ path, cancel, hidden, fields, initial }: Editing<T, R>): ResourceForm {
   return { path, cancel, hidden, fields, values: initial, errors: {}, problem: null, changes: null }
 }
 
-export async function submitForm<T>(visit: Visit, editing: Editing<T>): Promise<FastifyReply> {
+export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
   const { request, page } = visit
   const { fields, resource, save, saved, render } = editing
   const values = readValues(request, fields)
   const seen = seenIn(request, values)
   const changed = new Set(Object.keys(values).filter((name) => values[name] !== seen[name]))
-  let outcome: Changed<unknown>
+  let outcome: Changed<R>
   try {
     outcome = await save(values, { ...choiceOf(request), ifMatch: revisionOf(request) }, changed)
   } catch (error) {
@@ -129,7 +137,7 @@ export async function submitForm<T>(visit: Visit, editing: Editing<T>): Promise<
       )
       const hidden = { ...editing.hidden, ...seenFields(found, now) }
       const changes = changesSince(seen, now, fields, page.words)
-      return html(visit, render({ ...modelOf(editing), hidden, values: merged, changes }), status)
+      return visit.send(render({ ...modelOf(editing), hidden, values: merged, changes }), status)
     }
     const again = resource
       ? { ...editing.hidden, revision: String(revisionOf(request) ?? ''), ...prefixed(seen) }
@@ -139,7 +147,7 @@ export async function submitForm<T>(visit: Visit, editing: Editing<T>): Promise<
     )
     const shown = fields.some(({ name }) => Object.hasOwn(errors, name)) ? errors : {}
     const model = { ...modelOf(editing), hidden: again, values, errors: shown, problem: error.message }
-    return html(visit, render({ ...model, fields: [...fields, ...insistence(error, page)] }), status)
+    return visit.send(render({ ...model, fields: [...fields, ...insistence(error, page)] }), status)
   }
   return saved(outcome, values)
 }

@@ -13,7 +13,9 @@ import { DOCUMENT, notFoundHandler } from '../../methods.ts'
 import { htmlNotFound } from '../../page-error.ts'
 import type { PageRequestDeps } from '../../page-request.ts'
 import { pageScope } from '../../page-scope.ts'
+import { apiRoutes } from './apis.ts'
 import { auditRoutes } from './audit.ts'
+import { clientRoutes } from './clients.ts'
 import { keyRoutes } from './keys.ts'
 import { overviewRoutes } from './overview.ts'
 import { roleRoutes } from './roles.ts'
@@ -22,6 +24,8 @@ import { type ConsoleDeps, type ConsoleRoute, pageRouteOf } from './visit.ts'
 const consoleRoutes: readonly ConsoleRoute[] = [
   ...overviewRoutes,
   ...keyRoutes,
+  ...clientRoutes,
+  ...apiRoutes,
   ...roleRoutes,
   ...auditRoutes,
 ]

@@ -58,10 +58,10 @@ const shownAffected = ({ verifier, from, until }: SimulationView['failing'][numb
   until,
 })
 
-async function show({ request, admin, page }: Visit, refused: KeysModel['refused'], status = 200) {
+async function show({ admin, page, send }: Visit, refused: KeysModel['refused'], status = 200) {
   const ring = shownRing((await admin.keys.find()).value)
   const model = { ring, verifiers: await verifiersOf(admin), refused }
-  return request.html(keysPage(model, page), { status, scripts: true })
+  return send(keysPage(model, page), status)
 }
 
 const ringResource = ({ admin, page }: Visit) => ({

@@ -20,7 +20,7 @@ async function lastHour({ admin }: Visit): Promise<LastHour> {
 }
 
 async function show(visit: Visit) {
-  const { request, admin, page } = visit
+  const { admin, page, send } = visit
   const ring = await admin.keys.find()
   const nodes = await admin.nodes.list({ limit: 100 })
   const audit = await admin.audit.list({ limit: 1 })
@@ -38,7 +38,7 @@ async function show(visit: Visit) {
     lastHour: await lastHour(visit),
     notes: [...nodes.notes, ...audit.notes],
   }
-  return request.html(overviewPage(model, page), { scripts: true })
+  return send(overviewPage(model, page))
 }
 
 export const overviewRoutes: readonly ConsoleRoute[] = routesOf('overview', [['GET', '', show]])

@@ -26,9 +26,9 @@ const shownOf = (role: RoleView): ShownRole => ({
 
 const valuesOf = (role: RoleView) => roleValues(shownOf(role))
 
-const show = async ({ request, admin, page }: Visit) => {
+const show = async ({ request, admin, page, send }: Visit) => {
   const { value } = await admin.roles.find(request.query.get('name') ?? '')
-  return request.html(rolePage(shownOf(value), page), { scripts: true })
+  return send(rolePage(shownOf(value), page))
 }
 
 function creating({ admin, page, leave }: Visit): Editing<RoleView> {
@@ -92,9 +92,9 @@ function deleting(visit: Visit): Confirming<RoleView> {
   }
 }
 
-const list = async ({ request, admin, page }: Visit) => {
+const list = async ({ request, admin, page, send }: Visit) => {
   const roles = await admin.roles.list(pageQueryOf(request))
-  return request.html(rolesPage(listed(request, roles, shownOf), page), { scripts: true })
+  return send(rolesPage(listed(request, roles, shownOf), page))
 }
 
 export const roleRoutes: readonly ConsoleRoute[] = routesOf('roles', [

@@ -36,6 +36,8 @@ export interface Visit {
   readonly request: PageRequest
   readonly admin: Admin
   readonly page: ConsoleContext
+  /** Responds with a page of the console. */
+  send(text: string, status?: number): FastifyReply
   /** Redirects to a page, which shows what was done and what follows. A reload of that page does not repeat the act. */
   leave(path: string, query: Readonly<Record<string, string>>, done: Done): FastifyReply
 }
@@ -52,11 +54,10 @@ export interface ConsoleRoute {
   readonly handler: (visit: Visit) => Promise<FastifyReply>
 }
 
-/** The routes of one place, with their paths below it. */
-export const routesOf = (
-  place: Place,
-  routes: readonly (readonly ['GET' | 'POST', string, ConsoleRoute['handler']])[],
-): ConsoleRoute[] =>
+/** A route of one place, with its path below it. */
+export type PlaceRoute = readonly [method: 'GET' | 'POST', path: string, handler: ConsoleRoute['handler']]
+
+export const routesOf = (place: Place, routes: readonly PlaceRoute[]): ConsoleRoute[] =>
   routes.map(([method, path, handler]) => ({ method, path: placePath(place) + path, place, handler }))
 
 export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }: ConsoleRoute): PageRoute {
@@ -91,14 +92,16 @@ export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }:
       const admin = deps.admin({ name: `user:${user.id}`, scopes: new Set(Object.keys(ADMIN_SCOPES)) })
       const leave: Visit['leave'] = (to, query, done) =>
         request.redirect(to, { ...query, done: sealDone(deps.formMacs, request, done) })
+      // All pages of the console load the script that makes times local.
+      const send: Visit['send'] = (text, status = 200) => request.html(text, { status, scripts: true })
       try {
-        return await handler({ request, admin, page, leave })
+        return await handler({ request, admin, page, send, leave })
       } catch (error) {
         if (!(error instanceof AdminError)) throw error
         const { status } = PROBLEMS[error.problem]
         const missing = error.problem === 'not-found'
         const model = { place, missing, message: error.message, back: deps.prefix + placePath(place) }
-        return request.html(failedPage(model, page), { status, scripts: true })
+        return send(failedPage(model, page), status)
       }
     },
   }

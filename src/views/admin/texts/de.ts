@@ -1,10 +1,12 @@
 /** Every German text of the console. */
 import { html } from '../../html.ts'
+import * as registry from './de-registry.ts'
 import * as ring from './de-ring.ts'
 import type { ConsoleTexts } from './en.ts'
 
 export const de: ConsoleTexts = {
   ...ring,
+  ...registry,
   title: 'Verwaltung',
   navigation: 'Verwaltung',
   account: 'Ihr Konto',

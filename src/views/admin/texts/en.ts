@@ -1,9 +1,11 @@
 /** Every English text of the console. Its type is the list of texts that each language must have. */
 import { type Content, type Html, html } from '../../html.ts'
+import * as registry from './en-registry.ts'
 import * as ring from './en-ring.ts'
 
 export const en = {
   ...ring,
+  ...registry,
   title: 'Administration',
   navigation: 'Administration',
   account: 'Your account',
