@@ -23,6 +23,8 @@ export const sessionRoutes = [
       },
       { additionalProperties: false },
     ),
+    // A user, client or session that does not exist.
+    problems: [404],
     response: pageOf(Session),
     handler: ({ sessions }, { query }) => sessions.list(query),
   }),
@@ -31,6 +33,7 @@ export const sessionRoutes = [
     operationId: 'endSessions',
     summary: 'End all sessions of a user, who is signed out of all browsers, or of a client',
     query: Type.Object({ user, client }, { additionalProperties: false }),
+    problems: [404],
     response: RevokedSessions,
     handler: ({ sessions }, { query }) => sessions.endAll(query),
   }),

@@ -58,6 +58,7 @@ export const userRoutes = [
     operationId: 'checkPassword',
     summary: 'Say whether a new password of a user would be refused, and why; changes nothing',
     body: PasswordCheck,
+    problems: [404],
     response: CheckedUser,
     handler: ({ users }, { body }) => users.checkPassword(body.username, body.password),
   }),
