@@ -69,6 +69,7 @@ export const FAILPOINTS = [
   'master-key:promoted',
   'administration:begun',
   'administration:acted',
+  'apply:changed',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void

@@ -36,6 +36,8 @@ const commands: Readonly<Record<string, () => Promise<CommandFactory>>> = {
   roles: async () => (await import('./roles.ts')).rolesCommand,
   users: async () => (await import('./users.ts')).usersCommand,
   sessions: async () => (await import('./sessions.ts')).sessionsCommand,
+  apply: async () => (await import('./apply.ts')).applyCommand,
+  dump: async () => (await import('./dump.ts')).dumpCommand,
   verifiers: async () => (await import('./verifiers.ts')).verifiersCommand,
   nodes: async () => (await import('./nodes.ts')).nodesCommand,
   audit: async () => (await import('./audit.ts')).auditCommand,

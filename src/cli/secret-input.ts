@@ -7,18 +7,23 @@ const MAX_BYTES = 65_536
 
 /** Reads one line from standard input. @throws {UsageError} if it is empty, too long, not UTF-8 or more than one line */
 export async function readSecret(io: Io): Promise<string> {
+  const secret = withoutFinalNewline(decode(await readInput(io, MAX_BYTES)))
+  if (secret === '') throw new UsageError('standard input is empty')
+  if (/[\r\n]/.test(secret)) throw new UsageError('standard input has more than one line')
+  return secret
+}
+
+/** Reads standard input to its end. @throws {UsageError} if it is longer */
+export async function readInput(io: Io, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of io.stdin) {
     const bytes = Buffer.from(chunk)
     size += bytes.length
-    if (size > MAX_BYTES) throw new UsageError('standard input is too long')
+    if (size > maxBytes) throw new UsageError('standard input is too long')
     chunks.push(bytes)
   }
-  const secret = withoutFinalNewline(decode(Buffer.concat(chunks)))
-  if (secret === '') throw new UsageError('standard input is empty')
-  if (/[\r\n]/.test(secret)) throw new UsageError('standard input has more than one line')
-  return secret
+  return Buffer.concat(chunks)
 }
 
 function decode(bytes: Buffer): string {

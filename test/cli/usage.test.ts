@@ -71,6 +71,8 @@ const samples: Record<string, Sample> = {
   'users delete': { args: ['iva'] },
   'sessions list': {},
   'sessions revoke': { args: ['--user', 'alice'] },
+  dump: {},
+  apply: { args: ['-f', '-'], input: 'users: [{ username: alice, roles: [clerk] }]' },
   serve: {},
   'keys list': {},
   'keys status': {},
@@ -293,8 +295,8 @@ t.test(
     }
     t.equal(
       tried,
-      7 * refused.length,
-      'backup, restore, export, --jwks-file twice, --env, --client-secret-file',
+      8 * refused.length,
+      'backup, restore, export, apply, --jwks-file twice, --env, --client-secret-file',
     )
     t.same(readdirSync(cli.dir), [], 'nothing was created')
   },

@@ -1,8 +1,13 @@
 /** keyturn.yaml: what is accepted, and how each mistake is reported. */
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
+import { NewApi } from '../../src/admin/apis.schema.ts'
+import { NewClient } from '../../src/admin/clients.schema.ts'
 import { Document } from '../../src/admin/declared/document.schema.ts'
 import { MAX_DOCUMENT_BYTES, parseYaml } from '../../src/admin/declared/document.ts'
 import { DocumentError } from '../../src/admin/declared/document-error.ts'
+import { KIND_RULES, KINDS } from '../../src/admin/declared/kinds.ts'
+import { NewRole } from '../../src/admin/roles.schema.ts'
 import { decodeText } from '../../src/text.ts'
 import { read } from '../support/docs/documents.ts'
 
@@ -115,11 +120,40 @@ users: alice
   )
 })
 
+t.test('the members of the document are those of the verbs, and all of them are planned', async (t) => {
+  const { properties } = JSON.parse(JSON.stringify(Document)) as SchemaView
+  const membersOf = (schema: object) => Object.keys((schema as SchemaView).properties).sort()
+  const verbs = {
+    api: membersOf(NewApi).filter((name) => name !== 'scope_texts'),
+    role: membersOf(NewRole),
+    // A secret is a reference, and there is a verb for disabling.
+    client: [...membersOf(NewClient).filter((name) => name !== 'client_secret'), 'disabled', 'secret'].sort(),
+    user: ['email', 'name', 'roles', 'username'],
+  }
+  for (const kind of KINDS) {
+    const { section, id, fields } = KIND_RULES[kind]
+    const [list] = properties[section]?.anyOf ?? []
+    const declared = membersOf(list?.items ?? {})
+    t.same(declared, verbs[kind], kind)
+    const planned = Object.keys(fields).filter((name) => name !== 'scope_texts')
+    t.same([...planned, id, ...(kind === 'client' ? ['secret'] : [])].sort(), declared, kind)
+  }
+})
+
+interface SchemaView {
+  readonly properties: Readonly<Record<string, { readonly anyOf?: readonly { readonly items?: object }[] }>>
+}
+
 t.test('the schema that ships is the one that documents are checked with', async (t) => {
   t.same(JSON.parse(read('docs/keyturn.schema.json')), {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     ...JSON.parse(JSON.stringify(Document)),
   })
+  // Editors use validators of others.
+  const isValid = new Ajv2020().compile(JSON.parse(read('docs/keyturn.schema.json')))
+  const [, example = ''] = /^```yaml\n(.*?)^```$/ms.exec(read('docs/apply.md')) ?? []
+  t.ok(isValid(parseYaml(example, 'example').value))
+  t.notOk(isValid({ roles: [{ name: 'clerk', scopes: [], colour: 'red' }] }))
   const { files } = JSON.parse(read('package.json')) as { files: string[] }
   t.ok(files.includes('docs/keyturn.schema.json'))
 })

@@ -66,7 +66,9 @@ function refusal(work: () => unknown): unknown {
 t.test('what others need is created first, and deleted last', async (t) => {
   const entries = declare({
     users: [{ username: 'alice', roles: ['clerk'] }],
-    clients: [{ client_id: 'shop', client_name: 'Shop', grant_types: [], secret: { generate: true } }],
+    clients: [
+      { client_id: 'shop', client_name: 'Shop', grant_types: ['refresh_token'], secret: { generate: true } },
+    ],
     roles: [CLERK],
     apis: [ORDERS],
   })
@@ -100,7 +102,7 @@ t.test(
           client_id: 'shop',
           client_name: 'Shop',
           token_endpoint_auth_method: 'none',
-          grant_types: [],
+          grant_types: ['refresh_token'],
           scope: 'b a',
           redirect_uris: ['https://shop.example/cb'],
           pkce: 'required',
@@ -120,7 +122,7 @@ t.test(
             client_id: 'shop',
             client_name: 'Shop',
             token_endpoint_auth_method: 'none',
-            grant_types: [],
+            grant_types: ['refresh_token'],
             scope: 'a b',
           },
         ],
@@ -135,6 +137,12 @@ t.test(
     )
   },
 )
+
+t.test('an API loses scopes after the roles and clients that had them', async (t) => {
+  const server = serverWith({ api: [ORDERS], role: [{ ...CLERK, scopes: ['orders:read', 'orders:write'] }] })
+  const entries = declare({ apis: [{ ...ORDERS, scopes: ['orders:read'] }], roles: [CLERK] })
+  t.same(summary(plan(entries, server, OPTIONS)), ['update role clerk', 'update api https://orders.example'])
+})
 
 t.test('a scope leaves one API before another gets it (RFC 9068 §3)', async (t) => {
   const api = (identifier: string, ...scopes: string[]) => ({ identifier, scopes })
@@ -181,14 +189,26 @@ t.test('what cannot be true on this server is refused at once, with its places',
   const server = serverWith({
     api: [ORDERS],
     role: [CLERK],
-    client: [{ client_id: 'page', client_name: 'Page', token_endpoint_auth_method: 'none', grant_types: [] }],
+    client: [
+      {
+        client_id: 'page',
+        client_name: 'Page',
+        token_endpoint_auth_method: 'none',
+        grant_types: ['refresh_token'],
+      },
+    ],
   })
   const entries = declare({
     apis: [{ identifier: 'https://other.example', scopes: ['orders:read'] }],
-    roles: [{ name: 'boss', scopes: ['orders:raed', 'openid'] }],
+    roles: [{ name: 'boss', scopes: ['orders:raed'] }],
     clients: [
-      { client_id: 'shop', client_name: 'Shop', grant_types: [], introspects: ['https://nowhere.example'] },
-      { client_id: 'page', client_name: 'Page', grant_types: [] },
+      {
+        client_id: 'shop',
+        client_name: 'Shop',
+        grant_types: ['refresh_token'],
+        introspects: ['https://nowhere.example'],
+      },
+      { client_id: 'page', client_name: 'Page', grant_types: ['refresh_token'] },
     ],
     users: [{ username: 'alice', roles: ['clerk', 'clark', 'keyturn-admin'] }],
   })
@@ -211,6 +231,44 @@ t.test('what cannot be true on this server is refused at once, with its places',
     {
       problems: ['users.0.roles: there is no role clerk'],
     },
+  )
+})
+
+t.test('what breaks a rule is refused before anything else, with its place', async (t) => {
+  const client = { client_id: 'c', client_name: 'C', grant_types: ['authorization_code'] }
+  const documents: readonly [DocumentView, RegExp][] = [
+    [{ apis: [{ identifier: 'two words', scopes: ['s'] }] }, /^apis\.0\.identifier: identifier must be/],
+    [{ apis: [{ identifier: 'urn:a', scopes: [] }] }, /^apis\.0\.scopes: an API needs at least one scope/],
+    [{ roles: [{ name: 'two words', scopes: ['s'] }] }, /^roles\.0: a role name must be/],
+    [{ roles: [{ name: 'r', scopes: ['openid'] }] }, /^roles\.0: openid is a scope of the protocol/],
+    [{ clients: [client] }, /^clients\.0\.redirect_uris: authorization_code needs a redirect URI/],
+    [{ clients: [{ ...client, redirect_uris: ['http://a.example/'] }] }, /^clients\.0\.redirect_uris: /],
+    [
+      { clients: [{ ...client, grant_types: ['implicit'] }] },
+      /^clients\.0\.grant_types: grant must be one of/,
+    ],
+    [{ users: [{ username: ' ', roles: [] }] }, /^users\.0\.username: username must be/],
+    [{ users: [{ username: 'a', email: 'a', roles: [] }] }, /^users\.0\.email: email must be an address/],
+  ]
+  for (const [value, problem] of documents)
+    t.match(
+      refusal(() => plan(declare(value), serverWith({}), OPTIONS)),
+      { problems: [problem], exitCode: 2 },
+    )
+  const old = {
+    client_id: 'c',
+    client_name: 'C',
+    grant_types: ['implicit'],
+    pkce: 'optional',
+    claims_in_id_token: true,
+    roles_claim: 'roles',
+    token_endpoint_auth_method: 'client_secret_basic',
+  }
+  const kept = declare({ clients: [{ ...client, grant_types: ['implicit'] }] })
+  t.same(
+    plan(kept, serverWith({ client: [old] }), OPTIONS),
+    [],
+    'what does not change may be older than the rule',
   )
 })
 
@@ -246,7 +304,7 @@ t.test('a document that contradicts itself, or declares what is built in, is ref
           {
             client_id: 'a',
             client_name: 'A',
-            grant_types: [],
+            grant_types: ['refresh_token'],
             token_endpoint_auth_method: 'none',
             secret: { generate: true },
           },
@@ -286,7 +344,7 @@ const clients = fc.uniqueArray(
     client_id: fc.constantFrom('c1', 'c2', 'c3'),
     client_name: fc.constantFrom('One', 'Two'),
     token_endpoint_auth_method: fc.constantFrom('none', 'client_secret_basic'),
-    grant_types: fc.subarray(['authorization_code', 'refresh_token']),
+    grant_types: fc.constant(['refresh_token'] as string[]),
     scope: fc.subarray(SCOPES).map((list) => list.join(' ')),
     first_party: fc.boolean(),
   }),

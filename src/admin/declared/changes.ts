@@ -26,6 +26,8 @@ export interface Change {
   readonly fields: Readonly<Record<string, FieldChange>>
   /** The revision that was planned on; null for a new resource. */
   readonly revision: number | null
+  /** null for a resource that is not declared. */
+  readonly entry: Entry | null
   /** Set if the client gets a secret. */
   readonly secret?: SecretReference
 }

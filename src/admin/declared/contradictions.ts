@@ -38,13 +38,11 @@ function others(kind: Kind, { entries, server, deleted }: Planned): readonly Res
   return [...server[kind]].filter(([key]) => !named.has(key)).map(([, resource]) => resource)
 }
 
-function missingSecrets({ entries, server, changed }: Planned): string[] {
-  const clients = new Map(entriesOfKind(entries, 'client').map((entry) => [entry.id, entry]))
+function missingSecrets({ server, changed }: Planned): string[] {
   return changed
     .filter(({ kind, secret }) => kind === 'client' && secret === undefined)
-    .flatMap((change) => {
-      const entry = clients.get(change.id)
-      const existing = findResource(server, change)
+    .flatMap(({ kind, id, entry }) => {
+      const existing = findResource(server, { kind, id })
       if (!entry || !needsSecret(entry.fields) || (existing && needsSecret(existing.value))) return []
       return [
         `${entry.placeOf()}: the client ${entry.id} needs a secret: { from_file: … }, { from_env: … } or { generate: true }`,

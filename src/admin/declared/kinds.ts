@@ -113,6 +113,10 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
       backchannel_logout_uri: { byDefault: always(null) },
       jwks: { byDefault: always(null), canonical: storedKeys },
       jwks_uri: { byDefault: always(null) },
+      logo_uri: { byDefault: always(null) },
+      client_uri: { byDefault: always(null) },
+      policy_uri: { byDefault: always(null) },
+      tos_uri: { byDefault: always(null) },
       pkce: {
         byDefault: ({ token_endpoint_auth_method: method }) => (method === 'none' ? 'required' : 'optional'),
       },

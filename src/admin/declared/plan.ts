@@ -16,6 +16,7 @@ import { DocumentError } from './document-error.ts'
 import { type Entry, entriesOfKind } from './entries.ts'
 import { current, isSame, type Kind, needsSecret, withoutDefaults } from './kinds.ts'
 import { inOrder } from './order.ts'
+import { brokenRules } from './rules.ts'
 
 export interface PlanOptions {
   /** Delete APIs, roles and clients that are not declared. */
@@ -24,17 +25,19 @@ export interface PlanOptions {
   readonly allowUnowned: boolean
 }
 
-/** @throws {DocumentError} if the declared state contradicts what the server has */
+/** @throws {DocumentError} if the declared state breaks a rule, or contradicts what the server has */
 export function plan(
   entries: readonly Entry[],
   server: ServerState,
   { prune, allowUnowned }: PlanOptions,
 ): readonly Step[] {
   const changed = entries.flatMap((entry) => changeOf(entry, findResource(server, entry)) ?? [])
+  const broken = brokenRules(changed)
+  if (broken.length > 0) throw new DocumentError(broken)
   const deleted = prune ? removals(entries, server) : []
   const problems = contradictions({ entries, server, changed, deleted }, allowUnowned)
   if (problems.length > 0) throw new DocumentError(problems, 1)
-  return inOrder(entries, server, changed, deleted)
+  return inOrder(server, changed, deleted)
 }
 
 function changeOf(entry: Entry, existing: Resource | undefined): Change | null {
@@ -47,6 +50,7 @@ function changeOf(entry: Entry, existing: Resource | undefined): Change | null {
       action: 'create',
       fields: Object.fromEntries(given.map(([name, to]) => [name, { to }])),
       revision: null,
+      entry,
       ...(secret === undefined ? {} : { secret }),
     }
   }
@@ -61,6 +65,7 @@ function changeOf(entry: Entry, existing: Resource | undefined): Change | null {
     action: 'update',
     fields: Object.fromEntries(changes.map(({ name, from, to }) => [name, { from, to }])),
     revision: existing.revision,
+    entry,
     ...(getsSecret && secret !== undefined ? { secret } : {}),
   }
 }
@@ -75,7 +80,7 @@ function removals(entries: readonly Entry[], server: ServerState): Change[] {
       .filter(([key]) => !declared.has(key))
       .map(([, resource]) => {
         const { revision } = resource
-        return { kind, id: idOf(kind, resource), action: 'delete', fields: {}, revision }
+        return { kind, id: idOf(kind, resource), action: 'delete', fields: {}, revision, entry: null }
       })
   })
 }

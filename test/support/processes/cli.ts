@@ -28,6 +28,8 @@ export interface RunOptions extends Partial<Io> {
   readonly input?: string | Buffer
   /** Settings added to or replacing those of the folder, without the prefix. */
   readonly settings?: Record<string, string>
+  /** Other variables of the environment. */
+  readonly variables?: Record<string, string>
 }
 
 export interface Cli {
@@ -60,11 +62,13 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
   t.teardown(() => servers.close())
 
   async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const { settings = {}, ...io } = options
+    const { settings = {}, variables = {}, ...io } = options
     const all = { ...env, ...prefixed(settings) }
-    if (!isRemote(args)) return runHere(args, { env: all, cwd: dir, clock, logger, ...io })
-    const { args: remoteArgs, settle, ...reach } = await servers.reach(args, all)
-    const outcome = await runHere(remoteArgs, { cwd: dir, clock, logger, ...io, ...reach })
+    if (!isRemote(args))
+      return runHere(args, { env: { ...all, ...variables }, cwd: dir, clock, logger, ...io })
+    const { args: remoteArgs, settle, env: own, ...reach } = await servers.reach(args, all)
+    const remoteEnv = { ...own, ...variables }
+    const outcome = await runHere(remoteArgs, { cwd: dir, clock, logger, ...io, ...reach, env: remoteEnv })
     await settle()
     return outcome
   }
@@ -126,7 +130,7 @@ export async function commandIn(
   return { code, stdout: out, stderr: err }
 }
 
-type HereOptions = Omit<RunOptions, 'settings'> & Pick<Io, 'env' | 'cwd'>
+type HereOptions = Omit<RunOptions, 'settings' | 'variables'> & Pick<Io, 'env' | 'cwd'>
 
 async function runHere(args: readonly string[], { input = '', ...io }: HereOptions): Promise<Outcome> {
   let out = ''

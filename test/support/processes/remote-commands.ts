@@ -39,6 +39,8 @@ const REMOTE: readonly string[] = [
   'verifiers',
   'nodes',
   'audit',
+  'apply',
+  'dump',
 ]
 /** Commands of these groups that work on files of the host. */
 const LOCAL: readonly string[] = ['audit accept']
