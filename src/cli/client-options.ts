@@ -126,7 +126,7 @@ export const memberOptions = (command: Command): Command => Object.values(LISTS)
 export function noClaimsInIdToken(command: Command): Command {
   return command.option(
     '--no-claims-in-id-token',
-    'give the claims of profile, email and roles only at userinfo',
+    'return the claims of profile, email and roles only at userinfo',
   )
 }
 
@@ -135,7 +135,7 @@ export function resetOptions(command: Command): Command {
   return noClaimsInIdToken(
     command.option(
       '--claims-in-id-token',
-      'give the claims of profile, email and roles in ID tokens too (default)',
+      'return the claims of profile, email and roles in ID tokens too (default)',
     ),
   )
     .option('--no-accept-endpoint-audience', 'accept only the issuer as the audience of client assertions')

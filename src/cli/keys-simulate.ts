@@ -23,14 +23,20 @@ export function simulateCommand(context: Context): Command {
   const steps: Step[] = []
   const command = action(
     'simulate',
-    'show what would happen, and which verifiers would fail; changes nothing',
+    'show what a change would do to the ring, and which verifiers would fail; changes nothing',
   )
     .option('--rotate', 'rotate, as soon as it is safe')
     .option('--revoke <kid>', 'revoke this key now; repeatable', collect)
     .option('--force', 'do not wait until the rotation is safe')
-    .addOption(settingOption('--every <duration>', fields.keyRotation, 'rotate automatically at this age'))
-    .addOption(settingOption('--verifier-cache <duration>', fields.verifierCache, 'with this setting'))
-    .addOption(settingOption('--jwks-max-age <duration>', fields.jwksMaxAge, 'with this setting'))
+    .addOption(
+      settingOption(
+        '--every <duration>',
+        fields.keyRotation,
+        'rotate automatically when the active key has this age',
+      ),
+    )
+    .addOption(settingOption('--verifier-cache <duration>', fields.verifierCache, 'assume this time'))
+    .addOption(settingOption('--jwks-max-age <duration>', fields.jwksMaxAge, 'assume this time'))
     .on('option:rotate', () => steps.push({ action: 'rotate' }))
     .on('option:revoke', (kid: string) => steps.push({ action: 'revoke', kid }))
     .action((options: Options) => show(context, options, steps))

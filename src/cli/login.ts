@@ -24,12 +24,12 @@ const TIMEOUT: Seconds = 600
 
 export const loginCommand: CommandFactory = (context) =>
   examples(
-    action('login', 'sign in at a server, to administer it with --server')
-      .argument('[issuer]', 'its issuer URL; default: that of --server')
+    action('login', 'sign in to a server, to administer it with --server')
+      .argument('[issuer]', 'issuer URL of the server; default: that of --server')
       .option('--client-id <id>', 'sign in as this client, for programs')
       .option(
         '--client-secret-file <file>',
-        'file with the secret of the client; it must stay there',
+        'file with the secret of the client, which later commands read again',
         fileName,
       )
       .option('--api <url>', 'where the administration API is, if it has a port of its own')

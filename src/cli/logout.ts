@@ -3,8 +3,8 @@ import { issuerOf } from './login.ts'
 
 export const logoutCommand: CommandFactory = (context) =>
   examples(
-    action('logout', 'end the session of login at a server, and delete its tokens')
-      .argument('[issuer]', 'the issuer URL of the server; default: that of --server')
+    action('logout', 'end the session that login started at a server, and delete its tokens')
+      .argument('[issuer]', 'issuer URL of the server; default: that of --server')
       .action((issuer: string | undefined, options: Json) => logout(context, issuer, options)),
     'logout https://auth.example',
   )

@@ -22,7 +22,7 @@ import {
   update,
 } from './user-actions.ts'
 
-const FORCE = 'also the last administrator'
+const FORCE = 'even if it is the last administrator'
 const PASSWORD_STDIN = 'read the password from standard input instead of prompting'
 
 export const usersCommand: CommandFactory = (context) => {
@@ -46,7 +46,10 @@ export const usersCommand: CommandFactory = (context) => {
     .addCommand(
       examples(
         newAccount(
-          action('invite', 'create an account without a password, and a link with which its user sets one'),
+          action(
+            'invite',
+            'create an account without a password, and a link with which its user can set one',
+          ),
         ).action((username: string, options: InviteOptions) => invite(context, username, options)),
         'users invite alice --email alice@example.com --role clerk',
         'users invite alice',
@@ -55,7 +58,7 @@ export const usersCommand: CommandFactory = (context) => {
     .addCommand(
       userCommand(
         'reset-link',
-        'create a link with which a user who forgot the password sets another one',
+        'create a link with which a user who forgot the password can set a new one',
         (name, options) => resetLink(context, name, options),
       ),
     )
@@ -73,7 +76,7 @@ export const usersCommand: CommandFactory = (context) => {
     .addCommand(
       examples(
         yesOption(
-          action('delete', 'delete an account with everything that is stored about its user, and sign it out')
+          action('delete', 'delete an account and everything stored about its user, and sign the user out')
             .argument('<username>')
             .option('--force', FORCE),
         ).action((username: string, options: DeleteOptions & ForceOptions) =>

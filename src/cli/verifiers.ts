@@ -6,7 +6,7 @@ import { table, time } from './output.ts'
 
 export const verifiersCommand: CommandFactory = (context) =>
   new Command('verifiers')
-    .description('the verifiers that rotations wait for, and those that have identified themselves')
+    .description('list known verifiers, and choose those that rotations wait for')
     .addCommand(
       examples(
         action(
@@ -18,7 +18,7 @@ export const verifiersCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('expect', 'wait for this verifier before rotations')
+        action('expect', 'make rotations wait for this verifier')
           .argument('<name>', 'name that the verifier sends')
           .action((name: string, options: Json) => expect(context, name, options)),
         'verifiers expect orders',
@@ -26,7 +26,7 @@ export const verifiersCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('forget', 'stop waiting for this verifier before rotations')
+        action('forget', 'stop making rotations wait for this verifier')
           .argument('<name>', 'name, as shown by verifiers list')
           .action((name: string, options: Json) => forget(context, name, options)),
         'verifiers forget orders',
