@@ -14,11 +14,12 @@ export const AUDIT_FILTERS = {
   since: Type.Optional(Time),
   until: Type.Optional(Time),
   user: Type.Optional(
-    Type.String({ maxLength: 500, description: 'Username, or id of a deleted user: events about or by it.' }),
+    Type.String({
+      maxLength: 500,
+      description: 'Only events about or by this user: username, or id of a deleted user.',
+    }),
   ),
-  client: Type.Optional(
-    Type.String({ maxLength: 500, description: 'Id of a client: events about or by it.' }),
-  ),
+  client: Type.Optional(Type.String({ maxLength: 500, description: 'Only events about or by this client.' })),
   event: Type.Optional(oneOf<string>(AUDIT_EVENTS, 'The type of the events.')),
 }
 const Filters = Type.Object(AUDIT_FILTERS)

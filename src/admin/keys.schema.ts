@@ -116,7 +116,7 @@ export type ScenarioView = Static<typeof Scenario>
 
 const Affected = Type.Object(
   {
-    verifier: orNull(Type.String({ description: 'null for verifiers that nobody knows.' })),
+    verifier: orNull(Type.String({ description: 'null for unknown verifiers.' })),
     instance: orNull(Type.String()),
     kid: Kid,
     from: Seconds,

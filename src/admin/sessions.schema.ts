@@ -23,7 +23,7 @@ export type SessionView = Static<typeof Session>
 
 export const RevokedSessions = Type.Object(
   {
-    revoked: Type.Array(Type.String(), { description: 'Ids of the sessions that were not revoked before.' }),
+    revoked: Type.Array(Type.String(), { description: 'Ids of the sessions that this request revoked.' }),
   },
   { $id: 'RevokedSessions', additionalProperties: false },
 )

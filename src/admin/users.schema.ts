@@ -5,7 +5,7 @@ import { Count, Name, orNull, Seconds, shownOnce } from './schema.ts'
 /** The rules of each value, and its longest length, are those of src/accounts/. */
 const Text = Type.String({ maxLength: 1000 })
 const Username = Type.String({ maxLength: 800, description: 'Case and compatibility forms do not matter.' })
-const Password = Type.String({ maxLength: 4096, description: 'In one request, and in no answer.' })
+const Password = Type.String({ maxLength: 4096, description: 'Never in an answer.' })
 const Roles = Type.Array(Name, { maxItems: 1000, description: 'Names of roles.' })
 
 const PROFILE = {
@@ -35,7 +35,7 @@ export const User = Type.Object(
     browsers: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'In how many browsers the user is signed in; of one user alone.',
+        description: 'The number of browsers in which the user is signed in; not in lists.',
       }),
     ),
   },

@@ -26,7 +26,7 @@ export const clientRoutes = [
   adminRoute('POST /clients', {
     scope: 'admin:clients',
     operationId: 'createClient',
-    summary: 'Register a client; a generated secret is in this response alone',
+    summary: 'Register a client; only this response contains a generated secret',
     query: ScopeQuery,
     body: NewClient,
     response: RegisteredClient,

@@ -13,7 +13,7 @@ export const keyRoutes = [
   adminRoute('GET /keys', {
     scope: 'admin:read',
     operationId: 'getKeys',
-    summary: 'Get the key ring, and when it may and will rotate',
+    summary: 'Get the key ring, when it may rotate and when it will',
     response: KeyRing,
     revised: true,
     handler: ({ keys }) => keys.find(),
@@ -30,7 +30,7 @@ export const keyRoutes = [
   adminRoute('POST /keys/simulate', {
     scope: 'admin:read',
     operationId: 'simulateKeys',
-    summary: 'Say what would happen, and which verifiers would fail; changes nothing',
+    summary: 'Show what a change would do to the ring, and which verifiers would fail; changes nothing',
     body: Scenario,
     // A key that is not in the JWKS.
     problems: [404],

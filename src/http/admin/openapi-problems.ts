@@ -76,11 +76,11 @@ export const PROBLEM = {
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string', description: 'One sentence for the administrator.' },
-    safe_from: { type: 'integer', description: 'Of a rotation that is not safe: from when it is.' },
+    safe_from: { type: 'integer', description: 'For a rotation that is not safe: when it will be.' },
     behind: {
       type: 'array',
       items: { type: 'string' },
-      description: 'Of a rotation that is not safe: expected verifiers that have not fetched the next key.',
+      description: 'For a rotation that is not safe: expected verifiers that have not fetched the next key.',
     },
     errors: {
       type: 'array',

@@ -12,7 +12,7 @@ export const LIST_QUERY = {
     }),
   ),
   cursor: Type.Optional(
-    Type.String({ maxLength: 2000, description: '`next_cursor` of the part of the list before.' }),
+    Type.String({ maxLength: 2000, description: '`next_cursor` of the previous part of the list.' }),
   ),
   search: Type.Optional(
     Type.String({ maxLength: 200, description: 'Only items whose name or id contains this text.' }),
@@ -30,9 +30,7 @@ const SCOPE_QUERY = {
 export const ScopeQuery = Type.Object(SCOPE_QUERY, { additionalProperties: false })
 
 const FORCE_QUERY = {
-  force: Type.Optional(
-    Type.Boolean({ default: false, description: 'Do it although it locks somebody out.' }),
-  ),
+  force: Type.Optional(Type.Boolean({ default: false, description: 'Do it even if it locks somebody out.' })),
 }
 
 export const ForceQuery = Type.Object(FORCE_QUERY, { additionalProperties: false })

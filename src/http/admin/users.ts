@@ -85,7 +85,7 @@ export const userRoutes = [
   adminRoute('DELETE /users/{username}', {
     scope: USERS,
     operationId: 'deleteUser',
-    summary: 'Delete a user with everything that is stored about the user',
+    summary: 'Delete a user and everything stored about the user',
     query: ForceQuery,
     response: Deleted,
     revised: true,
@@ -123,7 +123,7 @@ export const userRoutes = [
   adminRoute('POST /users/{username}/invite', {
     scope: USERS,
     operationId: 'inviteUser',
-    summary: 'Make a link with which a user sets the first password; creates the user if there is none',
+    summary: 'Make a link with which a user can set the first password; creates the user if there is none',
     body: Invitation,
     response: OneTimeLink,
     handler: ({ users }, { params, body }) => users.invite(params.username ?? '', body),
@@ -131,7 +131,7 @@ export const userRoutes = [
   adminRoute('POST /users/{username}/reset-link', {
     scope: USERS,
     operationId: 'createResetLink',
-    summary: 'Make a link with which a user who forgot the password sets another one',
+    summary: 'Make a link with which a user who forgot the password can set a new one',
     response: OneTimeLink,
     handler: ({ users }, { params }) => users.resetLink(params.username ?? ''),
   }),

@@ -130,7 +130,7 @@ function typeOf(schema: Schema): string {
 }
 
 const meaningOf = (schema: Schema): string =>
-  [schema.description, schema['x-keyturn-shown-once'] ? 'In one answer only.' : ''].filter(Boolean).join(' ')
+  [schema.description, schema['x-keyturn-shown-once'] ? 'Shown only once.' : ''].filter(Boolean).join(' ')
 
 function table(heading: string, header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) =>
