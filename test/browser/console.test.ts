@@ -4,9 +4,11 @@ import type { Test } from 'tap'
 import { ADMIN_ROLE } from '../../src/admin/built-ins.ts'
 import { browserTest } from '../support/browser/chromium.ts'
 import {
+  allow,
   at,
   type BrowserWorld,
   browserWorld,
+  resultAt,
   shortOfJavaScript,
   signIn,
 } from '../support/browser/chromium-sign-in.ts'
@@ -173,4 +175,39 @@ for (const { how, ...options } of shortOfJavaScript) {
       })
     },
   )
+}
+
+for (const { how, ...options } of shortOfJavaScript) {
+  browserTest(`an administrator invites a user and ends sessions, ${how}`, async (t, open) => {
+    const world = await consoleWorld(t)
+    const window = await open(options)
+    const page = await window.tab()
+    await page.goto(world.app.start())
+    await signIn(t, page)
+    await allow(t, page)
+    await resultAt(page, world.app)
+    await page.goto(`${world.issuer}/admin/users`)
+    await at(t, page, 'Users')
+    await page.getByRole('link', { name: 'Invite a user' }).click()
+    await at(t, page, 'Invite a user')
+    await page.getByLabel('Username').fill('dora')
+    await page.getByRole('button', { name: 'Invite' }).click()
+    await page.getByText('The user dora was invited.').waitFor()
+    await at(t, page, 'The link for the user')
+    await page.getByRole('link', { name: 'To the user' }).click()
+    await at(t, page, 'dora')
+    await page.getByRole('link', { name: 'Delete' }).click()
+    await at(t, page, 'Delete the user dora?')
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('The user dora was deleted.').waitFor()
+    await page.getByRole('link', { name: 'Sessions' }).click()
+    await at(t, page, 'Sessions')
+    await page.getByLabel('User').fill('alice')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    await page.getByRole('link', { name: 'End alice shop' }).click()
+    await at(t, page, 'End the session?')
+    await page.getByRole('button', { name: 'End' }).click()
+    await page.getByText('has ended.').waitFor()
+    await at(t, page, 'Sessions')
+  })
 }

@@ -1,5 +1,5 @@
 /** A page with a list: search, table, next part. Must not know what is listed. */
-import { buttonLink, type HiddenFields, pageUrl } from '../forms.ts'
+import { buttonLink, type HiddenFields, hidden, pageUrl } from '../forms.ts'
 import { type Content, type Html, html } from '../html.ts'
 import { type ConsoleContext, consolePage, type Place, placePath } from './page.ts'
 import { type Column, table } from './table.ts'
@@ -21,8 +21,6 @@ export interface ListPage<T> {
   readonly actions?: Content
   readonly columns: readonly Column[]
   readonly row: (item: T) => readonly Content[]
-  /** Fields of further filters, in the form of the search. */
-  readonly filterFields?: Content
   /** Between the search and the table. */
   readonly before?: Content
 }
@@ -49,18 +47,13 @@ ${pager(list, page, place)}`,
   })
 }
 
-function toolbar<T>(
-  list: Listed<T>,
-  page: ConsoleContext,
-  { place, filterFields }: ListPage<T>,
-  filtered: boolean,
-): Html {
+function toolbar<T>(list: Listed<T>, page: ConsoleContext, { place }: ListPage<T>, filtered: boolean): Html {
   const { common, places } = page.words
   const path = pageUrl(page, placePath(place))
   return html`<form class="toolbar" method="get" action="${path}" role="search">
 <label class="visually-hidden" for="search">${common.searchFor(places[place])}</label>
 <input id="search" name="search" type="search" maxlength="200" value="${list.search}" placeholder="${common.search}" autocomplete="off" spellcheck="false">
-${filterFields}
+${hidden(list.filters ?? {})}
 <button type="submit" class="button secondary"><span>${common.search}</span></button>
 ${filtered && html`<a class="clear" href="${path}">${common.clearSearch}</a>`}
 </form>`

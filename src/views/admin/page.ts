@@ -18,7 +18,16 @@ export interface ConsoleContext extends PageContext {
 export type Place = keyof ConsoleTexts['places']
 
 /** In the order of the navigation. */
-const PLACES: readonly Place[] = ['overview', 'keys', 'clients', 'apis', 'roles', 'audit']
+const PLACES: readonly Place[] = [
+  'overview',
+  'keys',
+  'clients',
+  'apis',
+  'roles',
+  'users',
+  'sessions',
+  'audit',
+]
 
 /** What an act did, and the notes of its verb. */
 export interface Done {

@@ -59,6 +59,10 @@ export const rolePage = (role: ShownRole, page: ConsoleContext): string => {
         [roles.scopes, names(role.scopes, common.none)],
         [roles.secondFactor, role.requireSecondFactor ? roles.required : common.no],
         [common.created, dateTime(page, role.createdAt)],
+        [
+          roles.users,
+          html`<a href="${pageUrl(page, '/admin/users', { role: role.name })}">${places.users}</a>`,
+        ],
       ]),
     }),
   })

@@ -19,6 +19,8 @@ import { clientRoutes } from './clients.ts'
 import { keyRoutes } from './keys.ts'
 import { overviewRoutes } from './overview.ts'
 import { roleRoutes } from './roles.ts'
+import { sessionRoutes } from './sessions.ts'
+import { userRoutes } from './users.ts'
 import { type ConsoleDeps, type ConsoleRoute, pageRouteOf } from './visit.ts'
 
 const consoleRoutes: readonly ConsoleRoute[] = [
@@ -27,6 +29,8 @@ const consoleRoutes: readonly ConsoleRoute[] = [
   ...clientRoutes,
   ...apiRoutes,
   ...roleRoutes,
+  ...userRoutes,
+  ...sessionRoutes,
   ...auditRoutes,
 ]
 

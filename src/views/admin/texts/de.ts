@@ -1,10 +1,12 @@
 /** Every German text of the console. */
 import { html } from '../../html.ts'
+import * as people from './de-people.ts'
 import * as registry from './de-registry.ts'
 import * as ring from './de-ring.ts'
 import type { ConsoleTexts } from './en.ts'
 
 export const de: ConsoleTexts = {
+  ...people,
   ...ring,
   ...registry,
   title: 'Verwaltung',
@@ -42,15 +44,12 @@ export const de: ConsoleTexts = {
     onePerLine: 'Eine Angabe pro Zeile',
     allowUnowned: 'Auch Scopes annehmen, die keine API hat',
     force: 'Trotzdem ausführen, auch wenn es Administratoren aussperrt',
-    dangerous: 'Etwas wegnehmen',
     follows: 'Was daraus folgt',
     shownOnce: 'Dies wird nur einmal angezeigt. Kopieren Sie es jetzt.',
-    continue: 'Weiter',
   },
   changed: {
     title: (what) => html`${what} wurde inzwischen geändert`,
     text: 'Ein anderer Administrator war schneller. Von Ihren Angaben wurde nichts gespeichert. Vergleichen Sie, und speichern Sie erneut, wenn Sie es weiterhin so möchten.',
-    gone: 'Ein anderer Administrator war schneller. Sehen Sie sich den neuen Stand an, bevor Sie fortfahren.',
     field: 'Was',
     before: 'Beim Öffnen der Seite',
     now: 'Jetzt',
@@ -80,7 +79,6 @@ export const de: ConsoleTexts = {
     requireSecondFactor: 'Benutzer mit dieser Rolle müssen sich mit einem zweiten Faktor anmelden',
     changeHint: 'Eine Änderung wirkt mit dem nächsten Token jedes Benutzers.',
     users: 'Benutzer mit dieser Rolle',
-    noUsers: 'Kein Benutzer hat diese Rolle.',
     builtIn: 'Diese Rolle ist eingebaut und kann nicht geändert werden.',
     deleteTitle: (name) => `Rolle ${name} löschen?`,
     deleteText: 'Ihre Benutzer verlieren die Scopes, die sie gewährt.',

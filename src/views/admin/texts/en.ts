@@ -1,9 +1,11 @@
 /** Every English text of the console. Its type is the list of texts that each language must have. */
 import { type Content, type Html, html } from '../../html.ts'
+import * as people from './en-people.ts'
 import * as registry from './en-registry.ts'
 import * as ring from './en-ring.ts'
 
 export const en = {
+  ...people,
   ...ring,
   ...registry,
   title: 'Administration',
@@ -41,15 +43,12 @@ export const en = {
     onePerLine: 'One per line',
     allowUnowned: 'Also accept scopes that no API has',
     force: 'Do it although it would lock administrators out',
-    dangerous: 'Take something away',
     follows: 'What follows',
     shownOnce: 'This is shown only once. Copy it now.',
-    continue: 'Continue',
   },
   changed: {
     title: (what: Content): Html => html`${what} has changed meanwhile`,
     text: 'Another administrator was faster. Nothing of yours was stored. Compare, and save again if it is still what you want.',
-    gone: 'Another administrator was faster. Look at the new state before you go on.',
     field: 'What',
     before: 'When you opened the page',
     now: 'Now',
@@ -79,7 +78,6 @@ export const en = {
     requireSecondFactor: 'Users with this role must sign in with a second factor',
     changeHint: 'A change takes effect with the next token of each user.',
     users: 'Users with this role',
-    noUsers: 'No user has this role.',
     builtIn: 'This role is built in and cannot be changed.',
     deleteTitle: (name: string): string => `Delete the role ${name}?`,
     deleteText: 'Its users lose the scopes that it grants.',
