@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { verifyPassword } from '../../src/accounts/password.ts'
-import { ADMIN_ROLE, COMMAND_LINE_CLIENT, isAdminScope } from '../../src/admin/built-ins.ts'
+import { ADMIN_ROLE, COMMAND_LINE_CLIENT, ensureBuiltIns, isAdminScope } from '../../src/admin/built-ins.ts'
 import type { DocumentView } from '../../src/admin/declared/document.schema.ts'
 import { type Cli, commandIn, type RunOptions, startedCli } from '../support/processes/cli.ts'
 import { emptyFolder, withOpened } from '../support/processes/data-folder.ts'
@@ -427,6 +427,27 @@ t.test(
     t.match(answer.changes, [{ id: 'robot', client_secret: /^\S{40,}$/ }], 'the secret is not lost')
     const { logo_uri, ...good } = bad
     t.same(summary(await apply({ clients: [...clients, good] })), ['create client bad'])
+  },
+)
+
+t.test(
+  'a document does not take the role from the last administrator, and what is built in is not its own',
+  async (t) => {
+    const { cli, apply, refused } = await prepared(t as Test)
+    const config = { issuer: 'http://localhost:3000', admin: true }
+    await cli.withStore((store) => ensureBuiltIns({ store, clock: cli.clock, config }))
+    await apply({ users: [{ username: 'root', roles: [ADMIN_ROLE] }] }, '--prune')
+    const before = await traces(cli)
+    t.match(await refused({ users: [{ username: 'root', roles: [] }] }), {
+      code: 1,
+      error: /^keyturn\.yaml:1:\d+: .*root/,
+    })
+    t.match(await refused({ roles: [{ name: ADMIN_ROLE, scopes: ['admin:read'] }] }), {
+      code: 2,
+      problems: [/the role keyturn-admin is built in and cannot be declared/],
+    })
+    t.same(await cli.json(['dump']), { users: [{ username: 'root', roles: [ADMIN_ROLE] }] })
+    t.same(await traces(cli), before)
   },
 )
 
