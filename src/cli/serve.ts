@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { ADMIN_PATH } from '../admin/built-ins.ts'
+import { ADMIN_PATH, COMMAND_LINE_CLIENT } from '../admin/built-ins.ts'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
@@ -213,7 +213,8 @@ async function printStartup(
 ): Promise<void> {
   const { config, store } = base
   const url = issuerBase(config.issuer)
-  const isNew = keys.firstStart || (await store.clients.list()).length === 0
+  const registered = (await store.clients.list()).filter(({ id }) => id !== COMMAND_LINE_CLIENT)
+  const isNew = keys.firstStart || registered.length === 0
   const [metricsPort, adminPort] = [portOf(ports.metrics), portOf(ports.admin)]
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]
   if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)

@@ -123,7 +123,7 @@ async function serving(t: Test, cli: Cli) {
     let out = ''
     child.stdout.on('data', (text) => {
       out += text
-      if (out.includes('/oauth2/token')) resolve(out)
+      if (out.endsWith('\n')) resolve(out)
     })
     child.once('close', () => reject(new Error(`the server ended: ${out}`)))
   })
