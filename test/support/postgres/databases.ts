@@ -30,11 +30,23 @@ export function urlOf(admin: string, database: string): string {
   return url.href
 }
 
-/** Runs one statement on its own connection, as an administrator. */
-export async function run(url: string, sql: string): Promise<pg.QueryResult> {
+async function connected(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => {})
   await client.connect()
+  return client
+}
+
+/** Whether the connection keeps the process alive. Missing from the driver’s types. */
+function keepAlive(client: pg.Client, yes: boolean): void {
+  const loop = client as unknown as Record<'ref' | 'unref', () => void>
+  if (yes) loop.ref()
+  else loop.unref()
+}
+
+/** Runs one statement on its own connection, as an administrator. */
+export async function run(url: string, sql: string): Promise<pg.QueryResult> {
+  const client = await connected(url)
   try {
     return await client.query(sql)
   } finally {
@@ -51,16 +63,31 @@ export async function makeTemplate(admin: string): Promise<void> {
 
 /** @param admin the server where databases are created, with a user that may create them */
 export async function openDatabases(admin: string): Promise<Databases> {
-  const client = new pg.Client({ connectionString: admin })
-  client.on('error', () => {})
-  await client.connect()
-  // Missing from the driver’s types.
-  const loop = client as unknown as Record<'ref' | 'unref', () => void>
+  const client = await connected(admin)
   const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database')
   const known = new Set(rows.map(({ datname }) => datname))
   const reset = await resetting(admin)
-  loop.unref()
+  keepAlive(client, false)
+  /** One for each database: on a new connection PostgreSQL reads the definitions of all tables first. */
+  const resetters = new Map<string, pg.Client>()
   let turn: Promise<unknown> = Promise.resolve()
+
+  async function resetDatabase(url: string): Promise<void> {
+    const kept = resetters.get(url)
+    const resetter = kept ?? (await connected(url))
+    resetters.set(url, resetter)
+    keepAlive(resetter, true)
+    try {
+      await resetter.query(reset)
+    } catch (error) {
+      resetters.delete(url)
+      if (!kept) throw error
+      // A test has cut it, or PostgreSQL has restarted.
+      await resetDatabase(url)
+    } finally {
+      keepAlive(resetter, false)
+    }
+  }
 
   async function claim(): Promise<Claimed> {
     for (let i = 1; i <= MAX_DATABASES; i += 1) {
@@ -78,13 +105,13 @@ export async function openDatabases(admin: string): Promise<Databases> {
         known.add(name)
       }
       await client.query(`ALTER DATABASE ${name} RESET ALL`)
-      await run(url, reset)
+      await resetDatabase(url)
       return {
         url,
         async release() {
-          loop.ref()
+          keepAlive(client, true)
           await client.query('SELECT pg_advisory_unlock($1)', [i])
-          loop.unref()
+          keepAlive(client, false)
           held.delete(i)
         },
       }
@@ -96,14 +123,14 @@ export async function openDatabases(admin: string): Promise<Databases> {
   return {
     claim() {
       // This connection must not keep the process alive after its tests.
-      loop.ref()
-      const mine = turn.then(claim).finally(() => loop.unref())
+      keepAlive(client, true)
+      const mine = turn.then(claim).finally(() => keepAlive(client, false))
       turn = mine.catch(() => {})
       return mine
     },
     async close() {
       await turn
-      await client.end()
+      await Promise.all([client, ...resetters.values()].map((one) => one.end()))
     },
   }
 }
