@@ -10,7 +10,7 @@ import { until } from '../support/server/waiting.ts'
 
 const ROLES = '/admin/v1/roles'
 
-t.test('the administration is on its own port and on no other', async (t) => {
+t.test('the administration is on its own port and on no other (docs/security.md W5)', async (t) => {
   const folder = emptyFolder(t as Test)
   const server = await startServer(t as Test, folder, { settings: { ADMIN_PORT: '0' } })
   const { admin_port: port } = JSON.parse(server.stdout())

@@ -26,7 +26,11 @@ export const idempotencyContract: Contract = {
     t.same(await idempotency.find('client:robot', 'key', 2000), { ...next, answer: null })
   },
 
-  'of fifty concurrent requests on two connections, exactly one begins': async (t, store, database) => {
+  'of fifty concurrent requests on two connections, exactly one begins (docs/security.md W4)': async (
+    t,
+    store,
+    database,
+  ) => {
     const other = await database.connect()
     const outcome = await winners(50, (i) => (i % 2 ? store : other).idempotency.begin(begun()))
     t.same(outcome, { won: 1, lost: 49 })

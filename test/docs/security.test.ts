@@ -27,6 +27,7 @@ const EXPECTED = [
   ...labels('T', 1, 3),
   ...labels('U', 1, 2),
   ...labels('V', 1, 4),
+  ...labels('W', 1, 5),
 ]
 
 interface Row {

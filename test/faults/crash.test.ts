@@ -134,7 +134,7 @@ for (const [name, roles] of [
   ['administration:acted', 1],
 ] as const) {
   t.test(
-    `a request of an administrator that is killed at ${name} does not act again when it is repeated`,
+    `a request of an administrator that is killed at ${name} does not act again when it is repeated (docs/security.md W4)`,
     async (t) => {
       const [folder] = await prepared(t, 0)
       const robot = ['clients', 'create', '--name', 'robot', '--grant', 'client_credentials', '--json']

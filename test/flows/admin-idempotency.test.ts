@@ -68,7 +68,7 @@ t.test('the keys of two administrators are different keys, and a key ends after 
 })
 
 t.test(
-  'of fifty equal requests at once one acts; the others get its answer, or 409 until there is one',
+  'of fifty equal requests at once one acts; the others get its answer, or 409 until there is one (docs/security.md W4)',
   async (t) => {
     const { server, send } = await started(t as Test)
     const answers = await Promise.all(Array.from({ length: 50 }, () => send('POST', '/roles', CLERK, KEY)))

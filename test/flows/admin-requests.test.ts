@@ -56,7 +56,7 @@ const BODIES: readonly [string, InjectOptions, number][] = [
   ['no content type', { ...json(clerk('')), headers: { 'content-type': '' } }, 415],
 ]
 
-t.test('bodies', async (t) => {
+t.test('bodies that nobody means to send (RFC 9110 §15.5; docs/security.md W3)', async (t) => {
   const { server, ask } = await started(t as Test)
   await writesNothing(t as Test, server, async () => {
     for (const [what, options, status] of BODIES) {
@@ -108,7 +108,7 @@ const URLS: readonly [string, number][] = [
   ['/roles/clerk/', 404],
 ]
 
-t.test('paths and queries', async (t) => {
+t.test('paths and queries that nobody means to send (RFC 9110 §15.5; docs/security.md W3)', async (t) => {
   const { server, ask } = await started(t as Test)
   await writesNothing(t as Test, server, async () => {
     for (const [path, status] of URLS) {
@@ -147,6 +147,14 @@ t.test('a header field that is repeated is refused', async (t) => {
       const answer = await ask('/roles', options as InjectOptions)
       t.equal(answer.statusCode, 400, `${name}: ${answer.body}`)
     }
+  })
+})
+
+t.test('a change that is null is refused (RFC 7396)', async (t) => {
+  const { server, ask } = await started(t as Test)
+  await writesNothing(t as Test, server, async () => {
+    const answer = await ask('/roles/clerk', { ...json('null'), method: 'PATCH' })
+    t.equal(answer.statusCode, 400)
   })
 })
 

@@ -26,6 +26,8 @@ export function parseBodies(app: FastifyInstance): void {
         return parse(request, text, (error, value) => {
           if (error) return done(error)
           try {
+            // Fastify validates a missing body as null, and a body that may be left out must not be null either.
+            if (value === null) throw invalidRequest('the body must be an object')
             assertText(value, '')
             done(null, value)
           } catch (refused) {

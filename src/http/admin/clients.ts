@@ -102,6 +102,7 @@ export const clientRoutes = [
     operationId: 'addClientSecret',
     summary: 'Give a client a new secret; the old one ends at once, or after an overlap',
     body: NewSecret,
+    conditional: true,
     response: AddedSecret,
     status: 201,
     revised: true,

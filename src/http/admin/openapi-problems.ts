@@ -20,26 +20,43 @@ const HEADERS: Readonly<Record<number, object>> = {
 const all = Object.entries({ ...REQUEST_PROBLEMS, ...PROBLEMS }).filter(([, { status }]) => status !== 405)
 const nameOf = (status: number): string => `Problem${status}`
 
-/** By name. The description of each names the problems that have its status. */
-export const problemResponses: Readonly<Record<string, object>> = Object.fromEntries(
-  [...new Set(all.map(([, { status }]) => status))].sort().map((status) => [
-    nameOf(status),
-    {
-      description: all
-        .filter(([, problem]) => problem.status === status)
-        .map(([name, { title }]) => `\`${name}\`: ${title}.`)
-        .join(' '),
-      ...(HEADERS[status] ? { headers: HEADERS[status] } : {}),
-      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+/** Node.js refuses such a request before there is a path, so it cannot have a problem document. */
+const TOO_LARGE_HEADER = {
+  description: 'The header fields, including the URL, are larger than 16 KiB.',
+  content: {
+    'application/json': {
+      schema: {
+        type: 'object',
+        required: ['error', 'error_description'],
+        properties: { error: { type: 'string' }, error_description: { type: 'string' } },
+      },
     },
-  ]),
-)
+  },
+}
+
+/** By name. The description of each names the problems that have its status. */
+export const problemResponses: Readonly<Record<string, object>> = {
+  ...Object.fromEntries(
+    [...new Set(all.map(([, { status }]) => status))].sort().map((status) => [
+      nameOf(status),
+      {
+        description: all
+          .filter(([, problem]) => problem.status === status)
+          .map(([name, { title }]) => `\`${name}\`: ${title}.`)
+          .join(' '),
+        ...(HEADERS[status] ? { headers: HEADERS[status] } : {}),
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    ]),
+  ),
+  [nameOf(431)]: TOO_LARGE_HEADER,
+}
 
 /** The responses of an operation besides its answer. */
 export function problemsOf({
   method,
   path,
-  revised,
+  conditional,
   problems,
 }: AdminRoute): Record<string, { $ref: string }> {
   const changes = method !== 'GET'
@@ -49,12 +66,13 @@ export function problemsOf({
     403,
     ...(path.includes('{') ? [404] : []),
     ...(changes ? [409] : []),
-    ...(changes && revised ? [412] : []),
+    ...(conditional ? [412] : []),
     // The query can be too large too.
     413,
     ...(changes ? [415] : []),
     // Of `Idempotency-Key`.
     ...(method === 'POST' ? [422, 429] : []),
+    431,
     500,
     503,
     ...problems,

@@ -111,7 +111,7 @@ function requestBody(body: TSchema, schemas: Record<string, unknown>): Json {
 const header = (description: string) => ({ description, schema: { type: 'string' } })
 const jsonContent = (schema: unknown) => ({ 'application/json': { schema } })
 
-function parametersOf({ path, query, method, revised, status }: AdminRoute): Json[] {
+function parametersOf({ path, query, method, conditional }: AdminRoute): Json[] {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const inPath = names.map((name) => ({
     name,
@@ -129,11 +129,10 @@ function parametersOf({ path, query, method, revised, status }: AdminRoute): Jso
       schema: rest,
     }
   })
-  const isConditional = revised && method !== 'GET' && status === 200
   return [
     ...inPath,
     ...inQuery,
-    ...(isConditional ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
+    ...(conditional ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
     ...(method === 'POST' ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
   ]
 }

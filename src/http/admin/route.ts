@@ -34,6 +34,8 @@ export interface AdminRoute {
   readonly status: 200 | 201
   /** The resource has a revision: `ETag` in the response, `If-Match` in the request of a change. */
   readonly revised: boolean
+  /** `If-Match` is compared with the revision of the resource. Every change of what is `revised` does. */
+  readonly conditional: boolean
   /** Statuses of problems that this route has besides those that follow from its method and path. */
   readonly problems: readonly number[]
   /** The path of the resource that was made, for `Location`. */
@@ -52,6 +54,7 @@ interface RouteOptions<Query extends TObject, Body extends TSchema, Response ext
   readonly response: Response
   readonly status?: 201
   readonly revised?: boolean
+  readonly conditional?: true
   readonly problems?: readonly number[]
   readonly location?: (value: Static<Response>) => string
   readonly handler: (
@@ -67,10 +70,20 @@ export function adminRoute<
   Response extends TSchema = TSchema,
 >(route: `${Method} /${string}`, options: RouteOptions<Query, Body, Response>): AdminRoute {
   const [method, path] = route.split(' ') as [Method, string]
-  const { query, body, status = 200, revised = false, problems = [], location, ...rest } = options
+  const {
+    query,
+    body,
+    status = 200,
+    revised = false,
+    problems = [],
+    location,
+    conditional,
+    ...rest
+  } = options
   return {
     method,
     path,
+    conditional: conditional ?? (revised && method !== 'GET' && status === 200),
     query,
     body,
     status,

@@ -139,6 +139,7 @@ export const userRoutes = [
     scope: USERS,
     operationId: 'resetSecondFactor',
     summary: 'Remove the authenticator app, the passkeys and the recovery codes of a user who lost them',
+    conditional: true,
     response: RemovedFactors,
     handler: ({ users }, { params, ifMatch }) => users.resetSecondFactor(params.username ?? '', { ifMatch }),
   }),
