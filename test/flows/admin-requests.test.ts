@@ -69,6 +69,37 @@ t.test('bodies that nobody means to send (RFC 9110 §15.5; docs/security.md W3)'
   t.equal(({} as { polluted?: boolean }).polluted, undefined)
 })
 
+t.test('docs/security.md R8: no body is costly to refuse', async (t) => {
+  const { ask } = await started(t as Test)
+  // A token of the administration is needed, but any of its scopes is enough to send a body.
+  const longest = 250_000
+  const bodies = [
+    '"',
+    '"a',
+    '"\\',
+    '\\"',
+    '["\\',
+    '{"\\":',
+    '[',
+    ']',
+    '[]',
+    '{}',
+    '[1,',
+    '"\\u0000',
+    '\\',
+    ' ',
+  ].map((unit) => unit.repeat(longest / unit.length))
+  for (const body of [...bodies, `"${bodies.join('')}`.slice(0, longest)]) {
+    const before = process.threadCpuUsage()
+    const answer = await ask('/roles', json(body))
+    const { user, system } = process.threadCpuUsage(before)
+    const milliseconds = (user + system) / 1000
+    t.equal(answer.statusCode, 400, body.slice(0, 10))
+    // A pattern that read the rest for each quote needed 60 s.
+    t.ok(milliseconds < 2000, `${body.slice(0, 10)} costs ${milliseconds} ms`)
+  }
+})
+
 const URLS: readonly [string, number][] = [
   ['/roles?limit=1&limit=2', 400],
   ['/roles?limit=0', 400],
