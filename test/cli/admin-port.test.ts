@@ -53,6 +53,20 @@ t.test('the administration is on its own port and on no other (docs/security.md 
   )
 })
 
+t.test('the console is on that port too, with the pages to sign in to it', async (t) => {
+  const server = await startServer(t as Test, emptyFolder(t as Test), { settings: { ADMIN_PORT: '0' } })
+  const { admin_port: port } = JSON.parse(server.stdout())
+  t.equal((await server.inject({ url: '/admin' })).statusCode, 404, 'not on the main port')
+  const sent = await fetch(`http://127.0.0.1:${port}/admin`, { redirect: 'manual' })
+  const login = sent.headers.get('location') ?? ''
+  t.match(login, /^\/login\?flow=/)
+  const cookie = sent.headers.getSetCookie().map((one) => one.split(';', 1)[0])
+  const page = await fetch(`http://127.0.0.1:${port}${login}`, { headers: { cookie: cookie.join('; ') } })
+  t.equal(page.status, 200)
+  const [, style] = /<link rel="stylesheet" href="([^"]+)"/.exec(await page.text()) ?? []
+  t.equal((await fetch(`http://127.0.0.1:${port}${style}`)).status, 200)
+})
+
 t.test('a server that stops closes both ports, and finishes with connections that are open', async (t) => {
   const server = await startServer(t as Test, emptyFolder(t as Test), { settings: { ADMIN_PORT: '0' } })
   const { admin_port: port } = JSON.parse(server.stdout())

@@ -67,6 +67,9 @@ t.test('an idle server does not load rarely used modules and stays small', async
     '/node_modules/ajv/',
     '/src/admin/local.ts',
     '/src/http/admin/api.ts',
+    '/src/http/admin/console/',
+    '/src/views/admin/page.ts',
+    '/src/views/admin/texts/',
     '.schema.ts',
   ])
     t.notOk(has(part), part)

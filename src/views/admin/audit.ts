@@ -5,7 +5,7 @@ import { type Content, type Html, html } from '../html.ts'
 import { type ConsoleContext, consolePage, noteList } from './page.ts'
 import { facts, panel, table } from './table.ts'
 
-export const AUDIT_PATH = '/admin/audit'
+const AUDIT_PATH = '/admin/audit'
 
 export interface ShownEvent {
   readonly seq: number

@@ -7,7 +7,7 @@ import { type ConsoleContext, consolePage } from './page.ts'
 import { ringPicture, type ShownRing } from './ring-picture.ts'
 import { panel, table } from './table.ts'
 
-export interface ShownNode {
+interface ShownNode {
   readonly name: string
   readonly version: string
   readonly gone: boolean

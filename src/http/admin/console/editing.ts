@@ -29,14 +29,14 @@ export function numberOf(field: string, text: string | undefined): number | null
 }
 
 /** What a person insists on after a refusal. */
-export interface Choice extends ScopeChoice {
+interface Choice extends ScopeChoice {
   readonly force: boolean
 }
 
 /** Browsers send a line break as CR LF (HTML §4.10.22.4). */
 const normalized = (text: string | undefined): string => (text ?? '').replaceAll('\r\n', '\n').trim()
 
-export const readValues = ({ form }: PageRequest, fields: readonly FormField[]): Values =>
+const readValues = ({ form }: PageRequest, fields: readonly FormField[]): Values =>
   Object.fromEntries(fields.map(({ name }) => [name, normalized(form.get(name))]))
 
 const choiceOf = ({ form }: PageRequest): Choice => ({
