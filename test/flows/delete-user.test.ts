@@ -205,7 +205,6 @@ t.test('an event that another node still has in its queue is stored without name
     database,
     clock: server.clock,
     masterKey: MASTER_KEY,
-    skipAuditCheck: 'the events are those of two servers',
   })
   t.teardown(() => other.close())
   const sub = xaverine.id

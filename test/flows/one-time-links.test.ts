@@ -34,6 +34,15 @@ async function linkFor({ deps }: TestServer, owner: User, purpose: LinkPurpose =
 
 const secretOf = (link: string) => new URL(link).searchParams.get('secret') ?? ''
 
+/** Browsers that have opened the link before any of them submits a form. */
+const openAll = (server: TestServer, link: string, count: number) =>
+  Promise.all(
+    Array.from({ length: count }, async () => {
+      const browser = openBrowser(server)
+      return { browser, page: await browser.open(link) }
+    }),
+  )
+
 const isVoid = (page: Page) => page.status === 400 && page.body.includes('This link cannot be used')
 
 /** Whether the password is accepted; on a server without a limit that earlier guesses have reached. */
@@ -124,12 +133,7 @@ t.test('a form without the CSRF token of the browser changes nothing', async (t)
 t.test('of fifty browsers that use a link at once, one sets the password', async (t) => {
   const { server, alice } = await start(t)
   const link = await linkFor(server, alice)
-  const browsers = await Promise.all(
-    Array.from({ length: 50 }, async () => {
-      const browser = openBrowser(server)
-      return { browser, page: await browser.open(link) }
-    }),
-  )
+  const browsers = await openAll(server, link, 50)
   // The store decides, so the slow hash is left out.
   const { oneTimeLinks } = server.store
   const opened = await server.deps.accounts.linkUse.open('reset', secretOf(link))
@@ -149,11 +153,9 @@ t.test('of fifty browsers that use a link at once, one sets the password', async
 
 t.test('of several browsers that submit the form at once, one gets through', async (t) => {
   const { server, alice } = await start(t)
-  const link = await linkFor(server, alice)
+  const opened = await openAll(server, await linkFor(server, alice), 8)
   const outcomes = await Promise.all(
-    Array.from({ length: 8 }, async (_, i) => {
-      const browser = openBrowser(server)
-      const page = await browser.open(link)
+    opened.map(async ({ browser, page }, i) => {
       const password = `a few words in row ${i}`
       const done = await browser.submit(page, {
         form: '/account/reset',
@@ -278,12 +280,9 @@ t.test(
 
 t.test('of several passkeys that are registered with one link at once, one is stored', async (t) => {
   const { server, ivy } = await start(t)
-  const link = await linkFor(server, ivy, 'invite')
+  const opened = await openAll(server, await linkFor(server, ivy, 'invite'), 10)
   const answers = await Promise.all(
-    Array.from({ length: 10 }, async () => {
-      const browser = openBrowser(server)
-      return byPasskey(browser, await browser.open(link), '/account/invitation/passkey', device())
-    }),
+    opened.map(({ browser, page }) => byPasskey(browser, page, '/account/invitation/passkey', device())),
   )
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   t.equal(answers.filter(isVoid).length, 9)
