@@ -46,9 +46,10 @@ export interface Users {
    * Changes the given members. A new email address is unverified unless `emailVerified` is given. Sessions continue after a new
    * username, because they belong to the id. Disabling signs the user out everywhere.
    * @param check called with the user that the change is applied to, again if another administrator was faster; it may throw
+   * @param keepRole as in `UserStore.update`
    * @throws {InvalidAccount | AccountConflict}
    */
-  change(id: string, change: AccountChange, check?: CheckUser): Promise<ChangedUser>
+  change(id: string, change: AccountChange, check?: CheckUser, keepRole?: string): Promise<ChangedUser>
   /** Signs the user out everywhere. @throws {InvalidAccount | AccountConflict} */
   setPassword(user: User, password: string, check?: CheckUser): Promise<ChangedUser>
   /** Disabling signs the user out everywhere. @throws {AccountConflict} */
@@ -133,11 +134,17 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     return { name, profile }
   }
 
-  async function change(id: string, changes: AccountChange, check?: CheckUser): Promise<ChangedUser> {
-    const outcome = await users.update(id, async (current) => {
+  async function change(
+    id: string,
+    changes: AccountChange,
+    check?: CheckUser,
+    keepRole?: string,
+  ): Promise<ChangedUser> {
+    const applied = async (current: User) => {
       await check?.(current)
       return apply(current, changes)
-    })
+    }
+    const outcome = await users.update(id, applied, keepRole)
     if (!outcome.updated) {
       if (outcome.reason === 'not_found') throw missing(id)
       throw changes.username === undefined

@@ -16,6 +16,8 @@ export interface Administrators {
   assertMayChange(user: Pick<User, 'roles' | 'username'>): Promise<void>
   /** Whether a user with these roles would stop being an administrator. @param next undefined if the roles stay */
   isLost(roles: readonly string[], next: readonly string[] | undefined): boolean
+  /** The role that somebody must have afterwards, if this user stops being an administrator; undefined if none must. */
+  roleToKeep(user: Pick<User, 'roles' | 'disabled'>, force: boolean | undefined): string | undefined
   /**
    * Call before a user stops being an administrator or able to sign in.
    * @throws {AdminError} force-needed, if it is the last administrator or the actor, unless `force` is given
@@ -40,6 +42,9 @@ export function createAdministrators(
     assertMayChange: (user) => assertMayGive(user.roles, user.username),
 
     isLost: (before, next) => next !== undefined && before.includes(ADMIN_ROLE) && !next.includes(ADMIN_ROLE),
+
+    roleToKeep: (user, force) =>
+      !force && user.roles.includes(ADMIN_ROLE) && !user.disabled ? ADMIN_ROLE : undefined,
 
     async assertOthersLeft(user, force) {
       if (force) return

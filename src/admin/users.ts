@@ -80,6 +80,14 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
       if (loses?.(current)) await administrators.assertOthersLeft(current, force)
     }
 
+  const disableUser = (user: User, condition: Condition & Force) =>
+    users.change(
+      user.id,
+      { disabled: true },
+      checking(condition, ({ disabled }) => !disabled),
+      administrators.roleToKeep(user, condition.force),
+    )
+
   const changed = ({ after, ...signedOut }: ChangedUser): Changed<UserView> => ({
     value: viewOf(after),
     revision: after.revision,
@@ -137,31 +145,32 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
       const user = await requireUser(username)
       const change = changeOf(view)
       const check = checking(condition, ({ roles }) => administrators.isLost(roles, change.roles))
+      const isLost = administrators.isLost(user.roles, change.roles)
       return changed(
-        await users.change(user.id, change, async (current) => {
-          await check(current)
-          await administrators.assertMayGive(change.roles ?? [], current.username)
-        }),
+        await users.change(
+          user.id,
+          change,
+          async (current) => {
+            await check(current)
+            await administrators.assertMayGive(change.roles ?? [], current.username)
+          },
+          isLost ? administrators.roleToKeep(user, condition.force) : undefined,
+        ),
       )
     }),
 
     delete: refusing(async (username, condition = {}) => {
       const user = await requireUser(username)
       await checking(condition, () => true)(user)
+      // Of two administrators who delete each other, one is left.
+      if (administrators.roleToKeep(user, condition.force)) await disableUser(user, condition)
       const deleted = await deleteUser(deps, user, actor.name)
       return { value: { deleted: user.username }, revision: null, notes: deletedNotes(deleted) }
     }),
 
-    disable: refusing(async (username, condition = {}) => {
-      const { id } = await requireUser(username)
-      return changed(
-        await users.change(
-          id,
-          { disabled: true },
-          checking(condition, ({ disabled }) => !disabled),
-        ),
-      )
-    }),
+    disable: refusing(async (username, condition = {}) =>
+      changed(await disableUser(await requireUser(username), condition)),
+    ),
 
     enable: refusing(async (username, condition = {}) => {
       const { id } = await requireUser(username)

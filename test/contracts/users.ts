@@ -1,5 +1,6 @@
 import type { OneTimeLink } from '../../src/store/contracts/one-time-links.ts'
 import type { User } from '../../src/store/contracts/users.ts'
+import type { Store } from '../../src/store/index.ts'
 import { user } from '../support/server/seed.ts'
 import { auditRow } from './audit.ts'
 import { insertOwners, session } from './client-sessions.ts'
@@ -118,6 +119,41 @@ export const usersContract: Contract = {
     await users.update(alice.id, (one) => ({ ...one, ...nothing }))
     t.same(await users.findByUsername('alice'), { ...alice, ...nothing, revision: 3 })
     t.same(await users.find(bob.id), bob)
+  },
+
+  'of two users who lose a role at the same moment, one keeps it if someone must have it': async (
+    t,
+    store,
+    database,
+  ) => {
+    const other = await database.connect()
+    await store.roles.insert(boss)
+    const ids: string[] = []
+    for (const username of ['a', 'b']) {
+      const one = await user({ username, roles: ['boss'] })
+      await store.users.insert(one)
+      ids.push(one.id)
+    }
+    for (const lose of [
+      (one: User) => ({ ...one, roles: [] }),
+      (one: User) => ({ ...one, disabled: true }),
+    ]) {
+      for (const id of ids)
+        await store.users.update(id, (one) => ({ ...one, roles: ['boss'], disabled: false }))
+      const demote = ({ users }: Pick<Store, 'users'>, id: string) =>
+        users.update(
+          id,
+          async (one) => {
+            if ((await users.idsWithRole('boss')).every((each) => each === id))
+              throw new Error('the last one')
+            return lose(one)
+          },
+          'boss',
+        )
+      const outcomes = await Promise.allSettled([demote(store, ids[0] ?? ''), demote(other, ids[1] ?? '')])
+      t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1)
+      t.equal((await store.users.idsWithRole('boss')).length, 1)
+    }
   },
 
   'update reports a conflict and changes nothing if a role does not exist': async (t, { users, roles }) => {

@@ -261,6 +261,28 @@ t.test('the last administrator is disabled, deleted or demoted only with force',
   }
 })
 
+t.test('of two administrators who lock each other out at once, one is left', async (t) => {
+  const { send, server } = await administered(t as Test)
+  for (const [path, payload] of [
+    ['', { roles: [] }],
+    ['/disable', undefined],
+    ['delete', undefined],
+  ] as const) {
+    await admin(server, 'chief')
+    await admin(server, 'second')
+    const answers = await Promise.all(
+      ['chief', 'second'].map((name) =>
+        path === 'delete'
+          ? send('DELETE', `/users/${name}`)
+          : send(payload ? 'PATCH' : 'POST', `/users/${name}${path}`, payload),
+      ),
+    )
+    t.same(answers.map(({ statusCode }) => statusCode).sort(), [200, 409], path)
+    t.equal((await server.store.users.idsWithRole(ADMIN_ROLE)).length, 1)
+    for (const name of ['chief', 'second']) await send('DELETE', `/users/${name}?force=true`)
+  }
+})
+
 t.test('administrators need force for themselves, even if there are others', async (t) => {
   const { server } = await administered(t as Test)
   const chief = await admin(server, 'chief')

@@ -53,8 +53,10 @@ export interface UserStore {
   /**
    * Changes username, profile, roles, `disabled` and `updatedAt`. Disabling deletes the user's one-time links. Reports a conflict if
    * the username is taken or one of the roles does not exist.
+   * @param keepRole unless an enabled user with this role is left after the change, it is not made, and `change` is called again as if
+   * another writer had been faster. So it must throw then.
    */
-  readonly update: Update<User>
+  readonly update: (...args: [...Parameters<Update<User>>, keepRole?: string]) => ReturnType<Update<User>>
   /** Disabling deletes the user's one-time links. Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
   /**

@@ -43,9 +43,10 @@ export function createUserStore(db: Db): UserStore {
   }
 
   /** The steps about roles come first, because a batch that deletes a role also locks the role before its users. */
-  function write(after: User, before: User): Promise<boolean> {
+  function write(after: User, before: User, keepRole: string | undefined): Promise<boolean> {
     const { id } = before
     return db.batch([
+      ...(keepRole === undefined ? [] : [lockRole(keepRole)]),
       ...before.roles.filter((role) => !after.roles.includes(role)).map((role) => deleteRole(id, role)),
       ...after.roles.filter((role) => !before.roles.includes(role)).map((role) => insertRole(id, role)),
       {
@@ -63,6 +64,7 @@ export function createUserStore(db: Db): UserStore {
         expectRows: 1,
       },
       ...(after.disabled ? [deleteLinks(id)] : []),
+      ...(keepRole === undefined ? [] : [requireUserWithRole(keepRole)]),
     ])
   }
 
@@ -124,8 +126,13 @@ export function createUserStore(db: Db): UserStore {
       ])
     },
 
-    update(id, change) {
-      return updateRow({ find: () => find(id), keep, write }, change)
+    update(id, change, keepRole) {
+      const access = {
+        find: () => find(id),
+        keep,
+        write: (after: User, before: User) => write(after, before, keepRole),
+      }
+      return updateRow(access, change)
     },
 
     setDisabled(id, disabled) {
@@ -184,6 +191,21 @@ const deleteRole = (id: string, role: string): Step => ({
 const deleteLinks = (id: string): Step => ({
   sql: 'DELETE FROM one_time_links WHERE user_id = $1',
   params: [id],
+})
+
+/** Two batches that each take the role from one of two users follow each other. */
+const lockRole = (role: string): Step => ({
+  sql: 'SELECT 1 FROM roles WHERE name = $1',
+  params: [role],
+  lock: true,
+})
+
+const requireUserWithRole = (role: string): Step => ({
+  sql: `UPDATE roles SET revision = revision
+         WHERE name = $1 AND EXISTS (SELECT 1 FROM user_roles r JOIN users u ON u.id = r.user_id
+                                      WHERE r.role = $1 AND u.disabled = 0)`,
+  params: [role],
+  expectRows: 1,
 })
 
 /** Part of batches that change only the roles of a user. */
