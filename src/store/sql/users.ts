@@ -200,10 +200,11 @@ const lockRole = (role: string): Step => ({
   lock: true,
 })
 
+/** Fails the batch unless an enabled user has the role. It writes a row as it is, because only a write can fail a batch. */
 const requireUserWithRole = (role: string): Step => ({
-  sql: `UPDATE roles SET revision = revision
-         WHERE name = $1 AND EXISTS (SELECT 1 FROM user_roles r JOIN users u ON u.id = r.user_id
-                                      WHERE r.role = $1 AND u.disabled = 0)`,
+  sql: `UPDATE user_roles SET role = $1
+         WHERE role = $1 AND user_id = (SELECT min(u.id) FROM user_roles r JOIN users u ON u.id = r.user_id
+                                         WHERE r.role = $1 AND u.disabled = 0)`,
   params: [role],
   expectRows: 1,
 })
