@@ -1,4 +1,4 @@
-/** `keys simulate`: shows as a time line what would be published, and which verifiers would fail. Changes nothing. */
+/** `keys simulate`: shows as a timeline what would be published, and which verifiers would fail. Changes nothing. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { AffectedView, MomentView, SimulationView } from '../admin/keys.schema.ts'
 import { type Field, fields } from '../config/fields.ts'

@@ -142,7 +142,7 @@ t.test('the overview counts the last hour of all nodes and draws the ring in wor
   const { page } = await enter(server, '/admin')
   t.match(page.body, /<dt>tokens issued<\/dt><dd>3<\/dd>/)
   t.match(page.body, /<dt>sign-ins<\/dt><dd>1<\/dd>/)
-  t.match(page.body, /<figure class="ring" aria-label="The ring on a time line">/)
+  t.match(page.body, /<figure class="ring" aria-label="The ring on a timeline">/)
   t.match(page.body, /<span class="visually-hidden">published <time[^>]*>[^<]*<\/time>, signs from/)
 })
 

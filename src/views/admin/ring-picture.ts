@@ -1,5 +1,5 @@
 /**
- * The key ring on a time line: a bar for each key, thin while it is only published, thick while it signs, of middle height while it
+ * The key ring on a timeline: a bar for each key, thin while it is only published, thick while it signs, of middle height while it
  * retires, so that the picture needs no colours. The same is said in words for screen readers. Positions are attributes of SVG,
  * because the Content Security Policy forbids inline styles.
  */

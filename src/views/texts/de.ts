@@ -163,7 +163,7 @@ export const de: Texts = {
     createRecoveryCodes: 'Neue Codes erzeugen',
     notices: {
       'password-changed': 'Ihr Passwort wurde geändert. Überall sonst wurden Sie abgemeldet.',
-      'browser-signed-out': 'Dieser Browser wurde abgemeldet.',
+      'browser-signed-out': 'Der andere Browser wurde abgemeldet.',
       'access-removed': 'Diese App hat keinen Zugriff mehr.',
       'consent-removed': 'Diese App fragt Sie beim nächsten Mal wieder um Erlaubnis.',
       'totp-added': 'Ihre Authenticator-App ist eingerichtet.',
@@ -285,7 +285,7 @@ export const de: Texts = {
       },
       'void-link': {
         title: 'Dieser Link kann nicht verwendet werden',
-        text: 'Ein solcher Link funktioniert einmal und eine Stunde lang. Bitten Sie Ihre Administration um einen neuen.',
+        text: 'Ein solcher Link funktioniert nur einmal und nur eine Stunde lang. Bitten Sie Ihre Administration um einen neuen.',
       },
       forged: {
         title: 'Dieses Formular konnte nicht überprüft werden',

@@ -49,7 +49,7 @@ export const overview: typeof en.overview = {
     count === 1
       ? 'Der einzige prüfende Dienst hat den nächsten Schlüssel.'
       : `Alle ${count} prüfenden Dienste haben den nächsten Schlüssel.`,
-  verifiersBehind: (names) => html`Noch ohne den nächsten Schlüssel: ${names}`,
+  verifiersBehind: (names) => html`Prüfende Dienste ohne den nächsten Schlüssel: ${names}`,
   warning: {
     nodeGone: (node) => html`Der Knoten ${node} meldet sich nicht mehr.`,
     nodeBehind: (node) => html`Der Knoten ${node} signiert mit einem älteren Stand des Rings.`,
@@ -65,7 +65,7 @@ export const keys: typeof en.keys = {
   unsafeBefore: (at, wait) =>
     html`Eine Rotation ist nicht vor ${at} sicher (in ${wait}): Bis dahin kann ein prüfender Dienst ein JWKS ohne den nächsten Schlüssel im Cache haben.`,
   unsafeBehind: (names) =>
-    html`Eine Rotation ist nicht sicher: ${names} hat den nächsten Schlüssel noch nicht abgerufen.`,
+    html`Eine Rotation ist erst sicher, wenn diese Dienste den nächsten Schlüssel abgerufen haben: ${names}.`,
   isSafe: 'sicher',
   isUnsafe: 'noch nicht sicher',
   automatic: (at, wait) => html`Die nächste automatische Rotation ist am ${at} fällig (in ${wait}).`,
@@ -78,7 +78,7 @@ export const keys: typeof en.keys = {
   rotateActive: (active) =>
     html`Der Schlüssel ${active} signiert nicht mehr, und sein privater Schlüssel wird gelöscht. Er bleibt im JWKS, bis sein letztes Token abgelaufen ist.`,
   rotateNew: 'Ein neuer nächster Schlüssel wird veröffentlicht.',
-  gate: 'Die Sperre',
+  gate: 'Sicherheit',
   rotateAnyway: 'Rotieren, obwohl ein prüfender Dienst gültige Tokens ablehnen könnte',
   revoke: 'Widerrufen',
   revokeTitle: (kid) => `Schlüssel ${kid} widerrufen?`,

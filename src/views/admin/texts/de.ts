@@ -44,7 +44,7 @@ export const de: ConsoleTexts = {
     onePerLine: 'Eine Angabe pro Zeile',
     allowUnowned: 'Auch Scopes annehmen, die keine API hat',
     force: 'Trotzdem ausführen, auch wenn es Administratoren aussperrt',
-    follows: 'Was daraus folgt',
+    follows: 'Folgen',
     shownOnce: 'Dies wird nur einmal angezeigt. Kopieren Sie es jetzt.',
   },
   changed: {

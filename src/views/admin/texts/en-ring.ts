@@ -46,7 +46,7 @@ export const overview = {
   noVerifiers: 'No verifier has identified itself yet.',
   verifiersOk: (count: number): string =>
     count === 1 ? 'The only verifier has the next key.' : `All ${count} verifiers have the next key.`,
-  verifiersBehind: (names: Content): Html => html`Not yet with the next key: ${names}`,
+  verifiersBehind: (names: Content): Html => html`Verifiers without the next key: ${names}`,
   warning: {
     nodeGone: (node: Content): Html => html`The node ${node} sends no heartbeat.`,
     nodeBehind: (node: Content): Html => html`The node ${node} signs with an older version of the ring.`,
@@ -61,7 +61,7 @@ export const keys = {
   unsafeBefore: (at: Content, wait: string): Html =>
     html`It is not safe to rotate before ${at} (in ${wait}): until then a verifier may have a cached JWKS without the next key.`,
   unsafeBehind: (names: Content): Html =>
-    html`It is not safe to rotate: ${names} did not fetch the next key yet.`,
+    html`It is not safe to rotate until these verifiers have fetched the next key: ${names}.`,
   isSafe: 'safe',
   isUnsafe: 'not safe yet',
   automatic: (at: Content, wait: string): Html =>
@@ -75,8 +75,8 @@ export const keys = {
   rotateActive: (active: Content): Html =>
     html`The key ${active} stops signing, and its private key is erased. It stays in the JWKS until its last token has expired.`,
   rotateNew: 'A new next key is published.',
-  gate: 'The gate',
-  rotateAnyway: 'Rotate although a verifier may refuse good tokens',
+  gate: 'Safety',
+  rotateAnyway: 'Rotate even if verifiers may refuse good tokens',
   revoke: 'Revoke',
   revokeTitle: (kid: string): string => `Revoke the key ${kid}?`,
   revokeFollows: 'It leaves the JWKS at once, and its private key is erased.',
@@ -89,11 +89,11 @@ export const keys = {
     html`Verifiers with a cached JWKS may accept the revoked key until ${until}: restart the verifiers that must refuse it now.`,
   exposure: 'Exposure',
   failures: 'Who would refuse good tokens',
-  unknownVerifiers: 'verifiers that did not identify themselves',
+  unknownVerifiers: 'verifiers that have not identified themselves',
   affected: (who: Content, from: Content, until: Content): Html => html`${who}, from ${from} until ${until}`,
   heldBy: (who: Content, until: Content): Html =>
     html`${who} has the key cached, until ${until} at the latest`,
-  picture: 'The ring on a time line',
+  picture: 'The ring on a timeline',
   legend: {
     published: 'published',
     signs: 'signs',
@@ -142,7 +142,7 @@ export const keys = {
 }
 
 export const audit = {
-  intro: 'What has happened, the newest first.',
+  intro: 'What has happened, newest first.',
   time: 'Time',
   event: 'Event',
   actor: 'By',
