@@ -29,7 +29,7 @@ t.test('a user is invited with a link that is shown once, changed, renamed and d
   t.match((await browser.open('/admin/users?role=clerk')).body, /user=dorothea/)
   t.notMatch((await browser.open('/admin/users?role=clerk')).body, /user=root/)
   const asked = await browser.open('/admin/users/delete?user=dorothea')
-  t.match(asked.body, /All sessions end, and nothing of the account can be restored/)
+  t.match(asked.body, /All sessions end, and the account cannot be restored/)
   t.match((await press(browser, asked)).body, /was deleted/)
   t.equal(await server.store.users.findByUsername('dorothea'), null)
 })
