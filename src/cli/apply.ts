@@ -24,7 +24,7 @@ import { readInput } from './secret-input.ts'
 
 export const applyCommand: CommandFactory = (context) =>
   examples(
-    action('apply', 'make the APIs, roles, clients and users those of a document')
+    action('apply', 'make the APIs, roles, clients and users match a document')
       .requiredOption('-f, --file <file>', 'the document, in YAML or JSON; - reads standard input', fileName)
       .option('--dry-run', 'show what would change, and change nothing')
       .option('--prune', 'delete APIs, roles and clients that are not in the document')
