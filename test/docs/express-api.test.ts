@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { seedExample, startExample } from '../support/docs/examples.ts'
+import { hasKeys, seedExample, startExample } from '../support/docs/examples.ts'
 import { listen } from '../support/server/listen.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
 import { until } from '../support/server/waiting.ts'
@@ -30,6 +30,7 @@ t.test('the Express example checks scope, role and status, and works while the i
 
   t.same(await outcome(call(undefined, 'GET', '/health')), [200, undefined])
   t.same(await outcome(call(undefined)), [401, undefined])
+  await hasKeys(() => call(machine))
   t.same(await outcome(call(`${machine}x`)), [401, 'invalid_token'])
   t.same(await outcome(call(machine, 'POST')), [201, undefined])
   t.same(await outcome(call(reader)), [200, undefined])

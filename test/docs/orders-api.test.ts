@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { seedExample, startExample } from '../support/docs/examples.ts'
+import { hasKeys, seedExample, startExample } from '../support/docs/examples.ts'
 import { type Listening, listen } from '../support/server/listen.ts'
 import { claimsOf, clientCredentials, login } from '../support/server/requests.ts'
 import { resigned } from '../support/server/resigned-tokens.ts'
@@ -32,6 +32,7 @@ t.test('the example service verifies tokens offline (RFC 6750 §3.1)', async (t)
   const url = await startExample(t, 'orders-api', issuer)
 
   const machine = await tokenOf(clientCredentials(server))
+  await hasKeys(() => call(url, machine))
   const reader = await tokenOf(clientCredentials(server, {}, 'reader'))
   const stocker = await tokenOf(clientCredentials(server, {}, 'stocker'))
   const clerk = await tokenOf(login(server))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Store } from '../../../src/store/index.ts'
 import type { Owner } from '../processes/data-folder.ts'
 import { client, ORDERS, seed, user } from '../server/seed.ts'
+import { until } from '../server/waiting.ts'
 import { root } from './documents.ts'
 
 /** @returns the URL of the example */
@@ -16,6 +17,10 @@ export async function startExample(owner: Owner, name: string, issuer: string): 
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return /http:\S+/.exec(line.toString())?.[0] ?? ''
 }
+
+/** Resolves when the example has the keys of the issuer: it starts without them, and a busy issuer may respond later than it waits. */
+export const hasKeys = (call: () => Promise<Response>): Promise<void> =>
+  until(async () => (await call()).status !== 503)
 
 /** In addition to `seed`: `reader`, a client that may only read, and bob, a manager. */
 export async function seedExample(store: Store): Promise<void> {
