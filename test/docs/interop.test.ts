@@ -15,8 +15,8 @@ const compact = (text: string) => text.replace(/\s+/g, '').replace(/,([}\])])/g,
 t.test(
   'the page links each test of a login library, and each test names its library as the page does',
   async (t) => {
-    // The other two have the verifiers, and the programs of docs/guides.
-    const others = ['test/interop/verifiers.interop.ts', 'test/interop/guides.interop.ts']
+    // The other three have the verifiers, the programs of docs/guides, and a client of the administration API.
+    const others = ['verifiers', 'guides', 'admin-api'].map((name) => `test/interop/${name}.interop.ts`)
     const files = repositoryFiles().filter(
       (path) => /^test\/interop\/.*\.interop\.ts$/.test(path) && !others.includes(path),
     )
