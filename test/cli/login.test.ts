@@ -15,7 +15,7 @@ import { serverFetch } from '../support/server/server-fetch.ts'
 
 const SERVER = 'http://localhost:3000'
 const ALL = Object.keys(ADMIN_SCOPES)
-const NOT_ALLOWED = `no role of the user, or no scope of the client, allows to administer ${SERVER}`
+const NOT_ALLOWED = `no role of the user, or no scope of the client, allows administering ${SERVER}`
 const LIST = ['roles', 'list', '--server', SERVER]
 
 interface World {
@@ -270,7 +270,7 @@ t.test('a sign-in that nobody finishes ends', async (t) => {
   const { run } = await world(t)
   const { code, err } = await run(['login', SERVER, '--timeout', '1s'])
   t.equal(code, 1)
-  t.match(err, /\nkeyturn: nobody has signed in within 1s\n$/)
+  t.match(err, /\nkeyturn: no one signed in within 1s\n$/)
 })
 
 t.test('a second sign-in replaces the first one, which is revoked', async (t) => {

@@ -74,7 +74,7 @@ function deadline(seconds: Seconds) {
   let stop = () => {}
   const passed = new Promise<never>((_, reject) => {
     const timer = setTimeout(
-      () => reject(new SignInFailed(`nobody has signed in within ${span(seconds)}`)),
+      () => reject(new SignInFailed(`no one signed in within ${span(seconds)}`)),
       seconds * 1000,
     )
     stop = () => clearTimeout(timer)

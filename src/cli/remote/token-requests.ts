@@ -67,4 +67,4 @@ export function adminScopesOf({ scope = '' }: Tokens, server: string): string[] 
 }
 
 const notAllowed = (server: string, cause?: unknown): SignInFailed =>
-  new SignInFailed(`no role of the user, or no scope of the client, allows to administer ${server}`, cause)
+  new SignInFailed(`no role of the user, or no scope of the client, allows administering ${server}`, cause)
