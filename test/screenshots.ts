@@ -6,11 +6,14 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { ADMIN_ROLE } from '../src/admin/built-ins.ts'
+import { rotateRing } from '../src/keys/rotate.ts'
 import { browser } from './support/browser/chromium.ts'
 import { browserWorld, typePassword } from './support/browser/chromium-sign-in.ts'
 import { root } from './support/docs/documents.ts'
 import { pngImage } from './support/server/image-server.ts'
+import { clientCredentials } from './support/server/requests.ts'
 import { ORDERS } from './support/server/seed.ts'
 
 const FOLDER = `${root}docs/screenshots`
@@ -22,29 +25,9 @@ const SCREENS = {
 t.test('screenshots', { timeout: 300_000 }, async (t) => {
   const { issuer, app, server, register } = await browserWorld(t)
   rmSync(FOLDER, { recursive: true, force: true })
-  mkdirSync(FOLDER, { recursive: true })
-  let count = 0
-  let bytes = 0
+  await onEachScreen(t, walk)
 
-  for (const [screen, { viewport }] of Object.entries(SCREENS)) {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const context = await (await browser()).newContext({ viewport, colorScheme, locale: 'en-GB' })
-      const page = await context.newPage()
-      const devtools = await context.newCDPSession(page)
-      const shoot = async (name: string, of: Page = page) => {
-        await of.getByRole('heading', { level: 1 }).waitFor()
-        const path = `${FOLDER}/${name}-${screen}-${colorScheme}.png`
-        await of.screenshot({ path, animations: 'disabled', caret: 'initial' })
-        count += 1
-        bytes += statSync(path).size
-      }
-      await walk(page, shoot, () => devtools.send('WebAuthn.enable'))
-      await context.close()
-    }
-  }
-  t.comment(`${count} pictures, ${Math.round(bytes / 1024)} KiB`)
-
-  async function walk(page: Page, shoot: (name: string) => Promise<void>, passkeys: () => Promise<unknown>) {
+  async function walk({ page, shoot, passkeys }: Screen) {
     const redirect_uri = 'https://shop.example/callback'
     const body = pngImage(96, [37, 99, 235])
     const hash = createHash('sha256').update(body).digest('base64url')
@@ -120,3 +103,99 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
     }
   }
 })
+
+t.test('screenshots of the console', { timeout: 300_000 }, async (t) => {
+  const { issuer, server, alice } = await browserWorld(t)
+  const { store, clock, deps } = server
+  await store.users.update(alice.id, (one) => ({ ...one, roles: [...one.roles, ADMIN_ROLE] }))
+  for (const [name, scopes] of [
+    ['accountant', ['invoices:read', 'invoices:write']],
+    ['warehouse', ['stock:read', 'stock:write', 'orders:read']],
+  ] as const)
+    await store.roles.insert({
+      name,
+      scopes,
+      requireSecondFactor: name === 'accountant',
+      createdAt: clock.now(),
+    })
+  // A ring with a past.
+  for (const days of [9, 12, 3]) {
+    clock.tick(days * 86_400)
+    await rotateRing(deps.keys, { actor: 'operator:test' })
+    await server.poll()
+    await clientCredentials(server)
+  }
+  clock.tick(40_000)
+  for (const [name, instance] of [
+    ['orders', 'orders-7d4f'],
+    ['stock', 'stock-1c9a'],
+  ])
+    await server.inject({
+      url: '/.well-known/jwks.json',
+      headers: { 'keyturn-verifier': `${name}; instance=${instance}` },
+    })
+  for (let n = 0; n < 7; n += 1) await clientCredentials(server)
+  await server.poll()
+
+  await onEachScreen(t, async ({ page, shoot }) => {
+    await page.goto(`${issuer}/admin`)
+    await typePassword(page)
+    await shoot('console-overview')
+    const pages = {
+      keys: '/keys',
+      rotate: '/keys/rotate',
+      clients: '/clients',
+      client: '/clients/show?client=shop',
+      roles: '/roles',
+      user: '/users/show?user=alice',
+      audit: '/audit',
+    }
+    for (const [name, path] of Object.entries(pages)) {
+      await page.goto(`${issuer}/admin${path}`)
+      await shoot(`console-${name}`)
+    }
+    const ring = await store.ring.read()
+    const { kid } = ring?.keys.find(({ state }) => state === 'active') ?? { kid: '' }
+    await page.goto(`${issuer}/admin/keys/revoke?kid=${kid}`)
+    await shoot('console-revoke')
+    await page.goto(`${issuer}/admin/roles/change?name=warehouse`)
+    await store.roles.update('warehouse', (one) => ({ ...one, scopes: ['stock:read', 'orders:read'] }))
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('alert').waitFor()
+    await shoot('console-changed')
+    await store.roles.update('warehouse', (one) => ({
+      ...one,
+      scopes: ['stock:read', 'stock:write', 'orders:read'],
+    }))
+  })
+})
+
+interface Screen {
+  readonly page: Page
+  readonly shoot: (name: string) => Promise<void>
+  readonly passkeys: () => Promise<unknown>
+}
+
+async function onEachScreen(t: Test, walk: (screen: Screen) => Promise<void>): Promise<void> {
+  mkdirSync(FOLDER, { recursive: true })
+  let count = 0
+  let bytes = 0
+
+  for (const [screen, { viewport }] of Object.entries(SCREENS)) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const context = await (await browser()).newContext({ viewport, colorScheme, locale: 'en-GB' })
+      const page = await context.newPage()
+      const devtools = await context.newCDPSession(page)
+      const shoot = async (name: string) => {
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        const path = `${FOLDER}/${name}-${screen}-${colorScheme}.png`
+        await page.screenshot({ path, animations: 'disabled', caret: 'initial' })
+        count += 1
+        bytes += statSync(path).size
+      }
+      await walk({ page, shoot, passkeys: () => devtools.send('WebAuthn.enable') })
+      await context.close()
+    }
+  }
+  t.comment(`${count} pictures, ${Math.round(bytes / 1024)} KiB`)
+}

@@ -69,8 +69,13 @@ ${pager(model, page)}`,
   })
 }
 
+/** Ids longer than this may be broken. */
+const SHORT = 20
+
 const bare = (text: string | null): Content =>
-  text === null ? html`<span class="muted">–</span>` : html`<bdi>${text}</bdi>`
+  text === null
+    ? html`<span class="muted">–</span>`
+    : html`<bdi${text.length <= SHORT && html` class="nowrap"`}>${text}</bdi>`
 
 function eventRow(
   { at, event, count, actor, user, clientId, fields }: ShownEvent,
@@ -84,8 +89,8 @@ function eventRow(
       ? bare(null)
       : [
           user !== null && bare(user),
-          user !== null && clientId !== null && ', ',
-          clientId !== null && bare(clientId),
+          user !== null && clientId !== null && user !== clientId && ', ',
+          clientId !== null && clientId !== user && bare(clientId),
         ],
     html`<span class="pairs">${fields.map(([key, value]) => html`<span><span class="muted">${key}</span> <bdi>${value}</bdi></span> `)}</span>`,
   ]

@@ -52,7 +52,7 @@ export function automaticRotation(ring: ShownRing, page: ConsoleContext): Conten
 }
 
 export const safetyBadge = ({ safe }: ShownRing, { words }: ConsoleContext): Html =>
-  html`<span class="state ${safe ? 'good' : 'bad'}">${safe ? words.keys.isSafe : words.keys.isUnsafe}</span>`
+  html`<span class="state ${safe ? 'good' : ''}">${safe ? words.keys.isSafe : words.keys.isUnsafe}</span>`
 
 const isPublished = ({ state }: ShownKey): boolean => state !== 'retired' && state !== 'revoked'
 
@@ -233,8 +233,7 @@ export function revokePage(asked: Asked, model: RevokeModel, page: ConsoleContex
       back: { href: pageUrl(page, KEYS_PATH), label: places.keys },
       path: `${KEYS_PATH}/revoke`,
       follows: [
-        html`${code(kid)}`,
-        words.revokeFollows,
+        words.revokeFollows(code(kid)),
         kid === ring.active && words.revokeActive(code(ring.next)),
         kid === ring.next && words.revokeNext,
         model.tokensUntil !== null && words.tokensRefused(dateTime(page, model.tokensUntil)),

@@ -57,7 +57,10 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .state.bad{color:var(--danger);background:var(--danger-soft)}
 .pager{display:flex;gap:.5rem;justify-content:flex-end}
 
+.nowrap{white-space:nowrap}
 .fields{max-width:44rem}
+.fields>input[type=hidden]+.field{margin-top:0}
+.changes{max-width:44rem}
 .fields .field input[type=text],.fields textarea,.fields select{display:block;width:100%;margin-top:.375rem}
 .fields textarea{resize:vertical;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace;font-size:.875rem;line-height:1.6}
 .fields .field input[type=text]{min-height:2.375rem;padding:.3125rem .75rem;border-radius:.5rem}
@@ -79,6 +82,9 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .notes{margin-top:.375rem}
 .changes h2{font-size:1rem;margin-bottom:.25rem}
 .changes table{margin-top:.75rem}
+.changes thead th{white-space:normal}
+.changes tbody th{min-width:0}
+.changes tr>:first-child{padding-left:0!important}
 .changes del{text-decoration:none;color:var(--muted)}
 .changes ins{text-decoration:none;font-weight:600}
 .changes{background:var(--card)!important}
@@ -128,6 +134,9 @@ background:var(--card);border:1px solid var(--control);border-radius:.5rem}
 .console-page>:not(.card):not(.grid){margin-left:1rem;margin-right:1rem}
 .console .card{border-radius:0;border-width:1px 0}
 .extra{display:none}
+.console tbody th{min-width:6.5rem}
+.console .changes tbody th{min-width:0}
+.console .changes tr>*{padding-left:.375rem;padding-right:.375rem}
 .phone{display:block}
 .console th:first-child{padding-left:1rem}
 .console tr>:last-child{padding-right:1rem}

@@ -82,7 +82,8 @@ export const keys: typeof en.keys = {
   rotateAnyway: 'Rotieren, obwohl ein prüfender Dienst gültige Tokens ablehnen könnte',
   revoke: 'Widerrufen',
   revokeTitle: (kid) => `Schlüssel ${kid} widerrufen?`,
-  revokeFollows: 'Er verlässt sofort das JWKS, und sein privater Schlüssel wird gelöscht.',
+  revokeFollows: (kid) =>
+    html`Der Schlüssel ${kid} verlässt sofort das JWKS, und sein privater Schlüssel wird gelöscht.`,
   revokeActive: (next) =>
     html`Ab jetzt signiert der nächste Schlüssel ${next}, und ein neuer nächster Schlüssel wird veröffentlicht.`,
   revokeNext:

@@ -79,7 +79,8 @@ export const keys = {
   rotateAnyway: 'Rotate even if verifiers may refuse good tokens',
   revoke: 'Revoke',
   revokeTitle: (kid: string): string => `Revoke the key ${kid}?`,
-  revokeFollows: 'It leaves the JWKS at once, and its private key is erased.',
+  revokeFollows: (kid: Content): Html =>
+    html`The key ${kid} leaves the JWKS at once, and its private key is erased.`,
   revokeActive: (next: Content): Html =>
     html`The next key ${next} signs from now on, and a new next key is published.`,
   revokeNext: 'A new next key is published. Until verifiers have it, a rotation is not safe.',
