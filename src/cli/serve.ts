@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { ADMIN_PATH, COMMAND_LINE_CLIENT } from '../admin/built-ins.ts'
+import { ADMIN_PATH, COMMAND_LINE_CLIENT, ensureBuiltIns } from '../admin/built-ins.ts'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
@@ -75,6 +75,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
       () => 'generating the signing keys …',
       openKeys(base, keyChoice(options)),
     )
+    await ensureBuiltIns(base)
     const server = await openServer(base, keys, system, () =>
       stopping ? 'the server is stopping' : (poller?.problem() ?? null),
     )

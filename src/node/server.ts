@@ -4,7 +4,6 @@
  */
 
 import { createAccounts } from '../accounts/index.ts'
-import { ensureBuiltIns } from '../admin/built-ins.ts'
 import type { AppParts } from '../http/app.ts'
 import { STATUS_LISTS_PATH } from '../http/routes.ts'
 import { issuerBase } from '../issuer-path.ts'
@@ -44,7 +43,6 @@ export async function openServer(
   const { ages } = clusterClock
   const { dataKeys } = keys
 
-  await ensureBuiltIns(base)
   const traceSigner = tracing.signer
   const signing = await createSigning({ keys, store, clock, ages, issuer, logger, traceSigner })
   const { ring, signer, knownVerifiers } = signing

@@ -17,7 +17,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import t from 'tap'
-import { ADMIN_SCOPES, adminAudience } from '../../../src/admin/built-ins.ts'
+import { ADMIN_SCOPES, adminAudience, ensureBuiltIns } from '../../../src/admin/built-ins.ts'
 import { sessionFile } from '../../../src/cli/remote/session-file.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createApp } from '../../../src/http/app.ts'
@@ -80,6 +80,7 @@ export function remoteServers({ dir, clock, logger }: Pick<Cli, 'dir' | 'clock' 
     const config = loadConfig({ KEYTURN_LOG_LEVEL: 'info', ...env }, dir)
     const system = { clock, logger, generateKey: cachedKeys }
     const base = await openBase(config, system, 'create')
+    await ensureBuiltIns(base)
     const deps = await openServer(base, await openKeys(base), system)
     const scopes = Object.keys(ADMIN_SCOPES)
     const verifyBearerToken = async () =>

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { ensureBuiltIns } from '../../../src/admin/built-ins.ts'
 import { type Config, loadConfig } from '../../../src/config/load.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { openKeys } from '../../../src/keys/index.ts'
@@ -93,6 +94,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const auditCheck =
     skipAuditCheck === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
   const keys = await openKeys(base)
+  await ensureBuiltIns(base)
   const deps = await openServer(base, keys, machine, problem)
   const app = await createApp({
     server: deps,
