@@ -12,7 +12,7 @@ import type { RevokedSessionsView, SessionView } from './sessions.schema.ts'
 import type { Changed, Page, PageQuery } from './verbs.ts'
 
 /** A session matches if it has all given values. */
-export interface SessionFilter {
+interface SessionFilter {
   /** The username. */
   readonly user?: string | undefined
   readonly client?: string | undefined

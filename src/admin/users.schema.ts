@@ -81,7 +81,6 @@ export const NewPassword = Type.Object(
   { password: Password },
   { $id: 'NewPassword', additionalProperties: false },
 )
-export type NewPasswordView = Static<typeof NewPassword>
 
 export const PasswordCheck = Type.Object(
   { username: Username, password: Password },

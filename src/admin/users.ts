@@ -25,7 +25,7 @@ import type {
 } from './users.schema.ts'
 import type { Changed, Condition, Force, Found, Page, PageQuery } from './verbs.ts'
 
-export interface UserQuery extends PageQuery {
+interface UserQuery extends PageQuery {
   readonly role?: string | undefined
   readonly disabled?: boolean | undefined
 }
