@@ -3,7 +3,7 @@ import { html } from '../../html.ts'
 import type * as en from './en-ring.ts'
 
 /** Rounded down, with the two largest units: `3 Tagen 4 Stunden`, for use after “in”. */
-export function span(seconds: number): string {
+export const span: typeof en.span = (seconds) => {
   const units = [
     [86_400, 'Tag', 'Tagen'],
     [3600, 'Stunde', 'Stunden'],
