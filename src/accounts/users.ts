@@ -4,6 +4,7 @@
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
+import { isDotSegment } from '../path-segment.ts'
 import type { ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -119,10 +120,10 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   /** @throws {InvalidAccount} */
   function checkedUsername(username: string): string {
     const name = normalizeUsername(username)
-    if (name !== null) return name
+    if (name !== null && !isDotSegment(name)) return name
     throw new InvalidAccount(
       'username',
-      'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces',
+      'username must be 1 to 200 printable characters, without leading, trailing or repeated spaces, and not . or ..',
     )
   }
 

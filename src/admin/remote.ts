@@ -4,19 +4,21 @@
  */
 import { commandLine } from '../command-line.ts'
 import { KeyturnError } from '../errors.ts'
+import { readBody } from '../oauth/call-client.ts'
+import { isDotSegment } from '../path-segment.ts'
 import type { Admin } from './admin.ts'
 import type { ApisAdmin } from './apis.ts'
 import type { AuditAdmin } from './audit.ts'
 import { ADMIN_PATH } from './built-ins.ts'
 import type { ClientsAdmin } from './clients.ts'
-import { AdminError, type FieldError, PROBLEMS, type Problem } from './errors.ts'
+import { AdminError, type FieldError, notFound, PROBLEMS, type Problem } from './errors.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { RolesAdmin } from './roles.ts'
 import type { SessionsAdmin } from './sessions.ts'
 import type { UsersAdmin } from './users.ts'
 import type { Changed, Condition, Force, Page, PageQuery, ScopeChoice } from './verbs.ts'
 import type { VerifiersAdmin } from './verifiers.ts'
-import { NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
+import { decodeNotes, NOTES_HEADER, PROBLEM_TYPE } from './wire.ts'
 
 /** The server did not answer, or not as its API does. */
 export class ServerUnreachable extends KeyturnError<'server_unreachable'> {
@@ -45,6 +47,8 @@ export interface RemoteDeps {
 type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
 interface Request {
+  /** The answer is a part of a list. */
+  readonly isList?: boolean
   readonly query?: Query | undefined
   readonly body?: unknown
   readonly ifMatch?: number | undefined
@@ -65,7 +69,7 @@ export function createRemoteAdmin(deps: RemoteDeps): Admin {
     sessions: remoteSessions(call),
     keys: remoteKeys(call),
     verifiers: remoteVerifiers(call),
-    nodes: { list: (query) => call('GET', '/nodes', { query: { ...query } }) },
+    nodes: { list: (query) => call('GET', '/nodes', { query: { ...query }, isList: true }) },
     audit: remoteAudit(call),
   }
 }
@@ -145,12 +149,12 @@ const remoteVerifiers = (call: Call): VerifiersAdmin => ({
 })
 
 const remoteAudit = (call: Call): AuditAdmin => ({
-  list: (query) => call('GET', '/audit', { query: { ...query } }),
+  list: (query) => call('GET', '/audit', { query: { ...query }, isList: true }),
   verify: (anchor) => call('GET', '/audit/verification', { query: { anchor } }),
 })
 
 const list = async <T>(call: Call, where: string, query: PageQuery): Promise<Page<T>> =>
-  (await call<Page<T>>('GET', where, { query: { ...query } })).value
+  (await call<Page<T>>('GET', where, { query: { ...query }, isList: true })).value
 
 const forced = ({ ifMatch, ...force }: Condition & Force = {}) => ({ ifMatch, query: forceQuery(force) })
 
@@ -159,15 +163,25 @@ const scopeQuery = ({ allowUnowned }: ScopeChoice = {}): Query =>
 
 const forceQuery = ({ force }: Force = {}): Query => (force ? { force: true } : {})
 
-/** A path whose values are percent-encoded. */
-const path = (texts: TemplateStringsArray, ...values: readonly string[]): string =>
-  String.raw({ raw: texts }, ...values.map(encodeURIComponent))
+/**
+ * A path whose values are percent-encoded.
+ * @throws {AdminError} not-found for a value that would make it the path of something else
+ */
+function path(texts: TemplateStringsArray, ...values: readonly string[]): string {
+  const dots = values.find(isDotSegment)
+  if (dots !== undefined) throw notFound(`nothing can have the name ${dots}`)
+  return String.raw({ raw: texts }, ...values.map(encodeURIComponent))
+}
 
 /** A request may end any number of sessions. */
 const TIMEOUT_MS = 60_000
 
 function createCall({ server, accessToken, fetch: send = fetch }: RemoteDeps): Call {
-  return async <T>(method: Method, where: string, { query = {}, body, ifMatch }: Request = {}) => {
+  return async <T>(
+    method: Method,
+    where: string,
+    { query = {}, body, ifMatch, isList = false }: Request = {},
+  ) => {
     const url = new URL(server.replace(/\/$/, '') + ADMIN_PATH + where)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(name, String(value))
@@ -196,29 +210,57 @@ function createCall({ server, accessToken, fetch: send = fetch }: RemoteDeps): C
     const value = await jsonOf(response, server)
     if (!response.ok) throw errorOf(response, value, server)
     const [, revision] = /^"(\d+)"$/.exec(response.headers.get('etag') ?? '') ?? []
-    const notes = response.headers.get(NOTES_HEADER)
+    if (!isObject(value) || (isList && !isPage(value))) throw strangeAnswer(response, server)
     return {
       value: value as T,
       revision: revision === undefined ? null : Number(revision),
-      notes: notes ? notes.split(',').map((note) => decodeURIComponent(note.trim())) : [],
+      notes: notesOf(response, server),
     }
   }
 }
 
-async function jsonOf(response: Response, server: string): Promise<unknown> {
+const isObject = (value: unknown): value is object => value !== null && typeof value === 'object'
+
+function isPage({ items, next_cursor: next }: { items?: unknown; next_cursor?: unknown }): boolean {
+  return Array.isArray(items) && items.every(isObject) && (next === null || typeof next === 'string')
+}
+
+function notesOf(response: Response, server: string): string[] {
   try {
-    return await response.json()
+    return decodeNotes(response.headers.get(NOTES_HEADER))
   } catch (error) {
-    throw new ServerUnreachable(`${server} has no administration API (status ${response.status})`, error)
+    throw strangeAnswer(response, server, error)
+  }
+}
+
+const strangeAnswer = ({ status }: Response, server: string, cause?: unknown): ServerUnreachable =>
+  new ServerUnreachable(`${server} has no administration API (status ${status})`, cause)
+
+/** A thousand items, the most that one request asks for, with the longest values that clients and users usually have. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+async function jsonOf(response: Response, server: string): Promise<unknown> {
+  const body = await readBody(response, MAX_ANSWER_BYTES).catch((error) => {
+    throw noAnswer(server, error)
+  })
+  if (body === null)
+    throw new ServerUnreachable(`${server} answers with more than ${MAX_ANSWER_BYTES / 1024 ** 2} MB`)
+  try {
+    return JSON.parse(body.toString())
+  } catch (error) {
+    throw strangeAnswer(response, server, error)
   }
 }
 
 function errorOf(response: Response, document: unknown, server: string): Error {
   const { type = '', detail, title, errors, status, ...fields } = (document ?? {}) as Record<string, unknown>
   const name = String(type).startsWith(PROBLEM_TYPE) ? String(type).slice(PROBLEM_TYPE.length) : ''
-  const message = String(detail ?? title ?? `status ${response.status}`)
+  const message = [detail, title].find((text) => typeof text === 'string') ?? `status ${response.status}`
   if (Object.hasOwn(PROBLEMS, name)) {
-    return new AdminError(name as Problem, message, { errors: (errors as FieldError[]) ?? [], fields })
+    return new AdminError(name as Problem, message, {
+      errors: Array.isArray(errors) ? (errors as FieldError[]) : [],
+      fields,
+    })
   }
   if (name === 'insufficient-scope')
     return new AdminError('not-allowed', `you may not do this at ${server}: ${message}`)

@@ -97,6 +97,8 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
   async function createLink(user: User, purpose: LinkPurpose): Promise<Changed<OneTimeLinkView>> {
     await administrators.assertMayChange(user)
     const { link, expiresAt } = await createOneTimeLink(deps, user, purpose, actor.name)
+    // A role that was given before the link was stored has not made it void. One that is given from now on does.
+    await administrators.assertMayChange(await requireUser(user.username))
     return {
       value: { username: user.username, link, expires_at: expiresAt },
       revision: null,

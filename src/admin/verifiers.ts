@@ -2,6 +2,7 @@
 import { durationText } from '../config/parsers.ts'
 import { isVerifierName } from '../keys/known-verifiers.ts'
 import { nextKey } from '../keys/ring.ts'
+import { isDotSegment } from '../path-segment.ts'
 import { RETENTION } from '../store/retention.ts'
 import type { Actor } from './actor.ts'
 import type { LocalDeps } from './deps.ts'
@@ -50,7 +51,7 @@ export function createVerifiersAdmin({ store, clock, audit }: Deps, actor: Actor
     },
 
     async expect(name) {
-      if (!isVerifierName(name)) {
+      if (!isVerifierName(name) || isDotSegment(name)) {
         const rule = 'use up to 64 letters, digits, dots, hyphens and underscores'
         throw invalidValue('name', `${name} is not a valid verifier name: ${rule}`)
       }

@@ -1,4 +1,5 @@
 /** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
+import { isDotSegment } from '../path-segment.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import type { New } from '../store/contracts/update.ts'
@@ -46,6 +47,8 @@ function checkIdentifier(identifier: string): void {
       `identifier must be 1 to ${MAX_IDENTIFIER_LENGTH} printable ASCII characters without spaces`,
     )
   }
+  if (isDotSegment(identifier))
+    throw new RegistrationError('identifier must not be . or .., which are no names in a URL')
   // RFC 8707 §2: clients name the API by its identifier in `resource`, which must not have a fragment.
   if (isResourceUri(identifier) && identifier.includes('#')) {
     throw new RegistrationError('identifier must not have a fragment (RFC 8707 §2)')

@@ -156,19 +156,55 @@ t.test(
   },
 )
 
-t.test('a server that does not answer, or has no administration, fails with one line', async (t) => {
-  const cli = testCli(t)
-  const { env } = await signedIn(cli)
-  const answers: [typeof fetch, RegExp][] = [
-    [() => Promise.reject(new TypeError('fetch failed')), /does not answer/],
-    [async () => new Response('<html>', { status: 404 }), /has no administration API \(status 404\)/],
-    [async () => Response.json({ type: 'about:blank', detail: 'x' }, { status: 502 }), /refused: x/],
-    [async () => Response.json(null, { status: 502 }), /status 502/],
-  ]
-  for (const [answer, message] of answers) {
-    const { code, err } = await cli.run([...LIST, '--server', SERVER], { env, fetch: answer })
-    t.equal(code, 1)
-    t.match(err, /^keyturn: [^\n]+\n$/)
-    t.match(err, message)
-  }
-})
+/** A body without an end. */
+const endless = () => {
+  const chunk = new Uint8Array(1024 * 1024).fill(0x20)
+  return new ReadableStream({ pull: (controller) => controller.enqueue(chunk) })
+}
+
+t.test(
+  'docs/security.md R10: a server that answers in another way than its administration fails with one line',
+  async (t) => {
+    const cli = testCli(t)
+    const { env } = await signedIn(cli)
+    const answers: [typeof fetch, RegExp][] = [
+      [() => Promise.reject(new TypeError('fetch failed')), /does not answer/],
+      [async () => new Response('<html>', { status: 404 }), /has no administration API \(status 404\)/],
+      [async () => Response.json({ type: 'about:blank', detail: 'x' }, { status: 502 }), /refused: x/],
+      [async () => Response.json(null, { status: 502 }), /status 502/],
+      [async () => Response.json({ detail: {}, errors: 'x' }, { status: 502 }), /refused: status 502/],
+      [async () => Response.json(null), /has no administration API \(status 200\)/],
+      [async () => Response.json({}), /has no administration API \(status 200\)/],
+      [async () => Response.json({ items: 'x', next_cursor: null }), /has no administration API/],
+      [async () => Response.json({ items: [null], next_cursor: null }), /has no administration API/],
+      [
+        async () => Response.json({ items: [], next_cursor: null }, { headers: { 'keyturn-notes': '%zz' } }),
+        /has no administration API/,
+      ],
+      [async () => new Response(endless()), /answers with more than 64 MB/],
+    ]
+    for (const [answer, message] of answers) {
+      const { code, err } = await cli.run([...LIST, '--server', SERVER], { env, fetch: answer })
+      t.equal(code, 1)
+      t.match(err, /^keyturn: [^\n]+\n$/)
+      t.match(err, message)
+    }
+  },
+)
+
+t.test(
+  'a name that URLs cannot have is not sent, because the request would be for something else',
+  async (t) => {
+    const cli = testCli(t)
+    const { env } = await signedIn(cli)
+    const fetch = () => t.fail('a request was sent')
+    for (const name of ['.', '..']) {
+      const { code, err } = await cli.run(['users', 'show', name, '--server', SERVER], {
+        env,
+        fetch: fetch as never,
+      })
+      t.equal(code, 1)
+      t.equal(err, `keyturn: nothing can have the name ${name}\n`)
+    }
+  },
+)

@@ -54,6 +54,29 @@ export const oneTimeLinksContract: Contract = {
     t.equal(await store.oneTimeLinks.find('hash', 'reset', NOW), null)
   },
 
+  'a role that the user is given makes all links of the user void; other changes do not': async (
+    t,
+    store,
+  ) => {
+    await insertUsers(store)
+    const { users, oneTimeLinks: links } = store
+    await store.roles.insert({ name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: NOW })
+    await links.replace(link())
+    await links.replace(link({ purpose: 'invite', hash: 'invite' }))
+    await links.replace(link({ userId: 'bob', hash: 'bob' }))
+    await users.update('alice', (alice) => ({ ...alice, name: 'Alice' }))
+    t.not(await links.find('hash', 'reset', NOW), null)
+    await users.update('alice', (alice) => ({ ...alice, roles: ['clerk'] }))
+    t.equal(await links.find('hash', 'reset', NOW), null)
+    t.equal(await links.consume(link({ purpose: 'invite', hash: 'invite' }), NOW), false)
+    t.not(await links.find('bob', 'reset', NOW), null)
+    await links.replace(link())
+    await users.update('alice', (alice) => ({ ...alice, roles: [] }))
+    t.not(await links.find('hash', 'reset', NOW), null)
+    await users.addRole('alice', 'clerk')
+    t.equal(await links.find('hash', 'reset', NOW), null)
+  },
+
   'of fifty concurrent uses on two connections, one consumes the link': async (t, store, database) => {
     await insertUsers(store)
     const other = await database.connect()

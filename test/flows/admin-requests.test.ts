@@ -150,6 +150,23 @@ t.test('paths and queries that nobody means to send (RFC 9110 §15.5; docs/secur
   })
 })
 
+t.test('nothing can have a name that has no URL (RFC 3986 §5.2.4)', async (t) => {
+  const { server, ask } = await started(t as Test)
+  await writesNothing(t as Test, server, async () => {
+    for (const name of ['.', '..']) {
+      for (const [path, body] of [
+        ['/clients', { client_id: name, client_name: 'a', grant_types: ['client_credentials'] }],
+        ['/apis', { identifier: name, scopes: ['a'] }],
+        ['/roles', { name, scopes: ['admin:read'] }],
+        ['/users', { username: name }],
+      ] as const) {
+        const answer = await ask(path, json(JSON.stringify(body)))
+        t.equal(answer.statusCode, 400, `${path} ${name}: ${answer.body}`)
+      }
+    }
+  })
+})
+
 t.test('a method that a path does not have changes nothing, HEAD and OPTIONS included', async (t) => {
   const { server, ask } = await started(t as Test)
   await writesNothing(t as Test, server, async () => {

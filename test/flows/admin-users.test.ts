@@ -329,6 +329,34 @@ t.test('no administrator gains rights through the account of another', async (t)
   t.equal((await send('PATCH', '/users/alice', { roles: [] })).statusCode, 200)
 })
 
+t.test(
+  'docs/security.md R9: an administrator cannot keep a link until its user is an administrator',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    await seed(server.store)
+    const { send }: Administrator = await administrator(server, 'helpdesk', ['admin:read', 'admin:users'])
+    const chief = await administrator(server, 'chief')
+    const { link } = (await send('POST', '/users/alice/reset-link')).json<{ link: string }>()
+    const open = async () => (await server.inject({ url: link.slice(ISSUER.length) })).statusCode
+    t.equal(await open(), 200)
+    t.equal((await chief.send('PATCH', '/users/alice', { roles: [ADMIN_ROLE] })).statusCode, 200)
+    t.equal(await open(), 400)
+
+    // Or make one at the moment at which its user becomes an administrator.
+    await chief.send('PATCH', '/users/alice?force=true', { roles: [] })
+    const { store } = server
+    const { replace } = store.oneTimeLinks
+    store.oneTimeLinks.replace = async (made) => {
+      await store.users.update(made.userId, (alice) => ({ ...alice, roles: [ADMIN_ROLE] }))
+      return replace(made)
+    }
+    const refused = await send('POST', '/users/alice/reset-link')
+    t.equal(refused.statusCode, 403)
+    t.notMatch(refused.body, 'secret=')
+  },
+)
+
 t.test('sessions are listed part by part, and ended one by one, by user and by client', async (t) => {
   const { send, server, alice } = await administered(t as Test)
   for (let i = 0; i < 5; i += 1) {

@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { adminAudience, COMMAND_LINE_CLIENT } from '../../src/admin/built-ins.ts'
+import { decodeNotes, MAX_NOTES_LENGTH, NOTES_HEADER } from '../../src/admin/wire.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Administrator, administrator } from '../support/server/administrator.ts'
 import { imageServer, pngImage } from '../support/server/image-server.ts'
@@ -303,6 +304,16 @@ t.test(
     t.match(await server.store.clients.find('auditor'), { name: 'auditor', revision: 1 })
   },
 )
+
+t.test('notes never make the header of a response too long for proxies and clients', async (t) => {
+  const { send } = await administered(t as Test)
+  const scopes = Array.from({ length: 1000 }, (_, i) => `unknown:${i}`)
+  const response = await send('POST', '/clients?allow_unowned=true', { ...SHOP, scope: scopes.join(' ') })
+  t.equal(response.statusCode, 201)
+  const field = String(response.headers[NOTES_HEADER])
+  t.ok(field.length <= MAX_NOTES_LENGTH, `${field.length} characters`)
+  t.match(decodeNotes(field), [/^no API has the scope unknown:0, unknown:1, .*…$/])
+})
 
 t.test('the logo of a client is fetched by the server', async (t) => {
   const { send, server } = await withOrders(t as Test)

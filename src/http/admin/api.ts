@@ -9,7 +9,7 @@ import type { Actor } from '../../admin/actor.ts'
 import type { Admin } from '../../admin/admin.ts'
 import { ADMIN_PATH, adminAudience } from '../../admin/built-ins.ts'
 import type { ActOnce } from '../../admin/idempotency.ts'
-import { NOTES_HEADER } from '../../admin/wire.ts'
+import { encodeNotes, NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
 import { failureFields } from '../../oauth/audit-failures.ts'
 import { bearerTokenOf, invalidToken, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
@@ -130,7 +130,7 @@ export async function createAdminApi(
         const value = 'value' in outcome ? outcome.value : outcome
         if ('revision' in outcome && outcome.revision !== null) reply.header('etag', `"${outcome.revision}"`)
         if ('notes' in outcome && outcome.notes.length > 0)
-          reply.header(NOTES_HEADER, outcome.notes.map(encodeURIComponent).join(', '))
+          reply.header(NOTES_HEADER, encodeNotes(outcome.notes))
         if (route.location) reply.header('location', adminAudience(deps.issuer) + route.location(value))
         return reply.status(route.status).type('application/json').send(JSON.stringify(value))
       },

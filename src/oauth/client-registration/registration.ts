@@ -2,6 +2,8 @@
  * The rules of client registration (RFC 7591 §2), and the metadata that describes a client. Pure; must not know the store, or
  * who registers a client.
  */
+
+import { isDotSegment } from '../../path-segment.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import type { Random } from '../../system.ts'
@@ -30,6 +32,7 @@ const rules: readonly [(client: Registration) => boolean, string, field: string]
     `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without leading or trailing spaces`,
     'client_id',
   ],
+  [({ id }) => isDotSegment(id), 'client id must not be . or .., which are no names in a URL', 'client_id'],
   // Ids of clients and of users both end up in `sub`, so they must be distinguishable (RFC 9700 §4.15.1).
   [
     ({ id }) => /^u_/i.test(id),

@@ -51,8 +51,8 @@ export interface UserStore {
    */
   setPasswordHash(id: string, passwordHash: string, expected?: string | null): Promise<boolean>
   /**
-   * Changes username, profile, roles, `disabled` and `updatedAt`. Disabling deletes the user's one-time links. Reports a conflict if
-   * the username is taken or one of the roles does not exist.
+   * Changes username, profile, roles, `disabled` and `updatedAt`. Disabling and a role that is added delete the user's one-time links.
+   * Reports a conflict if the username is taken or one of the roles does not exist.
    * @param keepRole unless an enabled user with this role is left after the change, it is not made, and `change` is called again as if
    * another writer had been faster. So it must throw then.
    */
@@ -65,7 +65,7 @@ export interface UserStore {
    * its tokens would stay valid.
    */
   delete(id: string): Promise<boolean>
-  /** Returns false if the user or the role does not exist, or the user has the role. */
+  /** Deletes the user's one-time links. Returns false if the user or the role does not exist, or the user has the role. */
   addRole(id: string, role: string): Promise<boolean>
   /** Returns false if the user does not have the role. */
   removeRole(id: string, role: string): Promise<boolean>

@@ -63,7 +63,7 @@ export function createUserStore(db: Db): UserStore {
         ],
         expectRows: 1,
       },
-      ...(after.disabled ? [deleteLinks(id)] : []),
+      ...(after.disabled || gainsRole(before, after) ? [deleteLinks(id)] : []),
       ...(keepRole === undefined ? [] : [requireUserWithRole(keepRole)]),
     ])
   }
@@ -159,7 +159,7 @@ export function createUserStore(db: Db): UserStore {
         { sql: 'DELETE FROM users WHERE id = $1 AND disabled = 1', params: [id], expectRows: 1 },
       ]),
 
-    addRole: (id, role) => insertOrFalse([insertRole(id, role), changed(id)]),
+    addRole: (id, role) => insertOrFalse([insertRole(id, role), changed(id), deleteLinks(id)]),
 
     removeRole: (id, role) => db.batch([deleteRole(id, role), changed(id)]),
   }
@@ -186,6 +186,10 @@ const deleteRole = (id: string, role: string): Step => ({
   params: [id, role],
   expectRows: 1,
 })
+
+/** A link hands over the account as it was when the link was made. */
+const gainsRole = (before: User, after: User): boolean =>
+  after.roles.some((role) => !before.roles.includes(role))
 
 /** Must follow a step that changes the user, because whatever uses a link locks the user first. */
 const deleteLinks = (id: string): Step => ({
