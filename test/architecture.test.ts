@@ -23,6 +23,7 @@ const MECHANISMS = [
   'src/ip-address.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',
+  'src/path-segment.ts',
   'src/resource-uri.ts',
   'src/version.ts',
   'src/visible-text.ts',
