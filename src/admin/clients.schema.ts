@@ -126,7 +126,7 @@ export const ClientChange = Type.Object(
 )
 export type ClientChangeView = Static<typeof ClientChange>
 
-export const ClientSecret = Type.Object(
+const ClientSecret = Type.Object(
   {
     secret_id: Type.String(),
     created_at: Seconds,

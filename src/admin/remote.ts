@@ -57,7 +57,7 @@ interface Request {
 type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
 /** One request of the API. @throws {AdminError | ServerUnreachable} */
-export type Call = <T>(method: Method, path: string, request?: Request) => Promise<Changed<T>>
+type Call = <T>(method: Method, path: string, request?: Request) => Promise<Changed<T>>
 
 export function createRemoteAdmin(deps: RemoteDeps): Admin {
   const call = createCall(deps)

@@ -40,7 +40,7 @@ export interface AdminApiDeps {
 
 const MAX_BODY_BYTES = 262_144
 /** An API is named by its URI, percent-encoded: 500 characters, three bytes each. */
-export const MAX_PARAM_LENGTH = 1500
+const MAX_PARAM_LENGTH = 1500
 
 export async function createAdminApi(
   deps: AdminApiDeps,

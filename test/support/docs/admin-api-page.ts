@@ -24,7 +24,7 @@ interface Parameter {
   readonly required?: boolean
 }
 
-export interface Operation {
+interface Operation {
   readonly operationId: string
   readonly summary: string
   readonly tags: readonly string[]
