@@ -9,6 +9,7 @@ import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testCli } from '../support/processes/cli.ts'
 import { freePort } from '../support/server/free-port.ts'
+import { until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t)
 const masterKey = () => randomBytes(32).toString('base64url')
@@ -154,9 +155,9 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   await json(['keys', 'list'])
   // Creates a status list to sign.
   const store = createStore(openDb(url))
-  const until = cli.clock.now() + 3600
-  const { list, start } = await store.status.lease('token', 1, until, 'm')
-  await store.status.revoke({ list, idx: start }, until)
+  const validUntil = cli.clock.now() + 3600
+  const { list, start } = await store.status.lease('token', 1, validUntil, 'm')
+  await store.status.revoke({ list, idx: start }, validUntil)
   await store.db.close()
 
   await run(url, 'CREATE ROLE edge LOGIN')
@@ -180,6 +181,10 @@ t.test('export --watch works with a database user that has minimal rights', asyn
       stop = resolve
     })
   const running = cli.run(['export', folder, '--watch', '--json'], { settings, stopSignal })
+  let ended: string | undefined
+  running.then(({ code, err }) => {
+    ended = `${code}: ${err}`
+  })
   const kids = () => {
     const jwks = join(folder, '.well-known/jwks.json')
     return existsSync(jwks) ? JSON.parse(readFileSync(jwks, 'utf8')).keys.length : 0
@@ -187,7 +192,8 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   // _headers is written last.
   const isComplete = () => existsSync(join(folder, '_headers'))
   const waitForKeys = async (count: number) => {
-    while (!(isComplete() && kids() === count)) await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => ended !== undefined || (isComplete() && kids() === count))
+    if (ended !== undefined) throw new Error(`the command has ended with ${ended}`)
     t.pass(`${count} keys`)
   }
   await waitForKeys(2)
