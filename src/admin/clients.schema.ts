@@ -12,7 +12,7 @@ const Jwks = Type.Object(
 )
 const Flag = Type.Boolean()
 const Secret = Type.String({ minLength: 1, maxLength: 200, description: 'A secret that you chose.' })
-const ShownOnce = shownOnce('A generated secret. No other response contains it.')
+const ShownOnce = shownOnce('A generated secret.')
 const SecretEnd = Type.Integer({
   minimum: 0,
   description: '0: the secret does not expire (RFC 7591 §3.2.1).',

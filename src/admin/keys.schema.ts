@@ -162,7 +162,7 @@ export const Simulation = Type.Object(
     ...SETTINGS,
     moments: Type.Array(Moment),
     keys: Type.Array(Key, {
-      description: 'The ring at the end. Keys that do not exist yet are called new-1.',
+      description: 'The ring at the end. Keys that do not exist yet are called new-1, new-2 and so on.',
     }),
     failing: Type.Array(Affected),
     accepting_revoked: Type.Array(Affected),

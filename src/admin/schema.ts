@@ -30,9 +30,11 @@ export const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type
 export const oneOf = <T extends string>(values: readonly T[], description?: string) =>
   Type.Unsafe<T>({ type: 'string', enum: [...values], ...(description === undefined ? {} : { description }) })
 
-/** Marks a member that is in one answer and never again. */
+/** Marks a member that is in one response and never again. */
 export const SHOWN_ONCE = 'x-keyturn-shown-once'
 
-/** A secret: the answer to the request that makes it contains it, and no other does, not even to a repetition of that request. */
+/** A secret: the response to the request that makes it contains it, and no other does, not even to a repetition of that request. */
 export const shownOnce = (description: string) =>
-  Type.Optional(Type.String({ description, [SHOWN_ONCE]: true }))
+  Type.Optional(
+    Type.String({ description: `${description} No other response contains it.`, [SHOWN_ONCE]: true }),
+  )

@@ -5,7 +5,7 @@ import { Count, Name, orNull, Seconds, shownOnce } from './schema.ts'
 /** The rules of each value, and its longest length, are those of src/accounts/. */
 const Text = Type.String({ maxLength: 1000 })
 const Username = Type.String({ maxLength: 800, description: 'Case and compatibility forms do not matter.' })
-const Password = Type.String({ maxLength: 4096, description: 'Never in an answer.' })
+const Password = Type.String({ maxLength: 4096, description: 'Never in a response.' })
 const Roles = Type.Array(Name, { maxItems: 1000, description: 'Names of roles.' })
 
 const PROFILE = {

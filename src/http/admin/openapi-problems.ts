@@ -16,7 +16,7 @@ const HEADERS: Readonly<Record<number, object>> = {
   503: RETRY_AFTER,
 }
 
-/** Without 405, which is the answer to what is no operation. */
+/** Without 405, which is the response to what is no operation. */
 const all = Object.entries({ ...REQUEST_PROBLEMS, ...PROBLEMS }).filter(([, { status }]) => status !== 405)
 const nameOf = (status: number): string => `Problem${status}`
 
@@ -52,7 +52,7 @@ export const problemResponses: Readonly<Record<string, object>> = {
   [nameOf(431)]: TOO_LARGE_HEADER,
 }
 
-/** The responses of an operation besides its answer. */
+/** The responses of an operation besides that of success. */
 export function problemsOf({
   method,
   path,

@@ -148,7 +148,7 @@ const HEADER_PARAMETERS = {
     name: 'Idempotency-Key',
     in: 'header',
     description:
-      'Chosen by the client. For 24 hours, a repetition of the request with this key gets the same answer without secrets, and changes nothing.',
+      'Chosen by the client. For 24 hours, a repetition of the request with this key gets the same response without secrets, and changes nothing.',
     schema: { type: 'string', minLength: 1, maxLength: 255 },
   },
 }

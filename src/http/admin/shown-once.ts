@@ -1,4 +1,4 @@
-/** Values that are in one answer and never again. Must not know any resource. */
+/** Values that are in one response and never again. Must not know any resource. */
 import type { TSchema } from 'typebox'
 import { SHOWN_ONCE } from '../../admin/schema.ts'
 

@@ -15,7 +15,6 @@ interface Schema {
   readonly anyOf?: readonly Schema[]
   readonly additionalProperties?: boolean | Schema
   readonly maxItems?: number
-  readonly 'x-keyturn-shown-once'?: true
 }
 
 interface Parameter {
@@ -69,7 +68,7 @@ export function pageText(): string {
     )
     return table(
       `## ${name}\n\n${description}`,
-      ['operation', 'scope', 'parameters', 'body → answer', 'problems'],
+      ['operation', 'scope', 'parameters', 'body → response', 'problems'],
       rows,
     )
   })
@@ -82,11 +81,11 @@ export function pageText(): string {
         Object.entries(schema.properties ?? {}).map(([member, one]) => [
           `\`${member}\`${schema.required?.includes(member) ? '' : ' (optional)'}`,
           typeOf(one),
-          meaningOf(one),
+          one.description ?? '',
         ]),
       ),
     )
-  return `${[`${written}${BEGIN}`, ...operations, '## Bodies and answers', ...schemas].join('\n\n')}\n`
+  return `${[`${written}${BEGIN}`, ...operations, '## Bodies and responses', ...schemas].join('\n\n')}\n`
 }
 
 function rowOf({ components }: OpenApi, what: string, operation: Operation): string[] {
@@ -95,7 +94,7 @@ function rowOf({ components }: OpenApi, what: string, operation: Operation): str
     .filter((one) => one !== undefined && one.in !== 'path')
     .map((one) => `\`${one?.name}\`${one?.required ? ' (needed)' : ''}`)
   const { requestBody, responses } = operation
-  const [[status = '', answer] = []] = Object.entries(responses)
+  const [[status = '', response] = []] = Object.entries(responses)
   const body = requestBody
     ? `${shapeOf(requestBody.content)}${requestBody.required ? '' : ' (may be left out)'} → `
     : ''
@@ -104,7 +103,7 @@ function rowOf({ components }: OpenApi, what: string, operation: Operation): str
     `\`${what}\`<br>${operation.summary}`,
     operation.security.map(({ oauth }) => `\`${oauth[0]}\``).join('') || 'open to all',
     parameters.join(', ') || '–',
-    `${body}${status} ${shapeOf(answer?.content)}`,
+    `${body}${status} ${shapeOf(response?.content)}`,
     problems.join(' '),
   ]
 }
@@ -128,9 +127,6 @@ function typeOf(schema: Schema): string {
   if (typeof additionalProperties === 'object') return `map of ${typeOf(additionalProperties)}`
   return [type ?? 'any'].flat().join(' or ')
 }
-
-const meaningOf = (schema: Schema): string =>
-  [schema.description, schema['x-keyturn-shown-once'] ? 'Shown only once.' : ''].filter(Boolean).join(' ')
 
 function table(heading: string, header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) =>
