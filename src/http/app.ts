@@ -78,6 +78,8 @@ export interface AppParts {
    * Returns undefined if this node's view of the store is fresh, as it usually is; otherwise a promise to await before responding.
    */
   readonly refreshIfStale: () => Promise<void> | undefined
+  /** Resolves when this node's view has what was stored before the call. */
+  readonly refresh: () => Promise<void>
   /** Why this node is not ready, for the log; null if it is ready. */
   readonly readiness: () => Promise<string | null>
 }
@@ -219,12 +221,12 @@ async function openConsole(
   isClosing: () => boolean,
   requestId: RequestId,
 ): Promise<FastifyInstance> {
-  const { accounts, registry, refreshIfStale, base } = server
+  const { accounts, registry, refreshIfStale, refresh, base } = server
   const { createConsole } = await import('./admin/console/index.ts')
   const admin = await server.openAdmin()
   const { secondFactors } = accounts
   return createConsole(
-    { pages, admin, secondFactors, registry, audit: base.audit, refreshIfStale, isClosing },
+    { pages, admin, secondFactors, registry, audit: base.audit, refreshIfStale, refresh, isClosing },
     innerOptions(base.config, logger, limits, requestId),
   )
 }
@@ -258,6 +260,7 @@ async function openAdminApi(
       verifyBearerToken: server.oauth.verifyBearerToken,
       audit,
       refreshIfStale: server.refreshIfStale,
+      refresh: server.refresh,
       isClosing,
     },
     innerOptions(config, logger, limits, requestId),

@@ -58,7 +58,7 @@ export async function openServer(
   const parts = { signer, registry, accounts, status, tokens, fetchJwks }
   const oauth = createOAuth({ ...shared, ...parts, failpoint, logger })
 
-  const { poll, refreshIfStale } = createStaleness({
+  const { poll, refreshIfStale, refresh } = createStaleness({
     ages,
     async poll() {
       await clusterClock.poll()
@@ -110,6 +110,7 @@ export async function openServer(
     oauth,
     formMacs,
     refreshIfStale,
+    refresh,
     readiness,
   }
 }

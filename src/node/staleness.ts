@@ -13,6 +13,8 @@ export interface Staleness {
   poll(): Promise<void>
   /** Returns undefined if the view is fresh, as it nearly always is. Otherwise resolves after a poll or a timeout. */
   refreshIfStale(): Promise<void> | undefined
+  /** Resolves when the view has everything that was stored before the call, or after a timeout. */
+  refresh(): Promise<void>
 }
 
 export interface StalenessDeps {
@@ -54,6 +56,14 @@ export function createStaleness(deps: StalenessDeps): Staleness {
         .catch(() => {})
       timeout ??= setTimeout(POLL_TIMEOUT_MS, undefined, { ref: false })
       return Promise.race([done, timeout])
+    },
+    refresh() {
+      // A poll that is running may have read the store too early.
+      const done = poll
+        .settled()
+        .then(poll)
+        .catch(() => {})
+      return Promise.race([done, setTimeout(POLL_TIMEOUT_MS, undefined, { ref: false })])
     },
   }
 }

@@ -245,6 +245,25 @@ t.test('secrets are added with an overlap, listed and ended', async (t) => {
   t.same(Object.keys(supplied.json()).sort(), ['client_id', 'client_secret_expires_at', 'secret_id'])
 })
 
+t.test(
+  'docs/security.md R11: what an administrator ends is refused by the same node from the answer on',
+  async (t) => {
+    const { send, server } = await administered(t as Test)
+    const other = await administrator(server, 'other', ['admin:read', 'admin:clients'])
+    const authorization = `Bearer ${await other.token()}`
+    const use = () => server.inject({ url: '/admin/v1/clients', headers: { authorization } })
+    t.equal((await use()).statusCode, 200)
+    await send('PATCH', '/clients/other', { scope: 'admin:clients' })
+    t.equal((await use()).statusCode, 403, 'the scope was taken away')
+    await send('PATCH', '/clients/other', { scope: 'admin:read admin:clients' })
+    t.equal((await use()).statusCode, 200)
+    await send('POST', '/clients/other/disable')
+    t.equal((await use()).statusCode, 401)
+    await send('POST', '/clients/other/enable')
+    t.equal((await use()).statusCode, 401, 'its tokens stay revoked')
+  },
+)
+
 t.test('a client is disabled and enabled, and its tokens end with it', async (t) => {
   const { send, server } = await withOrders(t as Test)
   const { client_secret: secret } = (await send('POST', '/clients', SHOP)).json()

@@ -34,6 +34,7 @@ export interface AdminApiDeps {
   readonly verifyBearerToken: VerifyBearerToken
   readonly audit: Audit
   readonly refreshIfStale: () => Promise<void> | undefined
+  readonly refresh: () => Promise<void>
   /** Whether the server is stopping. */
   readonly isClosing: () => boolean
 }
@@ -46,7 +47,7 @@ export async function createAdminApi(
   deps: AdminApiDeps,
   options: FastifyServerOptions,
 ): Promise<FastifyInstance> {
-  const { prefix, audit, refreshIfStale } = deps
+  const { prefix, audit, refreshIfStale, refresh } = deps
   const app = Fastify({
     ...options,
     frameworkErrors: respondToBadUrl(prefix + ADMIN_PATH),
@@ -63,6 +64,11 @@ export async function createAdminApi(
     // As in listener.ts: these replies do not pass its hooks.
     if (deps.isClosing()) reply.header('connection', 'close')
     done(null, payload)
+  })
+  // What an administrator has revoked or disabled must not be accepted by this node after the answer.
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (request.method !== 'GET' && reply.statusCode < 400) await refresh()
+    return payload
   })
   // After a process was frozen, it must renew its view of the store before it believes a token.
   app.addHook('onRequest', (_request, _reply, done) => {

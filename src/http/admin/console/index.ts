@@ -37,12 +37,13 @@ const consoleRoutes: readonly ConsoleRoute[] = [
 export interface ConsoleAppDeps extends Omit<ConsoleDeps, 'style' | 'prefix' | 'formMacs'> {
   readonly pages: PageRequestDeps & { readonly branding: Branding }
   readonly refreshIfStale: () => Promise<void> | undefined
+  readonly refresh: () => Promise<void>
   /** Whether the server is stopping. */
   readonly isClosing: () => boolean
 }
 
 export async function createConsole(
-  { pages, refreshIfStale, isClosing, ...deps }: ConsoleAppDeps,
+  { pages, refreshIfStale, refresh, isClosing, ...deps }: ConsoleAppDeps,
   options: FastifyServerOptions,
 ): Promise<FastifyInstance> {
   const { prefix, branding, formMacs } = pages
@@ -54,6 +55,11 @@ export async function createConsole(
     // As in listener.ts: these replies do not pass its hooks.
     if (isClosing()) reply.header('connection', 'close')
     done(null, payload)
+  })
+  // What an administrator has revoked or disabled must not be accepted by this node after the answer.
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (request.method !== 'GET' && reply.statusCode < 400) await refresh()
+    return payload
   })
   app.addHook('preHandler', (_request, _reply, done) => {
     const refreshed = refreshIfStale()
