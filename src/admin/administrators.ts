@@ -49,11 +49,11 @@ export function createAdministrators(
     async assertOthersLeft(user, force) {
       if (force) return
       if (actor.name === `user:${user.id}`)
-        throw new AdminError('force-needed', `${user.username} is you: this needs force`)
+        throw new AdminError('force-needed', `${user.username} is the user that you are signed in as`)
       if (!user.roles.includes(ADMIN_ROLE) || user.disabled) return
       const others = (await users.idsWithRole(ADMIN_ROLE)).filter((id) => id !== user.id)
       if (others.length > 0) return
-      const text = `${user.username} is the last user with the role ${ADMIN_ROLE}: this needs force`
+      const text = `${user.username} is the last user with the role ${ADMIN_ROLE}`
       throw new AdminError('force-needed', text)
     },
   }

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Admin } from '../admin/admin.ts'
 import type { Changed } from '../admin/verbs.ts'
 import { commandLine } from '../command-line.ts'
-import { type Config, loadConfig, SERVER_VARIABLE } from '../config/load.ts'
+import { type Config, loadConfig } from '../config/load.ts'
 import { duration, path } from '../config/parsers.ts'
 import { differencesText } from '../config/shared.ts'
 import { KeyturnError } from '../errors.ts'
@@ -87,16 +87,12 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
     }
   }
 
-  let noted = false
-
   /** @throws {UsageError} if the operator has asked for another server than that of this machine */
   function ownConfig(): Config {
     if (server?.explicit)
       throw new UsageError(
         'this command works on the database: run it on the host of the server, without --server',
       )
-    if (server && !noted) note(`${SERVER_VARIABLE} does not apply: this command works on the database`)
-    noted = true
     return loadConfig(io.env, io.cwd)
   }
 

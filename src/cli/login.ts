@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { SERVER_VARIABLE } from '../config/load.ts'
 import type { Seconds } from '../system.ts'
 import {
   action,
@@ -74,5 +75,7 @@ async function login(context: Context, issuer: string | undefined, options: Logi
 export function issuerOf({ server }: Context, argument: string | undefined): string {
   if (argument !== undefined) return serverUrl(argument, 'the issuer')
   if (server) return server.url
-  throw new UsageError('name the server: its issuer URL, such as https://auth.example')
+  throw new UsageError(
+    `name the server by its issuer URL, such as https://auth.example, or set ${SERVER_VARIABLE}`,
+  )
 }

@@ -113,7 +113,12 @@ export async function run(given: readonly string[], io: Io, onStart: () => void 
     if (server?.explicit && isHostOnly(args))
       throw new UsageError(`this command works only on the host of a server: run it there, without --server`)
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
-    if (server && !HAS_NO_SESSION.includes(name) && !isHostOnly(args)) {
+    if (server && isHostOnly(args)) {
+      const { note } = context
+      program.hook('preAction', () =>
+        note(`${SERVER_VARIABLE} does not apply: this command works on this machine`),
+      )
+    } else if (server && !HAS_NO_SESSION.includes(name)) {
       // Before a password is asked for in vain.
       program.hook('preAction', async () => {
         const { sessionFile } = await import('./remote/session-file.ts')

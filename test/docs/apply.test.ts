@@ -1,4 +1,5 @@
 /** The example of docs/apply.md, as it stands there. */
+import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -15,15 +16,20 @@ t.test('the example prints what docs/apply.md says, and works', async (t) => {
   const cli = await startedCli(t as Test)
   const [document = ''] = blocks('yaml')
   const [created, changed] = blocks('text')
+  const [secrets = ''] = blocks('sh apply-secrets')
+  t.ok(secrets.endsWith('\nnpx keyturn apply -f keyturn.yaml\n'))
+  let REPORT_SECRET = ''
   const apply = async (text: string, ...more: string[]) => {
     writeFileSync(join(cli.dir, 'keyturn.yaml'), text)
-    const variables = { REPORT_SECRET: 'a secret from the environment' }
-    const { out, err, code } = await cli.run(['apply', '-f', 'keyturn.yaml', ...more], { variables })
+    const command = ['apply', '-f', 'keyturn.yaml', ...more]
+    const { out, err, code } = await cli.run(command, { variables: { REPORT_SECRET } })
     t.equal(code, 0, err)
     return out
   }
   t.equal(await apply(document, '--dry-run'), created)
-  writeFileSync(join(cli.dir, 'shop.secret'), 'a secret from a file', { mode: 0o600 })
+  const choose = secrets.replace(/npx keyturn.*\n$/, 'printf %s "$REPORT_SECRET"')
+  REPORT_SECRET = execFileSync('sh', ['-c', choose], { cwd: cli.dir, encoding: 'utf8' })
+  t.match(REPORT_SECRET, /^[0-9a-f]{64}$/)
   await apply(document)
   t.equal(await apply(document), 'nothing to change\n')
   const edited = document

@@ -33,7 +33,7 @@ const answers = () =>
   )
 
 const withTestUrl = (block: string) => block.replaceAll('http://localhost:3000', URL)
-const blocks = ['README.md', 'docs/sign-in.md']
+const blocks = ['README.md', 'docs/sign-in.md', 'docs/admin-api.md']
   .flatMap((page) => codeBlocks(read(page)))
   .filter(({ language }) => language === 'sh')
   .map(({ info, text }) => ({ info, text: withTestUrl(text) }))
@@ -43,6 +43,7 @@ const [install, token, keys, offline, turn] = blocks
 const named = (name: string) => blocks.find(({ info }) => info === name)?.text
 const signIn = named('sign-in')
 const passwordGrant = named('password-grant')
+const adminApi = [named('admin-client'), named('admin-first-steps')].join('')
 
 t.test('the README’s commands and those printed by serve return a first token when pasted', async (t) => {
   t.equal(install, 'npm ci\nnpm start\n')
@@ -93,4 +94,12 @@ t.test('the README’s commands and those printed by serve return a first token 
     { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
     'users, roles and refresh',
   )
+
+  const administered = await paste(folder, adminApi)
+  t.match(
+    administered,
+    /"client_secret":"ktcs_/,
+    'the first steps of the administration API come after those of the README',
+  )
+  t.notMatch(administered, 'urn:keyturn:problem')
 })
