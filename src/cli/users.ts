@@ -48,7 +48,7 @@ export const usersCommand: CommandFactory = (context) => {
         newAccount(
           action(
             'invite',
-            'create an account without a password, and a link with which its user can set one',
+            'create a link with which a user can set the first password, and the account if there is none',
           ),
         ).action((username: string, options: InviteOptions) => invite(context, username, options)),
         'users invite alice --email alice@example.com --role clerk',

@@ -126,6 +126,12 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
   t.notMatch((await cli.run(['doctor', '--help'], { settings: { SERVER } })).err, noted)
 })
 
+t.test('login and logout without an issuer say how to name the server', async (t) => {
+  const cli = testCli(t)
+  for (const name of ['login', 'logout'])
+    t.match(await cli.run([name]), { code: 2, err: /by its issuer URL.*, or set KEYTURN_SERVER\n$/ })
+})
+
 t.test('without a session, nothing is asked for', async (t) => {
   const cli = testCli(t)
   const askSecret = async () => {
