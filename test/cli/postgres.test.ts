@@ -68,8 +68,7 @@ t.test('migrate, registration, keys, export and doctor work as on SQLite and lea
   await json(['export', join(cli.dir, 'out')])
   t.ok(readdirSync(join(cli.dir, 'out')).length > 0)
 
-  // Another server of this machine may be on the default port.
-  const { code, out } = await run(['doctor', '--json'], { PORT: '0' })
+  const { code, out } = await run(['doctor', '--json'])
   const findings: Finding[] = JSON.parse(out)
   const bad = findings.filter(({ ok }) => !ok)
   t.same(
