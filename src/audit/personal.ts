@@ -16,6 +16,12 @@ export const DIGESTS = { ip: 'ip_digest', target: 'target_digest' } as const
 
 const SALT_BYTES = 16
 
+/**
+ * Among the fields of a row without a salt. Otherwise two nodes that count the same events in the same second would make the same row,
+ * and one of them would take the other's row for its own, which it had stored before it lost its connection.
+ */
+const NONCE = 'nonce'
+
 export interface Separated {
   readonly fields: Readonly<Record<string, string | undefined>>
   /** `<salt>.<value>` */
@@ -39,6 +45,8 @@ export function separate(
     rest[DIGESTS[name]] = digestOf(salted)
     delete rest[name]
   }
+  if (values.ip === null && values.target === null)
+    rest[NONCE] = random.bytes(SALT_BYTES).toString('base64url')
   return { fields: rest, ...values }
 }
 
@@ -60,6 +68,7 @@ export function fieldsOf(row: Pick<AuditRow, 'fields' | PersonalField>): Record<
     if (salted !== null) fields[name] = unsalted(salted)
     delete fields[DIGESTS[name]]
   }
+  delete fields[NONCE]
   return fields
 }
 

@@ -9,6 +9,9 @@ const RETRY_INTERVAL_MS = 1000
 /** How often the end of the audit log is logged, as an anchor that other machines may keep. */
 const ANCHOR_INTERVAL: Seconds = 3600
 
+/** A store that is busy for a moment, for example because another node writes much, must not cost the last events. */
+const STOP_ATTEMPTS = 3
+
 export interface Recorder {
   /** Writes all rows, and logs the anchor. */
   stop(): Promise<void>
@@ -87,7 +90,10 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
       stopped = true
       clearTimeout(timer)
       await running
-      await writePending('all')
+      for (let attempt = 1; attempt <= STOP_ATTEMPTS; attempt += 1) {
+        await writePending('all')
+        if (!failing) break
+      }
       logAnchor()
     },
   }

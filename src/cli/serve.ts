@@ -75,7 +75,6 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
       () => 'generating the signing keys …',
       openKeys(base, keyChoice(options)),
     )
-    await ensureBuiltIns(base)
     const server = await openServer(base, keys, system, () =>
       stopping ? 'the server is stopping' : (poller?.problem() ?? null),
     )
@@ -90,6 +89,9 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
       isRunning: io.isRunning,
     })
     await recordStore(base.store, base.record, system.logger)
+    // After everything that can refuse the start, which must not change the store.
+    await ensureBuiltIns(base)
+    await server.registry.sync()
     await release()
     const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     const ports: FastifyInstance[] = []

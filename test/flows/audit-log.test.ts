@@ -256,9 +256,8 @@ t.test('a flood of tokens and refusals is counted exactly, in few rows (docs/sec
   t.ok(events >= TIMES * 5, `${events} events`)
   t.ok(rows.length < 200, `${rows.length} rows`)
   const aggregated = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
-  t.match(aggregated, [
-    { clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' },
-  ])
+  t.match(aggregated, [{ clientId: 'machine', count: TIMES - 20 }])
+  t.same(aggregated.map(fieldsOf), [{ grant_type: 'client_credentials' }])
 })
 
 t.test('two nodes writing to one store at once make one complete chain (docs/security.md Q9)', async (t) => {

@@ -79,7 +79,8 @@ async function killInFlushes(t: Test, flushes: number): Promise<void> {
     await server.kill()
   }
   t.ok(existsSync(folder.masterKey))
-  t.ok(underLoad >= flushes - 3, `${underLoad} of ${flushes} under load`)
+  // Each start is on another port, has another issuer, and so stores the built-in API again.
+  t.ok(underLoad >= flushes - 5, `${underLoad} of ${flushes} under load`)
 }
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)

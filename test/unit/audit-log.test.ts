@@ -133,6 +133,20 @@ t.test('events are stored in order, in batches, and signed', async (t) => {
 })
 
 t.test(
+  'equal events that two nodes record in the same second are two rows, however their writes interleave (docs/security.md P6)',
+  async (t) => {
+    const store = await newStore(t as Test)
+    const nodes = [writer(store), writer(store)]
+    // Each node now knows the same end of the log.
+    for (const { log } of nodes) await log.check()
+    for (const node of nodes) record(node, 1, 1)
+    await Promise.all(nodes.map(({ log }) => log.flush()))
+    t.same(await kids(store), [1, 1])
+    t.same(await findings(store), [])
+  },
+)
+
+t.test(
   'nodes that write concurrently append one after the other (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const store = await newStore(t as Test)
