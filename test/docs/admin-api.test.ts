@@ -42,7 +42,7 @@ t.test('the first steps of docs/admin-api.md, pasted, make an API and a client',
     .map(({ text }) => text.replaceAll('localhost:3000', `localhost:${port}`))
   await paste(folder, env, client ?? '')
   const printed = await paste(folder, env, steps ?? '')
-  t.match(printed, '"identifier":"https://orders.example"')
+  t.match(printed, '"identifier":"https://stock.example"')
   t.match(printed, /"client_secret":"\w+/)
   t.match(printed, '"next_cursor":null')
 })

@@ -51,7 +51,7 @@ function declared(kind: Kind, resource: Fields): Fields {
 const withTexts = (scopes: readonly string[], texts: Readonly<Record<string, string>>) =>
   Object.fromEntries(scopes.map((scope) => [scope, texts[scope] ?? null]))
 
-const HEADER = ` The declared state of a Keyturn server. The command keyturn apply makes a server match it.
+const HEADER = ` The declared state of a Keyturn server. The command apply makes a server match it.
  Secrets are not in it. A client that the server already has keeps its secret; a new one gets a generated one.`
 
 /** The text of the document; whatever YAML parser reads it, it has the same value. */
