@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { hashPassword } from '../../src/accounts/password.ts'
 import { brandingOf } from '../../src/http/app.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
@@ -14,7 +15,7 @@ import { type Collector, collector, type SeenSpan, tracingTo } from '../support/
 import { hashAtRealCost } from '../support/server/quick-hashing.ts'
 import { relyingParty } from '../support/server/relying-party.ts'
 import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
-import { client, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
+import { client, PASSWORD, SECRET, seed, user } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 import { revoke } from '../support/server/tokens.ts'
 import { HANG_MS } from '../support/server/waiting.ts'
@@ -329,7 +330,10 @@ t.test('password hashing and its waiting time have spans', async (t) => {
   // Quick hashes would be done before the next request comes.
   hashAtRealCost(t)
   const { server, spans } = await started(t, {}, { hashingLimits: { running: 1, waiting: 1 } })
-  const answers = await Promise.all([1, 2, 3].map((i) => login(server, { username: `nobody-${i}` })))
+  const passwordHash = await hashPassword('another password')
+  const names = ['ann', 'ben', 'cleo']
+  for (const username of names) await server.store.users.insert(await user({ username, passwordHash }))
+  const answers = await Promise.all(names.map((username) => login(server, { username })))
   t.same(answers.map(({ statusCode }) => statusCode).sort(), [400, 400, 503])
   const all = await spans()
   const of = (name: string) => all.filter((span) => span.name === name)
