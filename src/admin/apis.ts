@@ -156,7 +156,7 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
     return { ...api, scopeTexts }
   }
 
-  /** Whoever owned a scope of the administration could have tokens with it issued for another audience. */
+  /** If another API owned a scope of the administration, tokens with that scope would be issued for its audience. */
   function assertNotBuiltIn(api: Pick<Api, 'scopes'>): void {
     if (!isBuiltIn(api)) return
     assertMayGrant(actor, api.scopes, 'the API')

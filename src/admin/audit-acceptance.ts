@@ -1,6 +1,6 @@
 /**
- * Accepts the audit log as it is found. Only for an operator on the host: whoever can reach the API must not be able to end an alarm
- * about the log, and the anchor is a file there.
+ * Accepts the audit log as it is found. Only for an operator on the host: a stolen token of the API must not be enough to end an alarm
+ * about the log, and the anchor is a file on the host.
  */
 import type { AuditTrail } from '../audit/index.ts'
 import type { AuditLog } from '../audit/log.ts'

@@ -71,7 +71,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
     return user
   }
 
-  /** Checks the user that a change is applied to, whoever else has changed it meanwhile. */
+  /** Checks the user as it is when the change is applied, because another administrator may have changed it meanwhile. */
   const checking =
     ({ ifMatch, force }: Condition & Force, loses?: (current: User) => boolean) =>
     async (current: User) => {
