@@ -77,6 +77,26 @@ export const oneTimeLinksContract: Contract = {
     t.equal(await links.find('hash', 'reset', NOW), null)
   },
 
+  'a scope that a role is given makes all links of its users void; other changes of the role do not': async (
+    t,
+    store,
+  ) => {
+    await insertUsers(store)
+    const { roles, users, oneTimeLinks: links } = store
+    await roles.insert({ name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: NOW })
+    await users.addRole('alice', 'clerk')
+    await links.replace(link())
+    await links.replace(link({ userId: 'bob', hash: 'bob' }))
+    await roles.update('clerk', (clerk) => ({ ...clerk, requireSecondFactor: true }))
+    t.not(await links.find('hash', 'reset', NOW), null)
+    await roles.update('clerk', (clerk) => ({ ...clerk, scopes: ['a', 'b'] }))
+    t.equal(await links.find('hash', 'reset', NOW), null)
+    t.not(await links.find('bob', 'reset', NOW), null)
+    await links.replace(link())
+    await roles.update('clerk', (clerk) => ({ ...clerk, scopes: ['b'] }))
+    t.not(await links.find('hash', 'reset', NOW), null)
+  },
+
   'of fifty concurrent uses on two connections, one consumes the link': async (t, store, database) => {
     await insertUsers(store)
     const other = await database.connect()

@@ -16,7 +16,8 @@ export interface OneTimeLink {
 
 /**
  * A link is also void once a newer link for its purpose is stored, the user's password changes, or the user is disabled, deleted or
- * given a role (contracts/users.ts): the administrator who made the link might not be allowed to make one for what the account has now.
+ * given a role, or a role of the user is given a scope (contracts/users.ts, contracts/roles.ts): the administrator who made the link
+ * might not be allowed to make one for what the account has now.
  */
 export interface OneTimeLinkStore {
   /** Stores the link, in place of the user's older link for the same purpose. Returns false if there is no such enabled user. */

@@ -18,7 +18,7 @@ export interface RoleStore {
   list(): Promise<Role[]>
   /** Returns false if the name is taken. */
   insert(role: New<Role>): Promise<boolean>
-  /** Changes scopes and `requireSecondFactor`. */
+  /** Changes scopes and `requireSecondFactor`. A scope that is added makes the one-time links of the role's users void. */
   readonly update: Update<Role>
   /**
    * Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist or,

@@ -20,7 +20,11 @@ export function createRoleStore(db: Db): RoleStore {
     return row ? toRole(row) : null
   }
 
-  function write({ name, scopes, requireSecondFactor }: Role, { revision }: Role): Promise<boolean> {
+  function write(
+    { name, scopes, requireSecondFactor }: Role,
+    { scopes: before, revision }: Role,
+  ): Promise<boolean> {
+    const gains = scopes.some((scope) => !before.includes(scope))
     return db.batch([
       {
         sql: `UPDATE roles SET scopes = $2, require_second_factor = $3, revision = revision + 1
@@ -28,6 +32,15 @@ export function createRoleStore(db: Db): RoleStore {
         params: [name, scopes.join(' '), requireSecondFactor ? 1 : 0, revision],
         expectRows: 1,
       },
+      // As for a user who is given a role: a link is no way to rights that its maker could not have given (contracts/one-time-links.ts).
+      ...(gains
+        ? [
+            {
+              sql: 'DELETE FROM one_time_links WHERE user_id IN (SELECT user_id FROM user_roles WHERE role = $1)',
+              params: [name],
+            },
+          ]
+        : []),
       registryChanged,
     ])
   }
