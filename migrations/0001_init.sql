@@ -282,6 +282,8 @@ CREATE TABLE client_sessions (
   offline            BIGINT NOT NULL,
   -- 1: the client receives a logout token when the session ends (OpenID Connect Back-Channel Logout).
   backchannel_logout BIGINT NOT NULL,
+  -- JSON: the key or certificate that the refresh tokens are bound to (RFC 7800). NULL: they are not bound, or bound to the client.
+  confirmation       TEXT,
   -- The status index that all access tokens of the session carry.
   status_list        BIGINT NOT NULL,
   status_idx         BIGINT NOT NULL,

@@ -61,6 +61,7 @@ export const failureDetails = {
   refresh_expired: 'the session of the refresh token has expired',
   refresh_revoked: 'the session of the refresh token was revoked',
   refresh_replayed: 'the refresh token was used before; its session was revoked',
+  sender_mismatch: 'the sender has not proven the key or certificate that the code or token is bound to',
   refresh_unknown_session: 'the session of the refresh token was deleted after its retention',
   refresh_ahead: 'the refresh token is newer than its session: the store was restored from a backup',
   scope_not_registered: 'the client is registered for none of the scopes',

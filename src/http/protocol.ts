@@ -84,6 +84,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
   return {
     ...((request.body as Form | undefined) ?? EMPTY_FORM),
     authorization: request.headers.authorization,
+    dpop: fieldsOf(request, 'dpop'),
     endpoint,
     ip: clientAddress(request),
     requestId: request.id,
@@ -106,11 +107,16 @@ function refuseTokenInUrl({ url }: FastifyRequest): void {
   }
 }
 
+const NO_FIELDS: readonly string[] = []
+
+/** The values of all header fields with this name. Node.js joins them with commas, which a value may contain. */
+function fieldsOf({ headers, raw }: FastifyRequest, name: string): readonly string[] {
+  if (headers[name] === undefined) return NO_FIELDS
+  const { rawHeaders } = raw
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name)
+}
+
 /** Node silently keeps only the first of two headers of the same name. */
-function refuseRepeatedHeader({ raw }: FastifyRequest, name: string): void {
-  let count = 0
-  for (let i = 0; i < raw.rawHeaders.length; i += 2) {
-    if (raw.rawHeaders[i]?.toLowerCase() === name) count += 1
-  }
-  if (count > 1) throw invalidRequest('the Authorization header is repeated')
+function refuseRepeatedHeader(request: FastifyRequest, name: string): void {
+  if (fieldsOf(request, name).length > 1) throw invalidRequest('the Authorization header is repeated')
 }

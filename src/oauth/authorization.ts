@@ -2,6 +2,7 @@
 import type { Client } from '../store/contracts/clients.ts'
 import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
+import type { Confirmation } from '../tokens/confirmation.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
 /** What only the ID token contains (OIDC Core §2). It is issued if `openid` was granted. */
@@ -40,6 +41,8 @@ export interface Authorization {
   readonly accessTokenTtl: Seconds
   /** The end of the session. No token is valid longer. */
   readonly notAfter?: EpochSeconds
+  /** What the access token is bound to; null for a bearer token. */
+  readonly confirmation: Confirmation | null
   /**
    * Stores the decision: creates the session, or advances it to the next generation. The token issuer calls it last, after
    * signing, so that a failure to sign consumes no code and no refresh token. Resolves with the refresh token to issue, or null.

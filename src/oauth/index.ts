@@ -27,6 +27,7 @@ import { createCarriedRequests } from './par/carried-requests.ts'
 import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
 import type { Registry } from './registry.ts'
 import { createRevocation, type Revocation } from './revocation/revocation.ts'
+import { createProveSender } from './sender-proof.ts'
 import { createSessionRights } from './session-rights.ts'
 import { createTokenRequest, type TokenRequest } from './token-request.ts'
 import { createUserInfo, type UserInfo } from './userinfo/userinfo.ts'
@@ -159,7 +160,14 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       cipher: createTransitCipher(dataKeys, random, { purpose: 'keyturn/flows/v1', what: 'the flow' }),
       clock,
     }),
-    tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),
+    tokenRequest: createTokenRequest({
+      authenticate,
+      grants,
+      proveSender: createProveSender(),
+      issueTokens,
+      audit,
+      failpoint,
+    }),
     pushRequest: createPushRequest({
       authenticate,
       rateLimiter,

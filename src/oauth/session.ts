@@ -22,7 +22,10 @@ export function clientSessionEnd(
 }
 
 export interface NewClientSession
-  extends Pick<ClientSession, 'id' | 'userId' | 'scopes' | 'audience' | 'authTime' | 'amr' | 'expiresAt'> {
+  extends Pick<
+    ClientSession,
+    'id' | 'userId' | 'scopes' | 'audience' | 'authTime' | 'amr' | 'expiresAt' | 'confirmation'
+  > {
   readonly client: Client
   readonly now: EpochSeconds
   readonly status: StatusIndex
@@ -35,7 +38,7 @@ export function newClientSession(
   options: NewClientSession,
   { refreshIdleTtl }: ClientSessionTimes,
 ): ClientSession {
-  const { client, now, userSessionId = null, userinfoClaims = [], ...rest } = options
+  const { client, now, userSessionId = null, userinfoClaims = [], confirmation, ...rest } = options
   const idleExpiresAt = isRefreshable(client) ? now + refreshIdleTtl : options.expiresAt
   return {
     ...rest,
@@ -51,5 +54,7 @@ export function newClientSession(
     // OIDC Core §11: an offline session continues after the user has signed out.
     offline: options.scopes.includes('offline_access'),
     backchannelLogout: client.backchannelLogoutUri !== null,
+    // RFC 9449 §5, RFC 8705 §4: a confidential client proves at every refresh who it is, and may change its key.
+    confirmation: client.authMethod === 'none' ? confirmation : null,
   }
 }

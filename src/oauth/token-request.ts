@@ -1,6 +1,6 @@
 /**
- * The phases of every token request, in order: precheck → authenticate the client → grant known → grant allowed → authorize →
- * issue. Must not know any grant or authentication method by name.
+ * The phases of every token request, in order: precheck → authenticate the client → grant known → grant allowed → sender proof →
+ * authorize → issue. Must not know any grant or authentication method by name.
  */
 import type { Audit } from '../audit/events.ts'
 import type { FailureDetail } from '../audit/failure-details.ts'
@@ -13,10 +13,12 @@ import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Grant } from './grants/grant.ts'
 import type { Grants } from './grants/index.ts'
 import type { ProtocolRequest } from './parameters.ts'
+import type { ProveSender } from './sender-proof.ts'
 
 export interface TokenRequestDeps {
   readonly authenticate: AuthenticateClient
   readonly grants: Grants
+  readonly proveSender: ProveSender
   readonly issueTokens: IssueTokens
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
@@ -26,7 +28,7 @@ export interface TokenRequestDeps {
 export type TokenRequest = (request: ProtocolRequest) => Promise<TokenResponse>
 
 export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
-  const { authenticate, grants, issueTokens, audit, failpoint } = deps
+  const { authenticate, grants, proveSender, issueTokens, audit, failpoint } = deps
 
   return (request) =>
     auditFailure(audit, 'token.refused', request, async (established) => {
@@ -43,7 +45,10 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
         throw unauthorizedClient('the client is not registered for this grant type', { detail })
 
       const { parameters, ip, requestId } = request
-      const authorization = await grant.authorize({ client, parameters, ip, requestId })
+      const proof = await proveSender(request, client)
+      const confirmation = proof?.confirmation ?? null
+      const authorization = await grant.authorize({ client, parameters, confirmation, ip, requestId })
+      await proof?.consume()
       const { response, jti, sub } = await issueTokens(authorization)
       failpoint('token:issued')
       audit('token.issued', {

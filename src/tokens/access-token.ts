@@ -1,6 +1,7 @@
 /** Access tokens (RFC 9068): their type, claims and expiry. */
 import type { Authorization } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
+import type { Confirmation } from './confirmation.ts'
 
 /** RFC 9068 §2.1. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt'
@@ -18,6 +19,8 @@ export interface AccessTokenClaims {
   roles?: readonly string[]
   auth_time?: EpochSeconds
   sid?: string
+  /** RFC 7800 §3.1. */
+  cnf?: Confirmation
   /** draft-ietf-oauth-status-list §6.2. */
   status: { readonly status_list: { readonly idx: number; readonly uri: string } }
   [claim: string]: unknown
@@ -40,7 +43,7 @@ export function accessTokenClaims(
   authorization: Authorization,
   { issuer, now, jti, exp, status }: TokenContext,
 ): AccessTokenClaims {
-  const { client, user, audience, scopes } = authorization
+  const { client, user, audience, scopes, confirmation } = authorization
   const claims: AccessTokenClaims = {
     iss: issuer,
     sub: user?.userId ?? client.id,
@@ -52,6 +55,7 @@ export function accessTokenClaims(
     status: { status_list: status },
   }
   if (scopes.length > 0) claims.scope = scopes.join(' ')
+  if (confirmation) claims.cnf = confirmation
   if (user) {
     claims.roles = user.roles
     claims.auth_time = user.authTime

@@ -6,12 +6,13 @@ import type { Authorization } from '../oauth/authorization.ts'
 import type { StatusIndexAllocator } from '../status/status-index-allocator.ts'
 import type { Clock, Random } from '../system.ts'
 import { ACCESS_TOKEN_TYPE, accessTokenClaims, tokenExpiry } from './access-token.ts'
+import { type TokenType, tokenTypeOf } from './confirmation.ts'
 import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
 import type { RefreshTokenCodec } from './refresh-token.ts'
 
 export interface TokenResponse {
   access_token: string
-  token_type: 'Bearer'
+  token_type: TokenType
   expires_in: number
   scope?: string
   refresh_token?: string
@@ -66,7 +67,7 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
     const refreshParts = await authorization.commit()
     const response: TokenResponse = {
       access_token: accessToken,
-      token_type: 'Bearer',
+      token_type: tokenTypeOf(authorization.confirmation),
       expires_in: claims.exp - now,
     }
     if (claims.scope !== undefined) response.scope = claims.scope

@@ -35,6 +35,7 @@ export const sessionsContract: Contract = {
       userinfoClaims: ['name', 'email'],
       offline: true,
       backchannelLogout: true,
+      confirmation: { jkt: 'thumbprint', 'x5t#S256': 'hash' },
     })
     await store.clientSessions.insert(full)
     await store.clientSessions.insert(session({ id: 'bare', scopes: [] }))

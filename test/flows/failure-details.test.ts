@@ -259,6 +259,10 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
         return refresh(server, first)
       },
     ],
+    [
+      'sender_mismatch',
+      () => afterSql(`UPDATE client_sessions SET confirmation = '{"jkt":"key"}' WHERE id = $1`),
+    ],
     ['refresh_unknown_session', () => afterSql('DELETE FROM client_sessions WHERE id = $1')],
     ['refresh_ahead', () => afterSql('UPDATE client_sessions SET generation = 1 WHERE id = $1')],
   ],

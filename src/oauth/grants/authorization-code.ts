@@ -36,7 +36,7 @@ export function authorizationCode(deps: Deps): Grant {
 
   return {
     async authorize(request) {
-      const { client, parameters } = request
+      const { client, parameters, confirmation } = request
       const text = parameters.get('code')
       if (text === undefined) throw invalidRequest('code is missing')
       const hash = hashCode(text)
@@ -81,6 +81,7 @@ export function authorizationCode(deps: Deps): Grant {
           status: await statusIndexAllocator.forSession(expiresAt),
           userSessionId: code.userSessionId,
           userinfoClaims: code.requestedClaims.userinfo,
+          confirmation,
         },
         config,
       )
@@ -102,6 +103,7 @@ export function authorizationCode(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
+        confirmation,
         async commit() {
           const redeemed = await commitUnchanged(deps, { ...earlier, client, user, granted }, (owners) =>
             codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS, owners),

@@ -9,7 +9,7 @@ type Deps = Pick<GrantDeps, 'rights' | 'config'>
 export function clientCredentials({ rights, config }: Deps): Grant {
   return {
     confidentialOnly: true,
-    async authorize({ client, parameters }) {
+    async authorize({ client, parameters, confirmation }) {
       const granted = rights.grant({
         client,
         user: null,
@@ -23,6 +23,7 @@ export function clientCredentials({ rights, config }: Deps): Grant {
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl),
+        confirmation,
         commit: async () => null,
       }
     },

@@ -12,6 +12,7 @@ import type { CodeStore } from '../../store/contracts/codes.ts'
 import type { FactorStore } from '../../store/contracts/factors.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random, ReachFailpoint } from '../../system.ts'
+import type { Confirmation } from '../../tokens/confirmation.ts'
 import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'
 import type { Authorization } from '../authorization.ts'
 import type { Parameters } from '../parameters.ts'
@@ -40,6 +41,8 @@ export interface GrantRequest {
   /** The client is authenticated and registered for this grant. */
   readonly client: Client
   readonly parameters: Parameters
+  /** What the sender has proven; the access token is bound to it. */
+  readonly confirmation: Confirmation | null
   readonly ip: string
   readonly requestId: string
 }

@@ -30,7 +30,7 @@ type Deps = Pick<
 export function password(deps: Deps): Grant {
   const { rights, login, clientSessions, factors, clock, random, config, statusIndexAllocator } = deps
   return {
-    async authorize({ client, parameters, ip, requestId }) {
+    async authorize({ client, parameters, confirmation, ip, requestId }) {
       const username = parameters.get('username')
       const secret = parameters.get('password')
       if (username === undefined || secret === undefined)
@@ -59,6 +59,7 @@ export function password(deps: Deps): Grant {
           amr: AMR,
           expiresAt,
           status: await statusIndexAllocator.forSession(expiresAt),
+          confirmation,
         },
         config,
       )
@@ -77,6 +78,7 @@ export function password(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
+        confirmation,
         async commit() {
           const decision = {
             client,

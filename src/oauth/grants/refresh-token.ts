@@ -3,6 +3,7 @@ import { isSameResource } from '../../resource-uri.ts'
 import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { User } from '../../store/contracts/users.ts'
 import type { EpochSeconds, Seconds } from '../../system.ts'
+import { proves } from '../../tokens/confirmation.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
 import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
@@ -40,6 +41,8 @@ export function refreshToken(deps: Deps): Grant {
       if (!session) throw refused('refresh_unknown_session')
       // Checked first, so that a client with another client's token cannot revoke its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
+      // Also checked first: without what the token is bound to, its holder must not be able to end the session.
+      if (!proves(request.confirmation, session.confirmation)) throw refused('sender_mismatch')
       await refuseReplay(session, parts, request)
       const user = await users.find(session.userId)
       if (!user || user.disabled) throw refused('user_disabled')
@@ -65,6 +68,7 @@ export function refreshToken(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(request.client, granted.apiTtl, deps.config.accessTokenTtl),
         notAfter: idleExpiresAt,
+        confirmation: request.confirmation,
         async commit() {
           const generation = await advance(session, parts, idleExpiresAt, request)
           failpoint('refresh:rotated')

@@ -4,6 +4,7 @@ import { isSameResource } from '../../resource-uri.ts'
 import type { ClientSession, ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
+import { tokenTypeOf } from '../../tokens/confirmation.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
 import type { ActiveTokens } from '../active-token.ts'
 import { auditFailure } from '../audit-failures.ts'
@@ -57,7 +58,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       endUser && (isForApi || mayKnowUsername(endUser.session, scopes)) ? endUser.user.username : undefined
     return {
       active: true,
-      token_type: 'Bearer',
+      token_type: tokenTypeOf(claims.cnf),
       ...rest,
       ...(username === undefined ? {} : { username }),
       ...(scopes.length > 0 ? { scope: scopes.join(' ') } : {}),

@@ -4,6 +4,17 @@ import type { StatusIndex } from './status.ts'
 import type { User } from './users.ts'
 
 /**
+ * What a sender must prove to use a token: the `cnf` claim of RFC 7800 §3.1. It has at least one member. If it has both, both must be
+ * proven.
+ */
+export interface Confirmation {
+  /** The thumbprint of a key that signs DPoP proofs (RFC 9449 §6.1). */
+  readonly jkt?: string
+  /** The thumbprint of a client certificate (RFC 8705 §3.1). */
+  readonly 'x5t#S256'?: string
+}
+
+/**
  * A family of refresh tokens: what one user granted to one client by one sign-in. However often the tokens are refreshed, the
  * session is one row.
  */
@@ -40,6 +51,11 @@ export interface ClientSession {
   readonly offline: boolean
   /** The client receives a logout token when the session ends (OpenID Connect Back-Channel Logout §2). */
   readonly backchannelLogout: boolean
+  /**
+   * What the refresh tokens are bound to (RFC 9449 §5, RFC 8705 §4). null for a confidential client, whose refresh tokens are bound to
+   * the client by its authentication, and for a public client that has proven nothing.
+   */
+  readonly confirmation: Confirmation | null
 }
 
 /** A session matches if it has all given values. An empty filter matches all sessions. */

@@ -30,6 +30,7 @@ interface ClientSessionRow {
   userinfo_claims: string
   offline: number
   backchannel_logout: number
+  confirmation: string | null
 }
 
 export function createClientSessionStore(db: Db): ClientSessionStore {
@@ -115,8 +116,9 @@ export function insertClientSession(session: ClientSession, owners?: Owners): St
   const insert: Step = {
     sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
                                 auth_time, expires_at, idle_expires_at, revoked_at, revoked_reason, status_list,
-                                status_idx, user_session_id, amr, userinfo_claims, offline, backchannel_logout)
-          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20${owners ? ` WHERE ${unchangedOwners(21)}` : ''}`,
+                                status_idx, user_session_id, amr, userinfo_claims, offline, backchannel_logout,
+                                confirmation)
+          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21${owners ? ` WHERE ${unchangedOwners(22)}` : ''}`,
     params: [
       session.id,
       session.clientId,
@@ -138,6 +140,7 @@ export function insertClientSession(session: ClientSession, owners?: Owners): St
       session.userinfoClaims.join(' '),
       session.offline ? 1 : 0,
       session.backchannelLogout ? 1 : 0,
+      session.confirmation && JSON.stringify(session.confirmation),
       ...ownerParams(owners),
     ],
     expectRows: 1,
@@ -233,5 +236,6 @@ function toClientSession(row: ClientSessionRow): ClientSession {
     userinfoClaims: row.userinfo_claims.split(' ').filter(Boolean),
     offline: row.offline === 1,
     backchannelLogout: row.backchannel_logout === 1,
+    confirmation: row.confirmation === null ? null : JSON.parse(row.confirmation),
   }
 }

@@ -109,6 +109,7 @@ export function session(
     userinfoClaims: [],
     offline: false,
     backchannelLogout: false,
+    confirmation: null,
     ...overrides,
   }
 }
