@@ -160,7 +160,7 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
   function assertNotBuiltIn(api: Pick<Api, 'scopes'>): void {
     if (!isBuiltIn(api)) return
     assertMayGrant(actor, api.scopes, 'the API')
-    throw new AdminError('built-in', 'the API of the administration and its scopes are built in')
+    throw new AdminError('built-in', 'the administration API and its scopes are built in')
   }
 }
 

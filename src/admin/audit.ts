@@ -76,7 +76,8 @@ export function parseAnchor(text: string): Anchor | null {
 /** The end of a part of the list. */
 function positionOf(cursor: string): { at: number; seq: number } {
   const [, at, seq] = /^(\d{1,15}):(\d{1,15})$/.exec(keyOf(cursor)) ?? []
-  if (at === undefined || seq === undefined) throw invalidValue('cursor', 'cursor is not one of this list')
+  if (at === undefined || seq === undefined)
+    throw invalidValue('cursor', 'the cursor does not belong to this list')
   return { at: Number(at), seq: Number(seq) }
 }
 

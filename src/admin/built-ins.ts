@@ -66,7 +66,7 @@ export async function ensureBuiltIns({ store, clock, config }: BuiltInsDeps): Pr
   if (!(await apis.find(identifier))?.scopes.some(isAdminScope))
     throw new AdminError(
       'conflict',
-      `the administration needs the API ${identifier}: rename the API that has it`,
+      `the administration API needs the identifier ${identifier} and its scopes, and another API has one of them: change that API`,
     )
   await ensureRole(roles, scopes, config.issuer, createdAt)
   if (await clients.find(COMMAND_LINE_CLIENT)) return

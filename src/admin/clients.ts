@@ -79,7 +79,10 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
       assertChangeable(current, condition)
       return refusing('client_id', () => change(current))
     })
-    if (!outcome.updated) throw outcome.reason === 'not_found' ? unknown(id) : conflict('the logo is gone')
+    if (!outcome.updated)
+      throw outcome.reason === 'not_found'
+        ? unknown(id)
+        : conflict('the logo was removed at the same time: try again')
     return outcome
   }
 

@@ -59,7 +59,7 @@ export function createActOnce(deps: Deps): ActOnce {
     if (clock.now() - found.begunAt <= IN_PROGRESS) throw inProgress()
     throw new AdminError(
       'idempotency-unknown',
-      'the request with this Idempotency-Key did not finish, and may have acted or not: look, then use another key',
+      'the request with this Idempotency-Key did not finish, and may or may not have acted: check, then use another key',
     )
   }
 
@@ -97,7 +97,10 @@ export function createActOnce(deps: Deps): ActOnce {
       await store.finish(begun, cipher.encrypt(context('answer', begun), JSON.stringify(remembered(outcome))))
     } catch (error) {
       // The request has acted, and its answer may contain a secret that is in no other.
-      logger.error({ err: error, actor }, 'the answer to a repeated request could not be stored')
+      logger.error(
+        { err: error, actor },
+        'the response to a request with an Idempotency-Key could not be stored',
+      )
     }
     return outcome
   }

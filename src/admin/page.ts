@@ -12,7 +12,8 @@ export const cursorOf = (key: string): string => Buffer.from(key).toString('base
 /** @throws {AdminError} */
 export function keyOf(cursor: string): string {
   const key = Buffer.from(cursor, 'base64url').toString()
-  if (key === '' || cursorOf(key) !== cursor) throw invalidValue('cursor', 'cursor is not one of this list')
+  if (key === '' || cursorOf(key) !== cursor)
+    throw invalidValue('cursor', 'the cursor does not belong to this list')
   return key
 }
 

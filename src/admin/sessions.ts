@@ -135,6 +135,6 @@ function stateOf(session: ClientSession, now: EpochSeconds): SessionView['state'
 function placeOf(cursor: string): Pick<ClientSession, 'createdAt' | 'id'> {
   const [, createdAt, id] = /^(\d{1,15}) (\S+)$/.exec(keyOf(cursor)) ?? []
   if (createdAt === undefined || id === undefined)
-    throw invalidValue('cursor', 'cursor is not one of this list')
+    throw invalidValue('cursor', 'the cursor does not belong to this list')
   return { createdAt: Number(createdAt), id }
 }

@@ -189,7 +189,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
       const existing = await users.find(username)
       if (existing) {
         if (Object.keys(invitation).length > 0)
-          throw conflict(`the user ${existing.username} already exists: invite it without options`)
+          throw conflict(`the user ${existing.username} already exists: invite the user without options`)
         return createLink(existing, 'invite')
       }
       const account = accountOf(username, invitation)
@@ -269,6 +269,6 @@ async function listUsers(
 function placeOf(cursor: string): Pick<User, 'createdAt' | 'id'> {
   const [, createdAt, id] = /^(\d{1,15}) (\S+)$/.exec(keyOf(cursor)) ?? []
   if (createdAt === undefined || id === undefined)
-    throw invalidValue('cursor', 'cursor is not one of this list')
+    throw invalidValue('cursor', 'the cursor does not belong to this list')
   return { createdAt: Number(createdAt), id }
 }

@@ -57,7 +57,7 @@ export function clientOptions(command: Command): Command {
     .addOption(
       new Option(
         '--auth <method>',
-        `client authentication (default: ${CLIENT_DEFAULTS.authMethod}, or ${AUTH_METHOD_WITH_KEYS} if keys are given)`,
+        `client authentication (default of a new client: ${CLIENT_DEFAULTS.authMethod}, or ${AUTH_METHOD_WITH_KEYS} if keys are given)`,
       ).choices(METHOD_NAMES),
     )
     .addOption(
@@ -73,7 +73,7 @@ export function clientOptions(command: Command): Command {
     .addOption(
       new Option(
         '--pkce <policy>',
-        'whether every request must use PKCE; "optional" also accepts the scope openid with a nonce (default unless --auth is none)',
+        'whether every request must use PKCE; "optional", the default of a new client unless --auth is none, also accepts the scope openid with a nonce',
       ).choices(['required', 'optional']),
     )
     .addOption(accessTokenTtlOption())

@@ -22,7 +22,7 @@ import {
 } from './context.ts'
 import { table } from './output.ts'
 
-const FORCE = 'even if it is the client that runs this command'
+const FORCE = 'do it even if the client is the one that runs this command'
 
 export const clientsCommand: CommandFactory = (context) =>
   new Command('clients')

@@ -3,9 +3,10 @@ import { runChecks } from './doctor-checks.ts'
 
 export const doctorCommand: CommandFactory = (context) =>
   examples(
-    action('doctor', 'check configuration, permissions, clock, store and key ring; changes nothing').action(
-      (options: Json) => doctor(context, options),
-    ),
+    action(
+      'doctor',
+      'check settings, files, disk space, clock, store, key ring and the running server; changes nothing',
+    ).action((options: Json) => doctor(context, options)),
     'doctor',
     'doctor --json',
   )

@@ -60,7 +60,7 @@ function settingOption<T>(flags: string, { name, parse }: Field<T>, description:
 }
 
 function show(context: Context, options: Options, steps: readonly Step[]): Promise<void> {
-  if (options.force && !options.rotate) throw new UsageError('--force is about --rotate, which is missing')
+  if (options.force && !options.rotate) throw new UsageError('--force needs --rotate')
   const force = options.force === true
   return context.withAdmin(async ({ keys }) => {
     const { value } = await keys.simulate({

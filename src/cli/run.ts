@@ -92,7 +92,8 @@ const SERVER_OPTION = [
 /** For the help of each command: `takeServer` removes the option before commander reads the arguments. */
 function withServerOption(command: Command, above: readonly string[] = []): Command {
   const path = [...above, command.name()]
-  if (command.commands.length === 0 && !isHostOnly(path)) command.option(...SERVER_OPTION)
+  const acts = command.options.some(({ long }) => long === '--json')
+  if (acts && !isHostOnly(path)) command.option(...SERVER_OPTION)
   for (const child of command.commands) withServerOption(child as Command, path)
   return command
 }

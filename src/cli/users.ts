@@ -22,7 +22,7 @@ import {
   update,
 } from './user-actions.ts'
 
-const FORCE = 'even if it is the last administrator'
+const FORCE = 'do it even if the user is the last administrator'
 const PASSWORD_STDIN = 'read the password from standard input instead of prompting'
 
 export const usersCommand: CommandFactory = (context) => {

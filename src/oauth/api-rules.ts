@@ -48,7 +48,7 @@ function checkIdentifier(identifier: string): void {
     )
   }
   if (isDotSegment(identifier))
-    throw new RegistrationError('identifier must not be . or .., which are no names in a URL')
+    throw new RegistrationError('identifier must not be . or .., which mean a folder in a URL')
   // RFC 8707 §2: clients name the API by its identifier in `resource`, which must not have a fragment.
   if (isResourceUri(identifier) && identifier.includes('#')) {
     throw new RegistrationError('identifier must not have a fragment (RFC 8707 §2)')

@@ -57,6 +57,29 @@ t.test('the lines that a tested library needs are in its test', async (t) => {
   }
 })
 
+t.test('what was run by hand says so, with the day and the version', async (t) => {
+  const products = tableBelow(page, '## Servers and proxies')
+  const rows = [...logins, ...verifiers].map(([name = '', , how = '']) => ({ name, how }))
+  const all = [...rows, ...products.map(([name = '', , how = '']) => ({ name, how }))]
+  for (const { name, how } of all) {
+    if (linkOf(how) !== undefined || how === 'not run') continue
+    t.match(how, /^by hand, 20\d\d-\d\d-\d\d$/, name)
+    t.match(name, / \d/, 'the version')
+  }
+  const guides = repositoryFiles().filter((path) => /^docs\/guides\/(?!README)/.test(path))
+  const run = read('test/interop/guides.interop.ts')
+  for (const path of guides) {
+    const tested = run.includes(`'${path.replace('docs/guides/', '')}'`)
+    const text = read(path)
+    t.equal(/ by hand on 20\d\d-\d\d-\d\d/.test(text), !tested, path)
+    if (tested)
+      t.match(
+        read('docs/guides/README.md'),
+        /`npm run interop` runs those of Express, the single-page app and the native app/,
+      )
+  }
+})
+
 t.test('each tested library is installed in an exact version', async (t) => {
   const names = Object.keys(project.dependencies)
   for (const [name, version] of Object.entries(project.dependencies)) {

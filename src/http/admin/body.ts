@@ -69,7 +69,7 @@ function assertText(value: unknown, field: string): void {
 }
 
 const notText = (field: string): AdminError =>
-  new AdminError('invalid-value', `${field || 'the body'} contains a character that is no text`, {
+  new AdminError('invalid-value', `${field || 'the body'} contains a character that is not allowed`, {
     errors: [{ field, message: 'contains a NUL character or half of a surrogate pair' }],
   })
 

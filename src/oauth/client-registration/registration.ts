@@ -32,7 +32,7 @@ const rules: readonly [(client: Registration) => boolean, string, field: string]
     `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without leading or trailing spaces`,
     'client_id',
   ],
-  [({ id }) => isDotSegment(id), 'client id must not be . or .., which are no names in a URL', 'client_id'],
+  [({ id }) => isDotSegment(id), 'client id must not be . or .., which mean a folder in a URL', 'client_id'],
   // Ids of clients and of users both end up in `sub`, so they must be distinguishable (RFC 9700 §4.15.1).
   [
     ({ id }) => /^u_/i.test(id),

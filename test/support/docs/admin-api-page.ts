@@ -81,7 +81,7 @@ export function pageText(): string {
         Object.entries(schema.properties ?? {}).map(([member, one]) => [
           `\`${member}\`${schema.required?.includes(member) ? '' : ' (optional)'}`,
           typeOf(one),
-          one.description ?? '',
+          meaningOf(one),
         ]),
       ),
     )
@@ -111,6 +111,10 @@ function rowOf({ components }: OpenApi, what: string, operation: Operation): str
 const shapeOf = (content: Content = {}): string => typeOf(Object.values(content)[0]?.schema ?? {})
 
 const nameOf = (reference: string): string => reference.split('/').at(-1) ?? ''
+
+/** A member that may be null has its description beside the type. */
+const meaningOf = ({ description, anyOf = [] }: Schema): string =>
+  description ?? anyOf.find((one) => one.description !== undefined)?.description ?? ''
 
 /** A type as a person writes it. */
 function typeOf(schema: Schema): string {
