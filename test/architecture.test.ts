@@ -205,7 +205,7 @@ t.test('only store/index.ts imports the SQL implementations and the engines', as
 t.test('only the store contains SQL', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
   // The doctor asks the engine itself about its state.
-  const doctor = 'src/cli/doctor-store.ts'
+  const doctor = 'src/admin/checks/database.ts'
   const strays = sourceFiles.filter((path) => !path.startsWith('src/store/') && sql.test(code(path)))
   t.same(strays, [doctor])
 })
@@ -254,7 +254,7 @@ const FROM_THE_MACHINE: readonly {
     pattern: /\bprocess\s*[.[]|\bfrom 'node:process'/,
     home: ['src/main.ts'],
     except: {
-      'src/cli/doctor-disk.ts': 'the owner of the master key file',
+      'src/admin/checks/disk.ts': 'the owner of the master key file',
       'src/secret-file.ts': 'the user whose secret it is',
       'src/store/sqlite/integrity-check.ts': 'the path of Node.js',
       'src/store/sqlite/integrity-check-process.ts': 'it runs as a separate process',

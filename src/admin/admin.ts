@@ -8,6 +8,7 @@
 import type { ApisAdmin } from './apis.ts'
 import type { AuditAdmin } from './audit.ts'
 import type { ClientsAdmin } from './clients.ts'
+import type { FindingsAdmin } from './findings.ts'
 import type { KeysAdmin } from './keys.ts'
 import type { NodesAdmin } from './nodes.ts'
 import type { RolesAdmin } from './roles.ts'
@@ -24,5 +25,6 @@ export interface Admin {
   readonly keys: KeysAdmin
   readonly verifiers: VerifiersAdmin
   readonly nodes: NodesAdmin
+  readonly findings: FindingsAdmin
   readonly audit: AuditAdmin
 }

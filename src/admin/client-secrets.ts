@@ -14,6 +14,7 @@ import type { Store } from '../store/index.ts'
 import type { AddedSecretView, ClientSecretView, NewSecretView } from './clients.schema.ts'
 import { conflict, invalidValue, notFound } from './errors.ts'
 import { refusing } from './refused.ts'
+import { time } from './time-text.ts'
 import type { Changed, Condition, Force, Found } from './verbs.ts'
 
 export interface ClientSecretsAdmin {
@@ -76,7 +77,10 @@ export function createClientSecretsAdmin(deps: ClientSecretsDeps): ClientSecrets
       }
       const notes = after.secrets
         .slice(0, -1)
-        .map((old) => `the old secret ${old.id} is accepted until ${timeOf(old.expiresAt)}`)
+        .map(
+          (old) =>
+            `the old secret ${old.id} is accepted until ${old.expiresAt === null ? 'it is ended' : time(old.expiresAt)}`,
+        )
       return { value, revision: after.revision, notes }
     },
 
@@ -96,7 +100,3 @@ export function createClientSecretsAdmin(deps: ClientSecretsDeps): ClientSecrets
     },
   }
 }
-
-/** `2026-01-31 12:00:00Z`. */
-const timeOf = (at: number | null): string =>
-  at === null ? 'it is ended' : `${new Date(at * 1000).toISOString().slice(0, 19).replace('T', ' ')}Z`

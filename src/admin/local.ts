@@ -5,6 +5,7 @@ import { createApisAdmin } from './apis.ts'
 import { createAuditAdmin } from './audit.ts'
 import { createClientsAdmin } from './clients.ts'
 import type { LocalDeps } from './deps.ts'
+import { createFindingsAdmin } from './findings.ts'
 import { createKeysAdmin } from './keys.ts'
 import { createNodesAdmin } from './nodes.ts'
 import { createRolesAdmin } from './roles.ts'
@@ -12,8 +13,10 @@ import { createSessionsAdmin } from './sessions.ts'
 import { createUsersAdmin } from './users.ts'
 import { createVerifiersAdmin } from './verifiers.ts'
 
-export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
-  return {
+/** The parts that all administrators share are created once for a process. */
+export function createLocalAdmin(deps: LocalDeps): (actor: Actor) => Admin {
+  const findings = createFindingsAdmin(deps)
+  return (actor) => ({
     clients: createClientsAdmin(deps, actor),
     apis: createApisAdmin(deps, actor),
     roles: createRolesAdmin(deps, actor),
@@ -22,6 +25,7 @@ export function createLocalAdmin(deps: LocalDeps, actor: Actor): Admin {
     keys: createKeysAdmin(deps, actor),
     verifiers: createVerifiersAdmin(deps, actor),
     nodes: createNodesAdmin(deps),
+    findings,
     audit: createAuditAdmin(deps),
-  }
+  })
 }

@@ -70,6 +70,7 @@ export function createRemoteAdmin(deps: RemoteDeps): Admin {
     keys: remoteKeys(call),
     verifiers: remoteVerifiers(call),
     nodes: { list: (query) => call('GET', '/nodes', { query: { ...query }, isList: true }) },
+    findings: { list: () => call('GET', '/findings', { isList: true }) },
     audit: remoteAudit(call),
   }
 }

@@ -150,7 +150,7 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
         // Loaded here, because `serve` does not need it.
         const { createLocalAdmin } = await import('../admin/local.ts')
         const keys = once(() => openRing(base))
-        return work(createLocalAdmin({ ...base, keys }, { name: actor, scopes: null }))
+        return work(createLocalAdmin({ ...base, keys })({ name: actor, scopes: null }))
       })
     },
     changed({ value, notes }) {

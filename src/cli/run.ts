@@ -20,7 +20,7 @@ import { explain } from './explain.ts'
 import type { Io } from './io.ts'
 import { table } from './output.ts'
 import { prepare } from './prepare.ts'
-import { takeServer } from './remote/server-url.ts'
+import { type ChosenServer, takeServer } from './remote/server-url.ts'
 import { openTerminal } from './terminal.ts'
 
 /** Only the file of the command that runs is loaded, so that the others cost no time and no memory. */
@@ -59,7 +59,6 @@ const HOST_ONLY: readonly string[] = [
   'restore',
   'transfer',
   'migrate',
-  'doctor',
   'audit accept',
 ]
 
@@ -101,6 +100,10 @@ function withServerOption(command: Command, above: readonly string[] = []): Comm
 const isHostOnly = (args: readonly string[]): boolean =>
   HOST_ONLY.some((name) => name.split(' ').every((word, i) => word === args[i]))
 
+/** `doctor` belongs to the host that it runs on, so only `--server` makes it ask another one. */
+const worksHere = (args: readonly string[], { explicit }: ChosenServer): boolean =>
+  isHostOnly(args) || (args[0] === 'doctor' && !explicit)
+
 /**
  * @param onStart called when the command has been loaded and has begun
  * @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration
@@ -114,7 +117,7 @@ export async function run(given: readonly string[], io: Io, onStart: () => void 
     if (server?.explicit && isHostOnly(args))
       throw new UsageError(`this command works only on the host of a server: run it there, without --server`)
     const program = await createProgram(context, Object.hasOwn(commands, name) ? [name] : undefined)
-    if (server && isHostOnly(args)) {
+    if (server && worksHere(args, server)) {
       const { note } = context
       program.hook('preAction', () =>
         note(`${SERVER_VARIABLE} does not apply: this command works on this machine`),

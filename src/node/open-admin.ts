@@ -14,6 +14,6 @@ export function adminOpener(base: Base, keys: Keys): () => Promise<(actor: Actor
 
   return async () => {
     const { createLocalAdmin } = await import('../admin/local.ts')
-    return (actor) => createLocalAdmin({ ...base, keys: keysOfNodes }, actor)
+    return createLocalAdmin({ ...base, keys: keysOfNodes })
   }
 }

@@ -108,7 +108,6 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
     ['restore', 'x.db'],
     ['transfer', '--to', 'sqlite:y.db'],
     ['migrate'],
-    ['doctor'],
     ['audit', 'accept', '--reason', 'x'],
   ]) {
     const outcome = await cli.run([...args, '--server', SERVER, '--json'])
@@ -124,6 +123,20 @@ t.test('commands on the host refuse --server, and say that KEYTURN_SERVER does n
     t.equal(err.split('does not apply').length, 2, 'and says it once')
   }
   t.notMatch((await cli.run(['doctor', '--help'], { settings: { SERVER } })).err, noted)
+})
+
+t.test('doctor --server shows what that server finds when it checks itself', async (t) => {
+  const cli = testCli(t)
+  const { env } = await signedIn(cli)
+  const ok = { check: 'clock', ok: true, message: 'it is noon' }
+  const problem = { check: 'free space', ok: false, message: 'the disk is full' }
+  const answering = (items: object[]) => async () => Response.json({ items, next_cursor: null })
+  const args = ['doctor', '--server', SERVER]
+  t.match(await cli.run(args, { env, fetch: answering([ok]) }), { code: 0, out: 'ok  clock  it is noon\n' })
+  const bad = await cli.run(args, { env, fetch: answering([ok, problem]) })
+  t.match(bad, { code: 1, out: 'ok  clock       it is noon\n✗   free space  the disk is full\n' })
+  const json = await cli.run([...args, '--json'], { env, fetch: answering([ok, problem]) })
+  t.same(json.json(), [ok, problem])
 })
 
 t.test('login and logout without an issuer say how to name the server', async (t) => {

@@ -1,8 +1,12 @@
 /** The administration API of the key ring, verifiers, nodes and the audit log. */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import type { AuditEventView, AuditVerdictView } from '../../src/admin/audit.schema.ts'
 import { ADMIN_PATH, adminAudience } from '../../src/admin/built-ins.ts'
+import type { FindingsView } from '../../src/admin/findings.schema.ts'
 import type { KeyRingView, RevokedView, RotatedView, SimulationView } from '../../src/admin/keys.schema.ts'
 import type { NodesView } from '../../src/admin/nodes.schema.ts'
 import type { VerifierView } from '../../src/admin/verifiers.schema.ts'
@@ -219,6 +223,34 @@ t.test('the serving nodes are listed with their state', async (t) => {
   })
 })
 
+t.test('a server checks its files and the ring, and names files without their folders', async (t) => {
+  const folder = t.testdir({ keys: { 'master.key': randomBytes(32).toString('base64url') } })
+  const [keyFile, database] = [join(folder, 'keys', 'master.key'), join(folder, 'keyturn.db')]
+  chmodSync(keyFile, 0o600)
+  const server = await testServer({
+    settings: { KEYS_DIR: join(folder, 'keys'), MASTER_KEY_NEXT: randomBytes(32).toString('base64url') },
+    database,
+  })
+  t.teardown(server.close)
+  const { send } = await administrator(server, 'robot', SCOPES)
+  const find = async () => (await send('GET', '/findings')).json<FindingsView>()
+  const problems = async () => (await find()).items.filter(({ ok }) => !ok)
+  const nextKey = { check: 'master key rotation', message: /^there is a next master key/ }
+  t.match((await find()).items, [{ check: 'clock', ok: true, message: /^it is / }])
+  t.match(await problems(), [nextKey])
+
+  for (const file of [keyFile, database]) if (existsSync(file)) chmodSync(file, 0o644)
+  t.match(await problems(), [nextKey], 'what it found is good for ten seconds')
+  server.clock.tick(10)
+  t.match(await problems(), [
+    { check: 'master key', message: 'master.key can be read by others: chmod 600 master.key' },
+    ...(existsSync(database)
+      ? [{ check: 'database file', message: /^keyturn\.db can be read by others .*: chmod 600 keyturn\.db$/ }]
+      : []),
+  ])
+  t.notMatch(JSON.stringify(await find()), folder)
+})
+
 t.test('audit events are listed in parts, the newest first, and filtered', async (t) => {
   const { server, send } = await administered(t as Test)
   await send('PUT', '/verifiers/orders')
@@ -299,6 +331,7 @@ t.test('each of these routes needs its scope, and changes nothing without it', a
     ['PUT', '/verifiers/orders', 'admin:keys'],
     ['DELETE', '/verifiers/orders', 'admin:keys'],
     ['GET', '/nodes', 'admin:read'],
+    ['GET', '/findings', 'admin:read'],
     ['GET', '/audit', 'admin:audit'],
     ['GET', '/audit/verification', 'admin:audit'],
   ] as const

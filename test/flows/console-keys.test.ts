@@ -1,4 +1,5 @@
 /** The console's pages of the ring, the verifiers, the nodes and the audit log. */
+import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { activeKey, nextKey } from '../../src/keys/ring.ts'
 import type { Ring } from '../../src/store/contracts/ring.ts'
@@ -144,6 +145,16 @@ t.test('the overview counts the last hour of all nodes and draws the ring in wor
   t.match(page.body, /<dt>sign-ins<\/dt><dd>1<\/dd>/)
   t.match(page.body, /<figure class="ring" aria-label="The ring on a timeline">/)
   t.match(page.body, /<span class="visually-hidden">published <time[^>]*>[^<]*<\/time>, signs from/)
+})
+
+t.test('the overview warns of what the server finds when it checks itself', async (t) => {
+  const masterKeyNext = randomBytes(32).toString('base64url')
+  const server = await consoleServer(t as Test, { ISSUER: LOOPBACK, MASTER_KEY_NEXT: masterKeyNext })
+  const { page } = await enter(server, '/admin')
+  t.match(
+    page.body,
+    /<strong>Rotation of the master key:<\/strong> <span lang="en">there is a next master key/,
+  )
 })
 
 t.test('the audit log is filtered, and verified on request', async (t) => {

@@ -161,6 +161,7 @@ function pages(text: string, page: ConsoleContext): Record<string, string> {
         verifiers: [verifier],
         nodes: [{ name: text, version: text, gone: true, behind: true, startedAt: 1, seenAt: 2 }],
         lastHour: { tokensIssued: hour, tokensRefused: hour, loginsSucceeded: hour, loginsFailed: hour },
+        problems: [{ check: 'free space', message: text }],
         notes: [text],
       },
       page,

@@ -2,6 +2,7 @@
 import { apiRoutes } from './apis.ts'
 import { auditRoutes } from './audit.ts'
 import { clientRoutes } from './clients.ts'
+import { findingRoutes } from './findings.ts'
 import { keyRoutes } from './keys.ts'
 import { nodeRoutes } from './nodes.ts'
 import { roleRoutes } from './roles.ts'
@@ -19,6 +20,7 @@ export const adminRoutes: readonly AdminRoute[] = [
   ...keyRoutes,
   ...verifierRoutes,
   ...nodeRoutes,
+  ...findingRoutes,
   ...auditRoutes,
 ]
 
@@ -33,5 +35,7 @@ export const resources: Readonly<Record<string, string>> = {
   keys: 'The key ring: the keys that sign tokens, and their rotation.',
   verifiers: 'Services that verify tokens and have identified themselves, and those that rotations wait for.',
   nodes: 'The serving processes.',
+  findings:
+    'What the process that answers finds when it checks its files, its disk, the database, the key ring and the nodes. It checks at most every ten seconds.',
   audit: 'The audit log: events in a chain that shows whether a row is missing or changed.',
 }

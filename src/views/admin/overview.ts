@@ -27,11 +27,15 @@ export type LastHour = Readonly<
   Record<'tokensIssued' | 'tokensRefused' | 'loginsSucceeded' | 'loginsFailed', ShownCount>
 >
 
+type CheckName = keyof ConsoleContext['words']['overview']['checks']
+
 export interface OverviewModel {
   readonly ring: ShownRing
   readonly verifiers: readonly ShownVerifier[]
   readonly nodes: readonly ShownNode[]
   readonly lastHour: LastHour
+  /** What the checks of this node have found, in English. */
+  readonly problems: readonly { readonly check: CheckName; readonly message: string }[]
   /** What the verbs have to say, in English. */
   readonly notes: readonly string[]
 }
@@ -78,8 +82,8 @@ function numbers(hour: LastHour, { words, locale }: ConsoleContext): Html {
 ${(Object.keys(hour) as (keyof LastHour)[]).map((name) => html`<div><dt>${words.overview[name]}</dt><dd>${shown(hour[name])}</dd></div>\n`)}</dl>`
 }
 
-function warnings({ ring, nodes, notes }: OverviewModel, page: ConsoleContext): Html {
-  const { warning, noWarnings, warnings: title } = page.words.overview
+function warnings({ ring, nodes, problems, notes }: OverviewModel, page: ConsoleContext): Html {
+  const { warning, checks, noWarnings, warnings: title } = page.words.overview
   const label = (node: ShownNode) => html`<bdi class="name">${node.name}</bdi>`
   const overdue = ring.nextRotationAt !== null && ring.now - ring.nextRotationAt > OVERDUE
   const all: Content[] = [
@@ -87,6 +91,12 @@ function warnings({ ring, nodes, notes }: OverviewModel, page: ConsoleContext): 
     ...nodes.filter(({ gone, behind }) => behind && !gone).map((node) => warning.nodeBehind(label(node))),
     ...(ring.behind.length > 0 ? [warning.expectedBehind(nameList(ring.behind))] : []),
     ...(overdue ? [warning.overdue] : []),
+    // The sentence above says what is overdue in the language of the page.
+    ...problems
+      .filter(({ check }) => !(overdue && check === 'schedule'))
+      .map(
+        ({ check, message }) => html`<strong>${checks[check]}:</strong> <span lang="en">${message}</span>`,
+      ),
     ...notes.map((note) => html`<span lang="en">${note}</span>`),
   ]
   if (all.length === 0) return html`<p class="calm muted">${noWarnings}</p>`

@@ -23,6 +23,7 @@ async function show(visit: Visit) {
   const { admin, page, send } = visit
   const ring = await admin.keys.find()
   const nodes = await admin.nodes.list({ limit: 100 })
+  const { items: findings } = (await admin.findings.list()).value
   const audit = await admin.audit.list({ limit: 1 })
   const model = {
     ring: shownRing(ring.value),
@@ -36,7 +37,8 @@ async function show(visit: Visit) {
       seenAt: seen_at,
     })),
     lastHour: await lastHour(visit),
-    notes: [...nodes.notes, ...audit.notes],
+    problems: findings.filter(({ ok }) => !ok),
+    notes: audit.notes,
   }
   return send(overviewPage(model, page))
 }

@@ -56,6 +56,22 @@ export const overview: typeof en.overview = {
     expectedBehind: (names) => html`Die nächste Rotation wartet auf ${names}.`,
     overdue: 'Die automatische Rotation ist überfällig.',
   },
+  checks: {
+    clock: 'Uhr',
+    'master key': 'Hauptschlüssel',
+    'keys folder': 'Schlüsselordner',
+    'data folder': 'Datenordner',
+    'database file': 'Datenbankdatei',
+    'free space': 'Freier Speicherplatz',
+    'store clock': 'Uhr der Datenbank',
+    durability: 'Dauerhaftigkeit',
+    ring: 'Schlüsselring',
+    nodes: 'Knoten',
+    'node settings': 'Einstellungen der Knoten',
+    'signing keys': 'Signaturschlüssel',
+    'master key rotation': 'Rotation des Hauptschlüssels',
+    schedule: 'Zeitplan',
+  },
 }
 
 export const keys: typeof en.keys = {

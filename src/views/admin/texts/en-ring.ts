@@ -53,6 +53,22 @@ export const overview = {
     expectedBehind: (names: Content): Html => html`The next rotation waits for ${names}.`,
     overdue: 'The automatic rotation is overdue.',
   },
+  checks: {
+    clock: 'Clock',
+    'master key': 'Master key',
+    'keys folder': 'Keys folder',
+    'data folder': 'Data folder',
+    'database file': 'Database file',
+    'free space': 'Free space',
+    'store clock': 'Clock of the database',
+    durability: 'Durability',
+    ring: 'Key ring',
+    nodes: 'Nodes',
+    'node settings': 'Settings of the nodes',
+    'signing keys': 'Signing keys',
+    'master key rotation': 'Rotation of the master key',
+    schedule: 'Schedule',
+  },
 }
 
 export const keys = {

@@ -1,20 +1,19 @@
 /** Checks that the master key exists and decrypts everything, and that no rotation of it is unfinished. */
 
 import { statSync } from 'node:fs'
-import { commandLine } from '../command-line.ts'
-import type { Config } from '../config/load.ts'
-import { decryptDataKey } from '../keys/data-keys.ts'
-import { MASTER_KEY_FILES, masterKeyFile, readMasterKey } from '../keys/master-key.ts'
-import { createMasterKeys, type MasterKeys } from '../keys/master-keys.ts'
-import { activeKey, nextKey } from '../keys/ring.ts'
-import { oldDataKeys } from '../keys/rotate-master-key.ts'
-import { decryptAndTest } from '../keys/self-test.ts'
-import { exposedMessage, isExposedFile } from '../secret-file.ts'
-import type { Ring } from '../store/contracts/ring.ts'
-import type { Db } from '../store/db.ts'
-import { createStore } from '../store/index.ts'
-import { type Clock, systemRandom } from '../system.ts'
-import { count } from './output.ts'
+import { commandLine } from '../../command-line.ts'
+import type { Config } from '../../config/load.ts'
+import { decryptDataKey } from '../../keys/data-keys.ts'
+import { MASTER_KEY_FILES, masterKeyFile, readMasterKey } from '../../keys/master-key.ts'
+import { createMasterKeys, type MasterKeys } from '../../keys/master-keys.ts'
+import { activeKey, nextKey } from '../../keys/ring.ts'
+import { oldDataKeys } from '../../keys/rotate-master-key.ts'
+import { decryptAndTest } from '../../keys/self-test.ts'
+import { exposedMessage, isExposedFile } from '../../secret-file.ts'
+import type { Ring } from '../../store/contracts/ring.ts'
+import type { Store } from '../../store/index.ts'
+import { type Clock, systemRandom } from '../../system.ts'
+import { count } from '../count.ts'
 
 /** All files of master keys are looked at, also those that these settings do not use: each decrypts some copy of the database. */
 export function checkMasterKey(config: Config): readonly [string, MasterKeys | null] {
@@ -52,13 +51,12 @@ export async function checkKeys(
 }
 
 export async function checkMasterKeyRotation(
-  db: Db,
+  store: Store,
   ring: Ring,
   config: Config,
   masterKeys: MasterKeys,
   clock: Clock,
 ): Promise<readonly [string]> {
-  const store = createStore(db)
   for (const dataKey of await store.dataKeys.list()) decryptDataKey(masterKeys, dataKey)
   const files = !config.masterKey && !config.masterKeyNext
   const [current, next] = masterKeys.list()

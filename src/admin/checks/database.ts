@@ -1,23 +1,16 @@
 /** Checks of the database: that it opens, is durable and is undamaged. */
-import type { Config } from '../config/load.ts'
-import { databaseOptions } from '../node/base.ts'
-import type { Db } from '../store/db.ts'
-import { isPostgres, openDb } from '../store/index.ts'
+import type { Config } from '../../config/load.ts'
+import type { Db } from '../../store/db.ts'
+import { isPostgres } from '../../store/index.ts'
 
-export async function openExisting(config: Config): Promise<readonly [string, Db]> {
-  const remote = isPostgres(config.databaseUrl)
-  const db = openDb(config.databaseUrl, databaseOptions(config))
-  try {
-    if (!remote) {
-      await db.query('SELECT count(*) FROM sqlite_master')
-      return ['the database can be opened', db]
-    }
-    const [row] = await db.query<{ version: string }>(`SELECT current_setting('server_version') AS version`)
-    return [`PostgreSQL ${row?.version} answers`, db]
-  } catch (error) {
-    await db.close()
-    throw error
+/** @throws {StoreUnavailable | StoreMissing | StoreUnusable} */
+export async function checkAnswers(db: Db, config: Config): Promise<readonly [string]> {
+  if (!isPostgres(config.databaseUrl)) {
+    await db.query('SELECT count(*) FROM sqlite_master')
+    return ['the database can be opened']
   }
+  const [row] = await db.query<{ version: string }>(`SELECT current_setting('server_version') AS version`)
+  return [`PostgreSQL ${row?.version} answers`]
 }
 
 async function pragma(db: Db, name: string): Promise<unknown[]> {
