@@ -1,15 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { sameFile, writeAtomically } from '../durable-file.ts'
+import { databaseFile, databaseName } from '../store/database-url.ts'
 import { StoreMissing } from '../store/db.ts'
-import {
-  assertIntegrity,
-  copyDatabase,
-  databaseFile,
-  databaseName,
-  openCopy,
-  sideFiles,
-} from '../store/index.ts'
+import { assertIntegrity, copyDatabase, openCopy, sideFiles } from '../store/index.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import {
   action,

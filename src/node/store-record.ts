@@ -8,8 +8,8 @@ import { dirname } from 'node:path'
 import { type AnchorRecord, isLater, type KeptAnchor } from '../audit/anchor.ts'
 import type { Config } from '../config/load.ts'
 import { replaceAtomically } from '../durable-file.ts'
+import { databaseFile, isPostgres } from '../store/database-url.ts'
 import { StoreUnusable } from '../store/db.ts'
-import { databaseFile, isPostgres } from '../store/index.ts'
 import { readText, whyUnreadable } from '../text.ts'
 
 export interface RecordedStore {

@@ -2,7 +2,6 @@
  * Opens a store: chooses the engine and creates the store of each aggregate. Must not know what the aggregates are for. A new
  * table is `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
  */
-import { resolve } from 'node:path'
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
 import type { ClientLogoStore } from './contracts/client-logos.ts'
@@ -28,6 +27,7 @@ import type { StatusStore } from './contracts/status.ts'
 import type { UserSessionStore } from './contracts/user-sessions.ts'
 import type { UserStore } from './contracts/users.ts'
 import type { VerifierStore } from './contracts/verifiers.ts'
+import { isPostgres, pathOf } from './database-url.ts'
 import type { Db, Reader } from './db.ts'
 import { openPostgres, type PostgresOptions } from './postgres/postgres.ts'
 import { openSnapshot } from './postgres/snapshot.ts'
@@ -117,25 +117,6 @@ export function openDb(url: string, options: OpenOptions = {}): Db {
 export async function openExclusive(url: string, { timeout = 5 }: OpenOptions = {}): Promise<Reader> {
   return isPostgres(url) ? openSnapshot(url, timeout) : openFileExclusive(pathOf(url))
 }
-
-/** Whether the store is on a server, so that several nodes can share it. */
-export const isPostgres = (url: string): boolean => /^postgres(ql)?:/.test(url)
-
-/** The file that contains the store; null if the store is in memory or on a server. */
-export function databaseFile(url: string): string | null {
-  const path = pathOf(url)
-  return path === ':memory:' || isPostgres(url) ? null : path
-}
-
-/** Names the database in messages: the file with its whole path, or the URL without its password. */
-export function databaseName(url: string): string {
-  if (!isPostgres(url)) return resolve(pathOf(url))
-  const { protocol, username, host, pathname } = new URL(url)
-  // A password may be in the query too.
-  return `${protocol}//${username ? `${username}@` : ''}${host}${pathname}`
-}
-
-const pathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '')
 
 export function createStore(db: Db): Store {
   return {

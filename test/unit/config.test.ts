@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { fields } from '../../src/config/fields.ts'
 import { type Config, ConfigError, loadConfig, onPort } from '../../src/config/load.ts'
-import { databaseName } from '../../src/store/index.ts'
+import { databaseName } from '../../src/store/database-url.ts'
 import { root } from '../support/docs/documents.ts'
 
 const NOWHERE = '/nonexistent'

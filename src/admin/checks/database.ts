@@ -1,7 +1,7 @@
 /** Checks of the database: that it opens, is durable and is undamaged. */
 import type { Config } from '../../config/load.ts'
+import { isPostgres } from '../../store/database-url.ts'
 import type { Db } from '../../store/db.ts'
-import { isPostgres } from '../../store/index.ts'
 
 /** @throws {StoreUnavailable | StoreMissing | StoreUnusable} */
 export async function checkAnswers(db: Db, config: Config): Promise<readonly [string]> {
