@@ -84,6 +84,8 @@ CREATE TABLE apis (
   -- What people are shown instead of the identifier; NULL: the identifier.
   name             TEXT,
   access_token_ttl BIGINT,
+  -- The algorithm of its access tokens; NULL: the default of the ring.
+  signing_alg      TEXT,
   created_at       BIGINT NOT NULL,
   revision         BIGINT NOT NULL
 );

@@ -133,6 +133,7 @@ export async function storeRegistry(
     scopes: [SCOPE],
     scopeTexts: {},
     accessTokenTtl: null,
+    signingAlg: null,
     createdAt,
   })
   await roles.insert({ name: ROLE, scopes: [SCOPE], requireSecondFactor: false, createdAt })

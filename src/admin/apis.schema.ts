@@ -25,6 +25,13 @@ export const AccessTokenTtl = orNull(
   }),
 )
 
+/** Which names are algorithms is a rule of registration, so that the message lists them. */
+export const SigningAlg = Type.String({
+  minLength: 1,
+  maxLength: 20,
+  description: 'The algorithm of signatures, such as ES256; without it the default of the ring.',
+})
+
 export const Api = Type.Object(
   {
     identifier: Identifier,
@@ -32,6 +39,7 @@ export const Api = Type.Object(
     scopes: Scopes,
     scope_texts: Type.Optional(Type.Record(Type.String(), Text, { description: TEXTS })),
     access_token_ttl: AccessTokenTtl,
+    signing_alg: Type.Optional(SigningAlg),
     created_at: Seconds,
   },
   { $id: 'Api', additionalProperties: false },
@@ -45,6 +53,7 @@ export const NewApi = Type.Object(
     scopes: Scopes,
     scope_texts: Type.Optional(Type.Record(Type.String(), Text, { description: TEXTS })),
     access_token_ttl: Type.Optional(AccessTokenTtl),
+    signing_alg: Type.Optional(orNull(SigningAlg)),
   },
   { $id: 'NewApi', additionalProperties: false },
 )
@@ -62,6 +71,7 @@ export const ApiChange = Type.Object(
       ),
     ),
     access_token_ttl: Type.Optional(AccessTokenTtl),
+    signing_alg: Type.Optional(orNull(SigningAlg)),
   },
   { $id: 'ApiChange', additionalProperties: false, description: 'A merge patch (RFC 7396).' },
 )

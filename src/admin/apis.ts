@@ -80,11 +80,24 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
       return { value: viewOf(api), revision: api.revision }
     },
 
-    async create({ identifier, name = null, scopes, scope_texts = {}, access_token_ttl = null }) {
+    async create({
+      identifier,
+      name = null,
+      scopes,
+      scope_texts = {},
+      access_token_ttl = null,
+      signing_alg = null,
+    }) {
       checkAccessTokenTtl(access_token_ttl)
       const blank = { identifier, name: nameOf(name), scopes: unique(scopes), scopeTexts: {} }
       const scopeTexts = changedTexts(blank, new Map(Object.entries(scope_texts)))
-      const api = { ...blank, scopeTexts, accessTokenTtl: access_token_ttl, createdAt: clock.now() }
+      const api = {
+        ...blank,
+        scopeTexts,
+        accessTokenTtl: access_token_ttl,
+        signingAlg: signing_alg,
+        createdAt: clock.now(),
+      }
       await refusing('identifier', () => {
         checkApi(api)
         checkNotIssuer(identifier, config.issuer)
@@ -140,12 +153,13 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
   }
 
   function changed(current: Api, change: ApiChangeView): New<Api> {
-    const { name, scopes, scope_texts: texts, access_token_ttl: ttl } = change
+    const { name, scopes, scope_texts: texts, access_token_ttl: ttl, signing_alg: alg } = change
     const api = {
       ...current,
       name: name === undefined ? current.name : nameOf(name),
       scopes: scopes === undefined ? current.scopes : unique(scopes),
       accessTokenTtl: ttl === undefined ? current.accessTokenTtl : ttl,
+      signingAlg: alg === undefined ? current.signingAlg : alg,
     }
     const scopeTexts =
       texts === undefined

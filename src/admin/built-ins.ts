@@ -61,6 +61,7 @@ export async function ensureBuiltIns({ store, clock, config }: BuiltInsDeps): Pr
     scopes,
     scopeTexts: ADMIN_SCOPES,
     accessTokenTtl: null,
+    signingAlg: null,
     createdAt,
   })
   if (!(await apis.find(identifier))?.scopes.some(isAdminScope))

@@ -6,7 +6,8 @@ import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registra
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { clientName } from '../oauth/client-registration/registration.ts'
 import { inField } from '../oauth/client-registration/registration-error.ts'
-import type { Client } from '../store/contracts/clients.ts'
+import { changedTlsSubject, TLS_CLIENT_AUTH } from '../oauth/client-registration/tls-subject.ts'
+import type { Client, TlsSubject } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
 import type { ClientChangeView } from './clients.schema.ts'
 
@@ -29,6 +30,12 @@ const MEMBERS = {
   claims_in_id_token: 'claimsInIdToken',
   roles_claim: 'rolesClaim',
   accept_endpoint_audience: 'acceptEndpointAudience',
+  dpop_bound_access_tokens: 'requireDpop',
+  tls_client_certificate_bound_access_tokens: 'requireMtlsBound',
+  id_token_signed_response_alg: 'idTokenSigningAlg',
+  authorization_signed_response_alg: 'authorizationSignedResponseAlg',
+  introspection_signed_response_alg: 'introspectionSignedResponseAlg',
+  profile: 'profile',
 } as const satisfies Partial<Record<keyof ClientChangeView, keyof Defaults>>
 
 /** Lists, without duplicates. */
@@ -50,13 +57,19 @@ export function applyChange(client: New<Client>, change: ClientChangeView): New<
     return value === undefined ? [] : [[member, [...new Set(value ?? CLIENT_DEFAULTS[member])]] as const]
   })
   const { client_name: name, scope } = change
-  return {
+  const changed = {
     ...client,
     ...(name === undefined ? {} : { name: clientName(name) ?? name }),
     ...(scope === undefined ? {} : { scopes: wordsOf(scope ?? '') }),
     ...keysOf(client, change),
     ...Object.fromEntries([...members, ...lists]),
   }
+  return { ...changed, tlsSubject: tlsSubjectOf(changed, change) }
+}
+
+/** The subject that belongs to an earlier authentication method goes with it. */
+function tlsSubjectOf({ authMethod, tlsSubject }: New<Client>, change: ClientChangeView): TlsSubject | null {
+  return changedTlsSubject(authMethod === TLS_CLIENT_AUTH ? tlsSubject : null, change)
 }
 
 const wordsOf = (text: string): string[] => [...new Set(text.split(' ').filter(Boolean))]

@@ -14,6 +14,8 @@ const LISTS = [
 const REQUIREMENTS = [
   ['requirePushedRequests', 'authorization requests that are not pushed are now refused'],
   ['requireSignedRequests', 'authorization requests that are not signed are now refused'],
+  ['requireDpop', 'token requests without a DPoP proof are now refused'],
+  ['requireMtlsBound', 'token requests without a client certificate are now refused'],
   ['requireSecondFactor', 'users of this client must now sign in with a second factor'],
 ] as const
 

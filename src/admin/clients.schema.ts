@@ -1,6 +1,6 @@
 /** The JSON of clients, in the names of RFC 7591 §2: validates requests, types both implementations, and makes the OpenAPI document. */
 import { type Static, type TSchema, Type } from 'typebox'
-import { AccessTokenTtl } from './apis.schema.ts'
+import { AccessTokenTtl, SigningAlg } from './apis.schema.ts'
 import { Name, orNull, Seconds, shownOnce } from './schema.ts'
 
 const Uri = Type.String({ minLength: 1, maxLength: 2000 })
@@ -11,6 +11,7 @@ const Jwks = Type.Object(
   { description: 'A JWK Set with public keys (RFC 7517 §5).' },
 )
 const Flag = Type.Boolean()
+const TlsSubject = Type.String({ minLength: 1, maxLength: 1000 })
 const Secret = Type.String({ minLength: 1, maxLength: 200, description: 'A secret that you chose.' })
 const ShownOnce = shownOnce('A generated secret.')
 const SecretEnd = Type.Integer({
@@ -45,6 +46,17 @@ const SETTABLE = {
   roles_claim: Type.String({ minLength: 1, maxLength: 200 }),
   accept_endpoint_audience: Flag,
   introspects: Words,
+  dpop_bound_access_tokens: Flag,
+  tls_client_certificate_bound_access_tokens: Flag,
+  tls_client_auth_subject_dn: TlsSubject,
+  tls_client_auth_san_dns: TlsSubject,
+  tls_client_auth_san_uri: TlsSubject,
+  tls_client_auth_san_ip: TlsSubject,
+  tls_client_auth_san_email: TlsSubject,
+  id_token_signed_response_alg: SigningAlg,
+  authorization_signed_response_alg: SigningAlg,
+  introspection_signed_response_alg: SigningAlg,
+  profile: Type.Literal('fapi2', { description: 'The FAPI 2.0 Security Profile: docs/fapi.md.' }),
 } as const
 
 type Settable = typeof SETTABLE
@@ -86,6 +98,17 @@ const CLIENT = {
   roles_claim: SETTABLE.roles_claim,
   accept_endpoint_audience: Flag,
   introspects: Words,
+  dpop_bound_access_tokens: Flag,
+  tls_client_certificate_bound_access_tokens: Flag,
+  tls_client_auth_subject_dn: Type.Optional(TlsSubject),
+  tls_client_auth_san_dns: Type.Optional(TlsSubject),
+  tls_client_auth_san_uri: Type.Optional(TlsSubject),
+  tls_client_auth_san_ip: Type.Optional(TlsSubject),
+  tls_client_auth_san_email: Type.Optional(TlsSubject),
+  id_token_signed_response_alg: Type.Optional(SigningAlg),
+  authorization_signed_response_alg: Type.Optional(SigningAlg),
+  introspection_signed_response_alg: Type.Optional(SigningAlg),
+  profile: Type.Optional(SETTABLE.profile),
   disabled: Flag,
 } as const
 

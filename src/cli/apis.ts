@@ -3,6 +3,7 @@ import type { ApiChangeView, ApiView } from '../admin/apis.schema.ts'
 import { allOf } from '../admin/page.ts'
 import { changing } from '../admin/revision.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, ttlOf } from './access-token-ttl.ts'
+import { algorithmOption } from './client-security-options.ts'
 import { confirmDelete, type DeleteOptions, yesOption } from './confirm.ts'
 import {
   action,
@@ -29,6 +30,7 @@ export const apisCommand: CommandFactory = (context) =>
           .option('--name <name>', 'what people are shown instead of the identifier')
           .option('--scope-text <scope=text>', SCOPE_TEXT, collect)
           .addOption(accessTokenTtlOption())
+          .addOption(algorithmOption('signing-alg', 'its access tokens'))
           .action((identifier: string, options: CreateOptions) => create(context, identifier, options)),
         'apis create https://orders.example --scope orders:read --scope orders:write',
         'apis create https://payments.example --scope pay --access-token-ttl 5m',
@@ -52,7 +54,7 @@ export const apisCommand: CommandFactory = (context) =>
     .addCommand(
       examples(
         listChanges(
-          action('update', 'change the scopes, the texts or the token lifetime of an API')
+          action('update', 'change the scopes, the texts, the token lifetime or the algorithm of an API')
             .argument('<identifier>')
             .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords),
           SCOPE_LIST,
@@ -61,6 +63,8 @@ export const apisCommand: CommandFactory = (context) =>
           .option('--no-name', 'show the identifier')
           .option('--scope-text <scope=text>', `${SCOPE_TEXT}; without a text, the scope is shown`, collect)
           .addOption(accessTokenTtlOption())
+          .addOption(algorithmOption('signing-alg', 'its access tokens'))
+          .option('--no-signing-alg', 'sign its access tokens with the algorithm of the ring')
           .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
         'apis update https://orders.example --scope orders:read --scope orders:cancel',
         'apis update https://orders.example --add-scope orders:export',
@@ -85,11 +89,14 @@ interface UpdateOptions extends Json {
   readonly name?: string | false
   readonly scopeText?: string[]
   readonly accessTokenTtl?: AccessTokenTtl
+  /** false: `--no-signing-alg`. */
+  readonly signingAlg?: string | false
 }
 
-interface CreateOptions extends Omit<UpdateOptions, 'name'> {
+interface CreateOptions extends Omit<UpdateOptions, 'name' | 'signingAlg'> {
   readonly scope: string[]
   readonly name?: string
+  readonly signingAlg?: string
 }
 
 function print(context: Context, options: Json, api: ApiView): void {
@@ -98,7 +105,7 @@ function print(context: Context, options: Json, api: ApiView): void {
 }
 
 function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
-  const { scope: scopes, name, accessTokenTtl } = options
+  const { scope: scopes, name, accessTokenTtl, signingAlg } = options
   const scope_texts = Object.fromEntries(
     textsOf(options, scopes).flatMap(([scope, text]) => (text === null ? [] : [[scope, text]])),
   )
@@ -109,6 +116,7 @@ function create(context: Context, identifier: string, options: CreateOptions): P
       scope_texts,
       ...(name === undefined ? {} : { name }),
       access_token_ttl: ttlOf(accessTokenTtl) ?? null,
+      ...(signingAlg === undefined ? {} : { signing_alg: signingAlg }),
     }
     print(context, options, context.changed(await apis.create(api)))
   })
@@ -144,6 +152,7 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
         ? {}
         : { scope_texts: Object.fromEntries(textsOf(options, scopes)) }),
       ...(ttl === undefined ? {} : { access_token_ttl: ttl }),
+      ...(options.signingAlg === undefined ? {} : { signing_alg: options.signingAlg || null }),
     }
   }
   return context.withAdmin(async ({ apis }) => {

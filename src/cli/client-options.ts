@@ -9,11 +9,17 @@ import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
 import { readText, whyUnreadable } from '../text.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, ttlOf } from './access-token-ttl.ts'
+import {
+  SECURITY_VALUES,
+  type SecurityOptions,
+  securityOptions,
+  securityResetOptions,
+} from './client-security-options.ts'
 import { type Context, collect, collectWords, fileName, type Json, UsageError } from './context.ts'
 import { changedList, type ListOption, listChanges } from './list-options.ts'
 import { allowUnownedOption, type ScopeChoice } from './scope-owners.ts'
 
-export interface ClientOptions extends Json, ScopeChoice {
+export interface ClientOptions extends Json, ScopeChoice, SecurityOptions {
   readonly name?: string
   readonly grant?: string[]
   readonly scope?: string[]
@@ -44,7 +50,7 @@ export interface ClientOptions extends Json, ScopeChoice {
 
 /** Options of both `create` and `update`. */
 export function clientOptions(command: Command): Command {
-  return command
+  const withGeneral = command
     .addOption(
       new Option(
         '--grant <grant>',
@@ -100,6 +106,7 @@ export function clientOptions(command: Command): Command {
     .option('--require-pushed-requests', 'require pushed authorization requests (RFC 9126)')
     .option('--require-signed-requests', 'require signed authorization requests (RFC 9101)')
     .option('--require-second-factor', 'require users of this client to sign in with a second factor')
+  return securityOptions(withGeneral)
 }
 
 /** The lists of a client, and the options for each. */
@@ -132,7 +139,7 @@ export function noClaimsInIdToken(command: Command): Command {
 
 /** Options of `update` that restore a default. */
 export function resetOptions(command: Command): Command {
-  return noClaimsInIdToken(
+  const withGeneral = noClaimsInIdToken(
     command.option(
       '--claims-in-id-token',
       'return the claims of profile, email and roles in ID tokens too (default)',
@@ -149,6 +156,7 @@ export function resetOptions(command: Command): Command {
     .option('--no-require-pushed-requests', 'no longer require pushed requests')
     .option('--no-require-signed-requests', 'no longer require signed requests')
     .option('--no-require-second-factor', 'no longer require a second factor')
+  return securityResetOptions(withGeneral)
 }
 
 function oneOrMoreOf(names: readonly string[]) {
@@ -185,6 +193,8 @@ const VALUES = {
   requirePushedRequests: 'require_pushed_authorization_requests',
   requireSignedRequests: 'require_signed_request_object',
   requireSecondFactor: 'require_second_factor',
+  requireDpop: 'dpop_bound_access_tokens',
+  requireMtlsBound: 'tls_client_certificate_bound_access_tokens',
 } as const satisfies Partial<Record<keyof ClientOptions, keyof ClientChangeView>>
 
 /** Options whose `--no-…` removes the value. */
@@ -194,6 +204,7 @@ const REMOVABLE = {
   clientUri: 'client_uri',
   policyUri: 'policy_uri',
   tosUri: 'tos_uri',
+  ...SECURITY_VALUES,
 } as const satisfies Partial<Record<keyof ClientOptions, keyof ClientChangeView>>
 
 function changeOf(client: ClientView | null, options: ClientOptions): ClientChangeView {

@@ -14,6 +14,8 @@ import {
 } from '../oauth/parameters.ts'
 
 export const MAX_BODY_BYTES = 65_536
+/** In a form of a page. That of a client has each of its fields twice: as it is, and as the administrator first saw it. */
+export const MAX_PAGE_FIELDS = 128
 
 export interface Form {
   readonly parameters: Parameters
@@ -31,11 +33,11 @@ export function parseForm(text: string): Form {
 }
 
 /** The name and the value of every pair, in order, with repetitions. @throws {OAuthError} invalid_request */
-export function readPairs(text: string): Pair[] {
+export function readPairs(text: string, max: number = MAX_PARAMETERS): Pair[] {
   const pairs: Pair[] = []
   for (const pair of text.split('&')) {
     if (pair === '') continue
-    if (pairs.length === MAX_PARAMETERS) throw invalidRequest('too many parameters')
+    if (pairs.length === max) throw invalidRequest('too many parameters')
     const equals = pair.indexOf('=')
     const encodedName = equals < 0 ? pair : pair.slice(0, equals)
     if (isTooLong([encodedName, ''], MAX_ENCODED)) throw tooLong()

@@ -5,7 +5,7 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { type CsrfBinding, checkCsrf } from './csrf.ts'
-import { MAX_BODY_BYTES, readPairs } from './form.ts'
+import { MAX_BODY_BYTES, MAX_PAGE_FIELDS, readPairs } from './form.ts'
 import { sendErrorPage } from './page-error.ts'
 import { setPageHeaders } from './page-policy.ts'
 import { createPageRequest, type PageRequest, type PageRequestDeps } from './page-request.ts'
@@ -31,7 +31,7 @@ export async function pageScope(
     { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
     (_request, body, done) => {
       try {
-        done(null, readPairs(body as string))
+        done(null, readPairs(body as string, MAX_PAGE_FIELDS))
       } catch (error) {
         done(error as Error)
       }

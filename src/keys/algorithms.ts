@@ -41,6 +41,8 @@ export const algorithms = {
 
 export type AlgorithmName = keyof typeof algorithms
 
+export const ALGORITHM_NAMES = Object.keys(algorithms) as readonly AlgorithmName[]
+
 export const DEFAULT_ALGORITHM: AlgorithmName = 'RS256'
 export const DEFAULT_BITS = 2048
 export const RSA_BITS: readonly number[] = [2048, 3072, 4096]

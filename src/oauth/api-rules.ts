@@ -1,4 +1,5 @@
 /** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
+import { ALGORITHM_NAMES, isAlgorithm } from '../keys/algorithms.ts'
 import { isDotSegment } from '../path-segment.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'
@@ -19,13 +20,16 @@ export const isResourceUri = (identifier: string): boolean => URL.canParse(ident
 
 /** @throws {RegistrationError} */
 export function checkApi(
-  api: Pick<Api, 'identifier' | 'scopes'> & Partial<Pick<Api, 'name' | 'scopeTexts'>>,
+  api: Pick<Api, 'identifier' | 'scopes'> & Partial<Pick<Api, 'name' | 'scopeTexts' | 'signingAlg'>>,
 ): void {
-  const { identifier, scopes, name = null, scopeTexts = {} } = api
+  const { identifier, scopes, name = null, scopeTexts = {}, signingAlg = null } = api
   inField('identifier', () => checkIdentifier(identifier))
   inField('scopes', () => checkScopes(scopes))
   if (name !== null && apiName(name) === null) {
     throw refuse(`name must be 1 to ${MAX_NAME_LENGTH} printable characters`, 'name')
+  }
+  if (signingAlg !== null && !isAlgorithm(signingAlg)) {
+    throw refuse(`signing_alg must be one of ${ALGORITHM_NAMES.join(', ')}`, 'signing_alg')
   }
   for (const [scope, text] of Object.entries(scopeTexts)) {
     if (!scopes.includes(scope)) {
@@ -91,6 +95,7 @@ export function describeApi(api: New<Api>) {
     scopes: api.scopes,
     ...(Object.keys(api.scopeTexts).length === 0 ? {} : { scope_texts: api.scopeTexts }),
     access_token_ttl: api.accessTokenTtl,
+    ...(api.signingAlg === null ? {} : { signing_alg: api.signingAlg }),
     created_at: api.createdAt,
   }
 }

@@ -71,6 +71,20 @@ t.test(
   },
 )
 
+t.test('an API has an algorithm for its tokens, which can be reset to that of the ring', async (t) => {
+  const cli = await startedCli(t)
+  const api = 'https://orders.example'
+  const created = await cli.json(['apis', 'create', api, '--scope', 'read', '--signing-alg', 'RS256'])
+  t.match(created, { signing_alg: 'RS256' })
+  t.match(await cli.json(['apis', 'update', api, '--add-scope', 'write']), { signing_alg: 'RS256' })
+  const reset = await cli.json(['apis', 'update', api, '--no-signing-alg'])
+  t.notOk('signing_alg' in (reset as object))
+  t.match(await cli.json(['apis', 'update', api, '--signing-alg', 'RS256']), { signing_alg: 'RS256' })
+  const { code, err } = await cli.run(['apis', 'update', api, '--signing-alg', 'HS256'])
+  t.equal(code, 2)
+  t.match(err, /Allowed choices are RS256, PS256, ES256, EdDSA/)
+})
+
 t.test('an API gets a name and texts for its scopes, which update changes one by one', async (t) => {
   const cli = await startedCli(t)
   const update = (...options: string[]) => cli.json(['apis', 'update', ORDERS, ...options])

@@ -49,6 +49,8 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
     roles_claim: 'roles',
     accept_endpoint_audience: false,
     introspects: [],
+    dpop_bound_access_tokens: false,
+    tls_client_certificate_bound_access_tokens: false,
     disabled: false,
   })
   t.match((await stored(cli, id ?? ''))?.secretHash, /^sha256:/)
@@ -152,6 +154,60 @@ t.test('every option for interactive clients is stored, and can be reset', async
   t.match(again.err, 'note: authorization requests that are not pushed are now refused\n')
   t.match(again.err, 'note: authorization requests that are not signed are now refused\n')
   t.match(again.err, 'note: users of this client must now sign in with a second factor\n')
+})
+
+t.test('the options about signatures and bound tokens are stored, and can be reset', async (t) => {
+  const cli = await startedCli(t)
+  const created = await cli.json([
+    ...[...MACHINE, '--id', 'bank', '--require-dpop', '--require-mtls-bound'],
+    ...['--id-token-signing-alg', 'ES256', '--authorization-signed-response-alg', 'PS256'],
+    ...['--introspection-signed-response-alg', 'EdDSA'],
+  ])
+  t.match(created, {
+    dpop_bound_access_tokens: true,
+    tls_client_certificate_bound_access_tokens: true,
+    id_token_signed_response_alg: 'ES256',
+    authorization_signed_response_alg: 'PS256',
+    introspection_signed_response_alg: 'EdDSA',
+  })
+  const before = await stored(cli, 'bank')
+  await cli.json([
+    ...['clients', 'update', 'bank', '--no-require-dpop', '--no-require-mtls-bound'],
+    ...['--no-id-token-signing-alg', '--no-authorization-signed-response-alg'],
+    ...['--no-introspection-signed-response-alg', '--no-profile'],
+  ])
+  t.same(await stored(cli, 'bank'), {
+    ...before,
+    requireDpop: false,
+    requireMtlsBound: false,
+    idTokenSigningAlg: null,
+    authorizationSignedResponseAlg: null,
+    introspectionSignedResponseAlg: null,
+    revision: 2,
+  })
+  const { err } = await cli.run(['clients', 'update', 'bank', '--require-dpop', '--require-mtls-bound'])
+  t.match(err, 'note: token requests without a DPoP proof are now refused\n')
+  t.match(err, 'note: token requests without a client certificate are now refused\n')
+})
+
+t.test('algorithms and subjects of certificates that cannot be are refused (RFC 8705 §2.1.2)', async (t) => {
+  const cli = await startedCli(t)
+  const unknown = await cli.run([...MACHINE, '--id-token-signing-alg', 'HS256'])
+  t.equal(unknown.code, 2)
+  t.match(unknown.err, /Allowed choices are RS256, PS256, ES256, EdDSA/)
+  const two = await cli.run([
+    ...MACHINE,
+    '--tls-san-dns',
+    'a.example',
+    '--tls-san-uri',
+    'spiffe://a.example/b',
+  ])
+  t.equal(two.code, 2)
+  t.match(two.err, /cannot be used with option/)
+  const without = await cli.run([...MACHINE, '--tls-san-dns', 'a.example'])
+  t.equal(without.code, 2)
+  t.match(without.err, /only a client that authenticates with tls_client_auth has a certificate/)
+  t.same(await cli.json(['clients', 'list']), [])
 })
 
 t.test(

@@ -7,12 +7,13 @@ const stock = api({
   identifier: STOCK,
   scopes: ['stock:read', 'stock:write'],
   accessTokenTtl: 60,
+  signingAlg: 'ES256',
   createdAt: 2,
 })
 
 export const apisContract: Contract = {
   'find returns every member of an inserted API, with the scopes in order': async (t, { apis }) => {
-    const orders = api({ scopes: ['z', 'a', 'm'], accessTokenTtl: 300 })
+    const orders = api({ scopes: ['z', 'a', 'm'], accessTokenTtl: 300, signingAlg: 'EdDSA' })
     t.equal(await apis.insert(orders), true)
     t.same(await apis.find(ORDERS), orders)
     t.equal(await apis.find(STOCK), null)
@@ -61,9 +62,14 @@ export const apisContract: Contract = {
       t.match(await apis.find(ORDERS), { identifier: slashed })
     },
 
-  'update changes the scopes and the lifetime of an API': async (t, { apis }) => {
+  'update changes the scopes, the lifetime and the algorithm of an API': async (t, { apis }) => {
     await apis.insert(api())
-    const changed = api({ scopes: ['orders:delete', 'orders:read'], accessTokenTtl: 120, revision: 2 })
+    const changed = api({
+      scopes: ['orders:delete', 'orders:read'],
+      accessTokenTtl: 120,
+      signingAlg: 'PS256',
+      revision: 2,
+    })
     t.match(await apis.update(ORDERS, () => changed), { updated: true })
     t.same(await apis.find(ORDERS), changed)
   },

@@ -17,7 +17,7 @@ import { failureDetails } from '../../src/audit/failure-details.ts'
 import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
 import { ERROR_CODES } from '../../src/errors.ts'
 import { REQUEST_PROBLEMS } from '../../src/http/admin/problem.ts'
-import { MAX_BODY_BYTES } from '../../src/http/form.ts'
+import { MAX_BODY_BYTES, MAX_PAGE_FIELDS } from '../../src/http/form.ts'
 import { CONNECTION_LIMITS, MAX_HEADER_BYTES } from '../../src/http/listener.ts'
 import { LEASE_MS } from '../../src/keys/live-ring.ts'
 import { SKEW } from '../../src/keys/ring.ts'
@@ -133,7 +133,7 @@ const row = (limit: Parameters<typeof bucket>[0]) => `| ${bucket(limit)} |`
 /** What docs/operations.md must say, made from the limits that the code enforces. */
 const LIMITS: readonly string[] = [
   `| request body | ${kib(MAX_BODY_BYTES)} |`,
-  `| parameters in a request | ${MAX_PARAMETERS} |`,
+  `| parameters in a request; fields in a form of a page | ${MAX_PARAMETERS}; ${MAX_PAGE_FIELDS} |`,
   `| header fields | ${kib(MAX_HEADER_BYTES)} |`,
   `headers; headers and body | ${ms(CONNECTION_LIMITS.headers)}; ${ms(CONNECTION_LIMITS.request)} |`,
   `moves | ${ms(CONNECTION_LIMITS.keepAlive)}; ${ms(CONNECTION_LIMITS.socket)} |`,

@@ -21,6 +21,7 @@ async function started(t: Test): Promise<TestServer> {
     scopes: ['orders:read'],
     scopeTexts: {},
     accessTokenTtl: null,
+    signingAlg: null,
     createdAt: 1,
   })
   return server

@@ -103,6 +103,7 @@ t.test(
       scopes: ['orders:read'],
       scopeTexts: {},
       accessTokenTtl: null,
+      signingAlg: null,
       createdAt: 1,
     })
     const other = await administrator(server, 'other', ['orders:read'])

@@ -68,6 +68,22 @@ t.test('a change of a client sends only what was touched, and shows what follows
   t.match(refused.body, 'http://evil.example/cb')
 })
 
+t.test('the longest form of a client is accepted: every member set, and another one changed', async (t) => {
+  const server = await consoleServer(t as Test)
+  const { browser } = await createMachine(server)
+  const uri = 'https://billing.example'
+  await server.store.clients.update('billing', (one) => ({
+    ...one,
+    ...{ backchannelLogoutUri: uri, clientUri: uri, policyUri: uri, tosUri: uri },
+    ...{ firstParty: true, requireSecondFactor: true, requirePushedRequests: true },
+    ...{ acceptEndpointAudience: true, requireDpop: true, requireMtlsBound: true },
+  }))
+  const form = await browser.open('/admin/clients/change?client=billing')
+  const changed = await press(browser, form, { fill: { id_token_signed_response_alg: 'RS256' } })
+  t.match(changed.body, /was changed/)
+  t.match(await server.store.clients.find('billing'), { idTokenSigningAlg: 'RS256', tosUri: uri })
+})
+
 t.test('a secret is rotated with an overlap, and the old one is ended', async (t) => {
   const server = await consoleServer(t as Test)
   const { browser, secret } = await createMachine(server)
@@ -134,11 +150,16 @@ t.test('an API is created, changed and deleted', async (t) => {
   t.equal(refused.status, 400)
   t.match(refused.body, /id="field-access-token-ttl-error"/)
   await press(browser, refused, {
-    fill: { access_token_ttl: '300', scope_texts: 'invoices:write = Change your invoices' },
+    fill: {
+      access_token_ttl: '300',
+      signing_alg: 'RS256',
+      scope_texts: 'invoices:write = Change your invoices',
+    },
   })
   t.match(await server.store.apis.find(identifier), {
     scopeTexts: { 'invoices:write': 'Change your invoices' },
     accessTokenTtl: 300,
+    signingAlg: 'RS256',
   })
   const asked = await browser.open(`/admin/apis/delete?identifier=${encodeURIComponent(identifier)}`)
   t.match(asked.body, /Tokens are no longer issued for it, and its scopes belong to no API/)

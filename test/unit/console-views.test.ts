@@ -99,9 +99,20 @@ function pages(text: string, page: ConsoleContext): Record<string, string> {
     roles_claim: text,
     accept_endpoint_audience: false,
     introspects: [text],
+    dpop_bound_access_tokens: true,
+    tls_client_certificate_bound_access_tokens: false,
+    tls_client_auth_subject_dn: text,
+    tls_client_auth_san_dns: text,
+    tls_client_auth_san_uri: text,
+    tls_client_auth_san_ip: text,
+    tls_client_auth_san_email: text,
+    id_token_signed_response_alg: text,
+    authorization_signed_response_alg: text,
+    introspection_signed_response_alg: text,
+    profile: text,
     disabled: true,
   }
-  const choices = { methods: [text], grants: ['password'] }
+  const choices = { methods: [text], grants: ['password'], algorithms: [text] }
   const form = {
     path: '/admin/x',
     cancel: '/tenant/admin/x',
@@ -182,7 +193,7 @@ function pages(text: string, page: ConsoleContext): Record<string, string> {
     'change an API': apiFormPage(
       {
         ...form,
-        fields: apiFields(page, true),
+        fields: apiFields(page, [text], true),
         values: apiValues(api),
         errors: { name: text, scopes: text },
       },

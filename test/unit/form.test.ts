@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseForm as parse } from '../../src/http/form.ts'
+import { MAX_PAGE_FIELDS, parseForm as parse, readPairs } from '../../src/http/form.ts'
 
 const parseForm = (text: string) => parse(text).parameters
 
@@ -113,6 +113,8 @@ t.test(
     const body = (count: number) => Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')
     t.equal(parseForm(body(64)).get('p63'), '1')
     t.throws(() => parseForm(body(65)), { code: 'invalid_request', message: 'too many parameters' })
+    t.equal(readPairs(body(128), MAX_PAGE_FIELDS).length, 128, 'a form of a page has more fields')
+    t.throws(() => readPairs(body(129), MAX_PAGE_FIELDS), { message: 'too many parameters' })
   },
 )
 

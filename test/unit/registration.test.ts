@@ -11,6 +11,11 @@ import {
   describeClient,
   type Registration,
 } from '../../src/oauth/client-registration/registration.ts'
+import {
+  changedTlsSubject,
+  checkTlsSubject,
+  TLS_CLIENT_AUTH,
+} from '../../src/oauth/client-registration/tls-subject.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { client } from '../support/server/seed.ts'
@@ -369,5 +374,84 @@ t.test(
     t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [] }), {
       message: /needs at least one scope/,
     })
+  },
+)
+
+t.test(
+  'an algorithm that signs for a client or an API must be one of the ring (RFC 7518 §3.1)',
+  async (t) => {
+    const members = [
+      'idTokenSigningAlg',
+      'authorizationSignedResponseAlg',
+      'introspectionSignedResponseAlg',
+    ] as const
+    for (const member of members) {
+      for (const alg of ['RS256', 'PS256', 'ES256', 'EdDSA']) {
+        t.doesNotThrow(() => checkRegistration(client({ [member]: alg })), `${member} ${alg}`)
+      }
+      for (const alg of ['none', 'HS256', 'es256', '', 'constructor']) {
+        refuses(t, { [member]: alg }, /_signed_response_alg must be one of RS256, PS256/, `${member} ${alg}`)
+      }
+    }
+    const scopes = ['read']
+    t.doesNotThrow(() => checkApi({ identifier: 'https://a.example', scopes, signingAlg: 'ES256' }))
+    for (const signingAlg of ['none', 'HS256', '']) {
+      t.throws(
+        () => checkApi({ identifier: 'https://a.example', scopes, signingAlg }),
+        /^signing_alg must be one of/,
+      )
+    }
+  },
+)
+
+t.test('a client has a subject exactly with tls_client_auth (RFC 8705 §2.1.2)', async (t) => {
+  const tlsSubject = { kind: 'san_dns', value: 'shop.example' } as const
+  for (const authMethod of METHOD_NAMES.filter((name) => String(name) !== TLS_CLIENT_AUTH)) {
+    refuses(t, { authMethod, tlsSubject, jwks: { keys: [publicEc] } }, /only a client|not enough/, authMethod)
+  }
+})
+
+t.test('a subject has the form of the entry of the certificate (RFC 8705 §2.1.2)', async (t) => {
+  const good = {
+    subject_dn: ['CN=shop', 'CN=Größe,O=Example\\, Inc.,C=DE', 'cn=a+sn=b'],
+    san_dns: ['shop.example', 'localhost', 'xn--bcher-kva.example'],
+    san_uri: ['spiffe://example.org/shop', 'https://shop.example/'],
+    san_ip: ['192.0.2.1', '2001:db8::1'],
+    san_email: ['shop@example.org'],
+  } as const
+  const bad = {
+    subject_dn: ['', 'shop', '=shop', 'CN=sh\nop', `CN=${'x'.repeat(1000)}`],
+    san_dns: ['', 'a b', 'http://shop.example', 'a@b.example', 'bücher.example'],
+    san_uri: ['', 'shop', 'spiffe://example.org/a b'],
+    san_ip: ['', '192.0.2', '192.0.2.1/24', '[2001:db8::1]'],
+    san_email: ['', 'shop', 'a b@example.org', 'a@b@c'],
+  } as const
+  for (const kind of Object.keys(good) as (keyof typeof good)[]) {
+    for (const value of good[kind]) t.doesNotThrow(() => checkTlsSubject({ kind, value }), `${kind} ${value}`)
+    for (const value of bad[kind]) {
+      t.throws(
+        () => checkTlsSubject({ kind, value }),
+        new RegExp(`^tls_client_auth_${kind} must be`),
+        `${kind} ${value}`,
+      )
+    }
+  }
+})
+
+t.test(
+  'a change of the subject replaces it, removes it, or leaves it (RFC 7396, RFC 8705 §2.1.2)',
+  async (t) => {
+    const dns = { kind: 'san_dns', value: 'a.example' } as const
+    const uri = { kind: 'san_uri', value: 'spiffe://a.example/b' } as const
+    t.same(changedTlsSubject(null, { tls_client_auth_san_dns: 'a.example' }), dns)
+    t.same(changedTlsSubject(dns, { tls_client_auth_san_uri: uri.value }), uri)
+    t.same(changedTlsSubject(dns, { tls_client_auth_san_dns: null, tls_client_auth_san_uri: uri.value }), uri)
+    t.same(changedTlsSubject(dns, {}), dns)
+    t.same(changedTlsSubject(dns, { tls_client_auth_san_uri: null }), dns)
+    t.equal(changedTlsSubject(dns, { tls_client_auth_san_dns: null }), null)
+    t.throws(
+      () => changedTlsSubject(null, { tls_client_auth_san_dns: 'a', tls_client_auth_san_ip: '::1' }),
+      /cannot both be set/,
+    )
   },
 )

@@ -24,6 +24,10 @@ const flag = (description: string) => Type.Optional(Type.Boolean({ description }
 const listOf = <T extends TSchema>(item: T, description: string) =>
   Type.Array(item, { maxItems: 1000, description })
 
+const SigningAlg = Type.Optional(
+  Type.String({ minLength: 1, description: 'An algorithm of signatures, such as ES256' }),
+)
+
 const Scopes = listOf(Scope, 'A list of scopes')
 
 const DeclaredApi = Type.Object(
@@ -40,6 +44,7 @@ const DeclaredApi = Type.Object(
       { description: 'A list of scopes, or scopes with their texts for the consent page' },
     ),
     access_token_ttl: Type.Optional(Duration),
+    signing_alg: SigningAlg,
   },
   strict,
 )
@@ -94,6 +99,17 @@ const DeclaredClient = Type.Object(
     roles_claim: Type.Optional(Type.String({ minLength: 1 })),
     accept_endpoint_audience: flag('The aud of a client assertion may be the URL of an endpoint'),
     introspects: Type.Optional(listOf(Type.String(), 'A list of identifiers of APIs')),
+    dpop_bound_access_tokens: flag('Token requests need a DPoP proof (RFC 9449)'),
+    tls_client_certificate_bound_access_tokens: flag('Token requests need a client certificate (RFC 8705)'),
+    tls_client_auth_subject_dn: Type.Optional(Type.String({ description: 'A distinguished name' })),
+    tls_client_auth_san_dns: Type.Optional(Type.String({ description: 'A DNS name' })),
+    tls_client_auth_san_uri: Type.Optional(Type.String({ description: 'A URI' })),
+    tls_client_auth_san_ip: Type.Optional(Type.String({ description: 'An IP address' })),
+    tls_client_auth_san_email: Type.Optional(Type.String({ description: 'An email address' })),
+    id_token_signed_response_alg: SigningAlg,
+    authorization_signed_response_alg: SigningAlg,
+    introspection_signed_response_alg: SigningAlg,
+    profile: Type.Optional(Type.Enum(['fapi2'])),
     disabled: flag('All requests of the client are refused; as it is on the server if left out'),
   },
   strict,

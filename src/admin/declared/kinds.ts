@@ -8,8 +8,9 @@ import { apiName, scopeText } from '../../oauth/api-rules.ts'
 import { usesSecret } from '../../oauth/client-auth/index.ts'
 import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../../oauth/client-registration/client-jwks.ts'
-import { clientName } from '../../oauth/client-registration/registration.ts'
+import { clientName, SIGNING_ALG_MEMBERS } from '../../oauth/client-registration/registration.ts'
 import { RegistrationError } from '../../oauth/client-registration/registration-error.ts'
+import { TLS_SUBJECT_MEMBERS } from '../../oauth/client-registration/tls-subject.ts'
 import { resourceKey } from '../../resource-uri.ts'
 import { prepareName } from '../../visible-text.ts'
 
@@ -83,6 +84,7 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
       scopes: set(),
       scope_texts: { byDefault: always({}), canonical: storedTexts },
       access_token_ttl: { byDefault: always(null) },
+      signing_alg: { byDefault: always(null) },
     },
   },
   role: {
@@ -133,6 +135,14 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
         canonical: (value) => sorted((value as string[]).map(resourceKey)),
         items: (value) => value as string[],
       },
+      dpop_bound_access_tokens: { byDefault: always(false) },
+      tls_client_certificate_bound_access_tokens: { byDefault: always(false) },
+      ...Object.fromEntries(
+        [...Object.values(TLS_SUBJECT_MEMBERS), ...SIGNING_ALG_MEMBERS, 'profile'].map((member) => [
+          member,
+          { byDefault: always(null) },
+        ]),
+      ),
       // An administrator who stops a client at night must not find it started again by the next deployment.
       disabled: {},
     },

@@ -32,8 +32,8 @@ export function brokenRules(changes: readonly Change[]): string[] {
 
 const CHECKS: Readonly<Record<Kind, (entry: Entry) => void>> = {
   api({ id, fields }) {
-    const { scopes, name, scope_texts: scopeTexts } = fields as unknown as ApiFields
-    checkApi({ identifier: id, scopes, name, scopeTexts })
+    const { scopes, name, scope_texts: scopeTexts, signing_alg: signingAlg } = fields as unknown as ApiFields
+    checkApi({ identifier: id, scopes, name, scopeTexts, signingAlg })
   },
   role({ id, fields }) {
     const scopes = fields.scopes as readonly string[]
@@ -59,4 +59,5 @@ interface ApiFields {
   readonly scopes: readonly string[]
   readonly name: string | null
   readonly scope_texts: Readonly<Record<string, string>>
+  readonly signing_alg: string | null
 }

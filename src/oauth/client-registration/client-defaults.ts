@@ -35,6 +35,14 @@ export const CLIENT_DEFAULTS = {
   rolesClaim: 'roles',
   acceptEndpointAudience: false,
   introspects: [],
+  requireDpop: false,
+  requireMtlsBound: false,
+  tlsSubject: null,
+  /** null: the default algorithm of the ring, here and below. */
+  idTokenSigningAlg: null,
+  authorizationSignedResponseAlg: null,
+  introspectionSignedResponseAlg: null,
+  profile: null,
   disabled: false,
 } as const satisfies Omit<New<Client>, FieldWithoutDefault>
 

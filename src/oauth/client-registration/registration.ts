@@ -3,6 +3,7 @@
  * who registers a client.
  */
 
+import { ALGORITHM_NAMES, isAlgorithm } from '../../keys/algorithms.ts'
 import { isDotSegment } from '../../path-segment.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
@@ -17,6 +18,7 @@ import { SCOPE_TOKEN } from '../scope.ts'
 import { isRolesClaimName } from '../user-claims.ts'
 import { parseClientJwks } from './client-jwks.ts'
 import { inField, RegistrationError } from './registration-error.ts'
+import { checkTlsSubject, TLS_CLIENT_AUTH, TLS_SUBJECT_MEMBERS } from './tls-subject.ts'
 
 /** The fields that are set at registration. The server sets the others. */
 export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | 'revision'>
@@ -25,8 +27,19 @@ export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | '
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
 
+/** The algorithms with which this server signs for a client. */
+const SIGNING_ALGS = [
+  ['idTokenSigningAlg', 'id_token_signed_response_alg'],
+  ['authorizationSignedResponseAlg', 'authorization_signed_response_alg'],
+  ['introspectionSignedResponseAlg', 'introspection_signed_response_alg'],
+] as const
+
+export const SIGNING_ALG_MEMBERS = SIGNING_ALGS.map(([, member]) => member)
+
+type Rule = readonly [(client: Registration) => boolean, string, field: string]
+
 /** One row for each rule: whether it is broken, the message, and the member that it is about. The first broken rule is reported. */
-const rules: readonly [(client: Registration) => boolean, string, field: string][] = [
+const rules: readonly Rule[] = [
   [
     ({ id }) => !isPrintable(id),
     `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without leading or trailing spaces`,
@@ -109,6 +122,23 @@ const rules: readonly [(client: Registration) => boolean, string, field: string]
     'signed requests need the client’s public keys: jwks or jwks_uri (RFC 9101 §6.2)',
     'require_signed_request_object',
   ],
+  [
+    ({ authMethod, tlsSubject }) => authMethod === TLS_CLIENT_AUTH && tlsSubject === null,
+    `${TLS_CLIENT_AUTH} needs the subject of the certificate: one of ${Object.values(TLS_SUBJECT_MEMBERS).join(', ')} (RFC 8705 §2.1.2)`,
+    TLS_SUBJECT_MEMBERS.subject_dn,
+  ],
+  [
+    ({ authMethod, tlsSubject }) => authMethod !== TLS_CLIENT_AUTH && tlsSubject !== null,
+    `only a client that authenticates with ${TLS_CLIENT_AUTH} has a certificate with a registered subject (RFC 8705 §2.1.2)`,
+    TLS_SUBJECT_MEMBERS.subject_dn,
+  ],
+  ...SIGNING_ALGS.map(
+    ([member, field]): Rule => [
+      (client) => client[member] !== null && !isAlgorithm(client[member]),
+      `${field} must be one of ${ALGORITHM_NAMES.join(', ')}`,
+      field,
+    ],
+  ),
 ]
 
 /** @throws {RegistrationError} for the first rule that is broken */
@@ -117,6 +147,7 @@ export function checkRegistration(client: Registration): void {
     if (isBroken(client)) throw new RegistrationError(message, 'invalid_client_metadata', undefined, field)
   for (const uri of client.redirectUris) inField('redirect_uris', () => checkRedirectUri(uri))
   const { jwks, jwksUri, backchannelLogoutUri, logoUri } = client
+  if (client.tlsSubject) checkTlsSubject(client.tlsSubject)
   if (jwks) inField('jwks', () => parseClientJwks(jwks))
   if (jwksUri !== null) inField('jwks_uri', () => checkOutboundUri(jwksUri, 'JWKS URI'))
   for (const uri of client.postLogoutRedirectUris)
@@ -184,6 +215,13 @@ export function describeClient(client: New<Client>): Record<string, unknown> {
     roles_claim: client.rolesClaim,
     accept_endpoint_audience: client.acceptEndpointAudience,
     introspects: client.introspects,
+    dpop_bound_access_tokens: client.requireDpop,
+    tls_client_certificate_bound_access_tokens: client.requireMtlsBound,
+    ...(client.tlsSubject ? { [TLS_SUBJECT_MEMBERS[client.tlsSubject.kind]]: client.tlsSubject.value } : {}),
+    ...Object.fromEntries(
+      SIGNING_ALGS.flatMap(([member, field]) => (client[member] === null ? [] : [[field, client[member]]])),
+    ),
+    ...(client.profile ? { profile: client.profile } : {}),
     disabled: client.disabled,
   }
 }

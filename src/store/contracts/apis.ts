@@ -11,6 +11,8 @@ export interface Api {
   /** What people are shown instead of a scope. A scope without a text is not in it. */
   readonly scopeTexts: Readonly<Record<string, string>>
   readonly accessTokenTtl: Seconds | null
+  /** The algorithm that signs its access tokens; null: the default of the ring. */
+  readonly signingAlg: string | null
   readonly createdAt: EpochSeconds
   /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */
   readonly revision: number
@@ -27,7 +29,7 @@ export interface ApiStore {
    * consents for the identifier, which can only be for an earlier API.
    */
   insert(api: New<Api>): Promise<boolean>
-  /** Changes name, scopes, texts and lifetime. The text of a scope that the API does not have is not stored. Reports a conflict if another API owns one of the scopes. */
+  /** Changes name, scopes, texts, lifetime and algorithm. The text of a scope that the API does not have is not stored. Reports a conflict if another API owns one of the scopes. */
   readonly update: Update<Api>
   /**
    * Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist or, with `revision`, if it

@@ -4,6 +4,15 @@ import type { New, Update } from './update.ts'
 /** `optional`: without PKCE, a request must have the scope `openid` and a `nonce` (OAuth 2.1 §7.5.1). */
 export type PkcePolicy = 'required' | 'optional'
 
+/** The one entry of a certificate by which a client with `tls_client_auth` is known (RFC 8705 §2.1.2). */
+export interface TlsSubject {
+  readonly kind: 'subject_dn' | 'san_dns' | 'san_uri' | 'san_ip' | 'san_email'
+  readonly value: string
+}
+
+/** A set of rules that a client is registered to keep (oauth/client-registration/fapi2.ts). */
+export type ClientProfile = 'fapi2'
+
 /** One secret of a client, without the time of its last use, which is not part of the client. */
 export interface ClientSecret {
   readonly id: string
@@ -67,6 +76,19 @@ export interface Client {
   readonly acceptEndpointAudience: boolean
   /** Identifiers of the APIs for which this client is the resource server: it may introspect their tokens (RFC 7662 §4). */
   readonly introspects: readonly string[]
+  /** `dpop_bound_access_tokens`: every token request needs a DPoP proof (RFC 9449 §5.2). */
+  readonly requireDpop: boolean
+  /** `tls_client_certificate_bound_access_tokens`: every token request needs a client certificate (RFC 8705 §3.4). */
+  readonly requireMtlsBound: boolean
+  /** For `tls_client_auth`, and null for every other method. */
+  readonly tlsSubject: TlsSubject | null
+  /** The algorithm of ID and logout tokens for the client; null: the default of the ring. */
+  readonly idTokenSigningAlg: string | null
+  /** The algorithm of signed authorization responses (JARM §3); null: the default of the ring. */
+  readonly authorizationSignedResponseAlg: string | null
+  /** The algorithm of signed introspection responses (RFC 9701 §6); null: the default of the ring. */
+  readonly introspectionSignedResponseAlg: string | null
+  readonly profile: ClientProfile | null
   readonly disabled: boolean
   readonly createdAt: EpochSeconds
   /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */

@@ -9,6 +9,7 @@ interface ApiRow {
   identifier: string
   name: string | null
   access_token_ttl: number | null
+  signing_alg: string | null
   created_at: number
   revision: number
   scope: string | null
@@ -18,7 +19,7 @@ interface ApiRow {
 export function createApiStore(db: Db): ApiStore {
   async function select(where: string, params: Param[]): Promise<Api[]> {
     const rows = await db.query<ApiRow>(
-      `SELECT a.identifier, a.name, a.access_token_ttl, a.created_at, a.revision, s.scope, s.text
+      `SELECT a.identifier, a.name, a.access_token_ttl, a.signing_alg, a.created_at, a.revision, s.scope, s.text
          FROM apis a LEFT JOIN api_scopes s ON s.api = a.identifier
         ${where} ORDER BY a.created_at, a.identifier, s.position`,
       params,
@@ -34,9 +35,9 @@ export function createApiStore(db: Db): ApiStore {
   function write(after: Api, { revision }: Api): Promise<boolean> {
     return db.batch([
       {
-        sql: `UPDATE apis SET name = $2, access_token_ttl = $3, revision = revision + 1
-               WHERE identifier = $1 AND revision = $4`,
-        params: [after.identifier, after.name, after.accessTokenTtl, revision],
+        sql: `UPDATE apis SET name = $2, access_token_ttl = $3, signing_alg = $4, revision = revision + 1
+               WHERE identifier = $1 AND revision = $5`,
+        params: [after.identifier, after.name, after.accessTokenTtl, after.signingAlg, revision],
         expectRows: 1,
       },
       { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [after.identifier] },
@@ -54,13 +55,14 @@ export function createApiStore(db: Db): ApiStore {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO apis (identifier, resource_key, name, access_token_ttl, created_at, revision)
-                  VALUES ($1, $2, $3, $4, $5, ${FIRST_REVISION_SQL}) ON CONFLICT DO NOTHING`,
+            sql: `INSERT INTO apis (identifier, resource_key, name, access_token_ttl, signing_alg, created_at, revision)
+                  VALUES ($1, $2, $3, $4, $5, $6, ${FIRST_REVISION_SQL}) ON CONFLICT DO NOTHING`,
             params: [
               api.identifier,
               resourceKey(api.identifier),
               api.name,
               api.accessTokenTtl,
+              api.signingAlg,
               api.createdAt,
             ],
             expectRows: 1,
@@ -138,6 +140,7 @@ function group(rows: readonly ApiRow[]): Api[] {
         scopes: [],
         scopeTexts: {},
         accessTokenTtl: row.access_token_ttl,
+        signingAlg: row.signing_alg,
         createdAt: row.created_at,
         revision: row.revision,
       }

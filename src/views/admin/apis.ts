@@ -15,6 +15,8 @@ export interface ShownApi {
   readonly scope_texts?: Readonly<Record<string, string>>
   /** null: that of the server. */
   readonly access_token_ttl: number | null
+  /** Without it, that of the ring. */
+  readonly signing_alg?: string
   readonly created_at: number
 }
 
@@ -58,6 +60,10 @@ export const apiPage = (api: ShownApi, page: ConsoleContext): string => {
             : html`<ul>${texts.map(([scope, text]) => html`<li><code>${scope}</code> <bdi>${text}</bdi></li>`)}</ul>`,
         ],
         [apis.ttl, api.access_token_ttl === null ? apis.serverTtl : String(api.access_token_ttl)],
+        [
+          apis.algorithm,
+          api.signing_alg === undefined ? apis.ringAlgorithm : html`<code>${api.signing_alg}</code>`,
+        ],
         [common.created, dateTime(page, api.created_at)],
       ]),
     }),
@@ -72,10 +78,15 @@ export const apiValues = (api: ShownApi): Values => ({
     .map(([scope, text]) => `${scope} = ${text}`)
     .join('\n'),
   access_token_ttl: api.access_token_ttl === null ? '' : String(api.access_token_ttl),
+  signing_alg: api.signing_alg ?? '',
 })
 
 /** @param isNew the identifier of an API cannot be changed */
-export const apiFields = ({ words }: Pick<ConsoleContext, 'words'>, isNew: boolean): FormField[] => {
+export const apiFields = (
+  { words }: Pick<ConsoleContext, 'words'>,
+  algorithms: readonly string[],
+  isNew: boolean,
+): FormField[] => {
   const { apis, common } = words
   const identifier = {
     name: 'identifier',
@@ -90,6 +101,15 @@ export const apiFields = ({ words }: Pick<ConsoleContext, 'words'>, isNew: boole
     { name: 'scopes', label: apis.scopes, kind: 'lines', hint: common.onePerLine },
     { name: 'scope_texts', label: apis.texts, kind: 'lines', hint: apis.textsHint },
     { name: 'access_token_ttl', label: apis.ttl, kind: 'text', hint: apis.ttlHint },
+    {
+      name: 'signing_alg',
+      label: apis.algorithm,
+      kind: 'choice',
+      options: [
+        { value: '', label: apis.ringAlgorithm },
+        ...algorithms.map((value) => ({ value, label: value })),
+      ],
+    },
   ]
 }
 

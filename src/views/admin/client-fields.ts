@@ -1,12 +1,13 @@
 /** The fields of the form of a client. Must not know how they become a request. */
 
-import { FLAGS, type ShownClient } from './clients.ts'
+import { ALGORITHMS, FLAGS, type ShownClient, TLS_SUBJECTS } from './clients.ts'
 import type { FormField, Values } from './form.ts'
 import type { ConsoleContext } from './page.ts'
 
 export interface ClientChoices {
   readonly methods: readonly string[]
   readonly grants: readonly string[]
+  readonly algorithms: readonly string[]
 }
 
 /** Each grant is a checkbox: its name is the prefix and the grant. */
@@ -21,13 +22,14 @@ const TEXTS = [
   'policy_uri',
   'tos_uri',
   'roles_claim',
+  ...TLS_SUBJECTS,
 ] as const
 const LISTS = ['redirect_uris', 'post_logout_redirect_uris', 'introspects'] as const
 
 /** @param isNew the id of a client cannot be changed */
 export function clientFields(
   { words }: Pick<ConsoleContext, 'words'>,
-  { methods, grants }: ClientChoices,
+  { methods, grants, algorithms }: ClientChoices,
   isNew: boolean,
 ): FormField[] {
   const { clients, common } = words
@@ -51,6 +53,17 @@ export function clientFields(
     kind: 'choice',
     options: values.map((value) => ({ value, label: value })),
   })
+  /** The first choice is that nothing is registered. */
+  const optional = (
+    name: (typeof ALGORITHMS)[number] | 'profile',
+    none: string,
+    values: readonly string[],
+  ): FormField => ({
+    name,
+    label: labels[name],
+    kind: 'choice',
+    options: [{ value: '', label: none }, ...values.map((value) => ({ value, label: value }))],
+  })
   const { groups } = clients
   return [
     ...(isNew
@@ -72,6 +85,7 @@ export function clientFields(
     text('backchannel_logout_uri'),
     text('jwks_uri'),
     { name: 'jwks', label: labels.jwks, kind: 'lines' },
+    ...TLS_SUBJECTS.map((name) => text(name)),
     { ...text('logo_uri', clients.logoHint), group: groups.people },
     text('client_uri'),
     text('policy_uri'),
@@ -80,6 +94,8 @@ export function clientFields(
     { name: 'access_token_ttl', label: labels.access_token_ttl, kind: 'text', hint: clients.ttlHint },
     text('roles_claim'),
     lines('introspects'),
+    optional('profile', common.none, ['fapi2']),
+    ...ALGORITHMS.map((name) => optional(name, clients.ringAlgorithm, algorithms)),
     ...FLAGS.map((name): FormField => ({ name, label: labels[name], kind: 'check' })),
   ]
 }
@@ -93,6 +109,7 @@ export const clientValues = (client: ShownClient, { grants }: ClientChoices): Va
   ),
   scope: client.scope.split(' ').filter(Boolean).join('\n'),
   token_endpoint_auth_method: client.token_endpoint_auth_method,
+  ...Object.fromEntries([...ALGORITHMS, 'profile' as const].map((name) => [name, client[name] ?? ''])),
   pkce: client.pkce,
   jwks: client.jwks === undefined ? '' : JSON.stringify(client.jwks, null, 2),
   access_token_ttl: client.access_token_ttl === null ? '' : String(client.access_token_ttl),

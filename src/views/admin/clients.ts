@@ -36,6 +36,17 @@ export interface ShownClient {
   readonly roles_claim: string
   readonly accept_endpoint_audience: boolean
   readonly introspects: readonly string[]
+  readonly dpop_bound_access_tokens: boolean
+  readonly tls_client_certificate_bound_access_tokens: boolean
+  readonly tls_client_auth_subject_dn?: string
+  readonly tls_client_auth_san_dns?: string
+  readonly tls_client_auth_san_uri?: string
+  readonly tls_client_auth_san_ip?: string
+  readonly tls_client_auth_san_email?: string
+  readonly id_token_signed_response_alg?: string
+  readonly authorization_signed_response_alg?: string
+  readonly introspection_signed_response_alg?: string
+  readonly profile?: string
   readonly disabled: boolean
 }
 
@@ -105,6 +116,9 @@ ${group('identity', [
   [fields.token_endpoint_auth_method, html`<code>${client.token_endpoint_auth_method}</code>`],
   [fields.jwks_uri, text(client.jwks_uri)],
   [fields.jwks, client.jwks === undefined ? dash : common.yes],
+  ...TLS_SUBJECTS.flatMap((name): [string, Content][] =>
+    client[name] === undefined ? [] : [[fields[name], text(client[name])]],
+  ),
   [words.created, dateTime(page, client.client_id_issued_at)],
 ])}
 ${group('grants', [
@@ -125,12 +139,17 @@ ${group('people', [
 ])}
 </div>
 ${group('rules', [
+  [fields.profile, client.profile === undefined ? dash : html`<code>${client.profile}</code>`],
   [fields.pkce, client.pkce],
   [
     fields.access_token_ttl,
     client.access_token_ttl === null ? page.words.apis.serverTtl : String(client.access_token_ttl),
   ],
   [fields.roles_claim, html`<code>${client.roles_claim}</code>`],
+  ...ALGORITHMS.map((name): [string, Content] => [
+    fields[name],
+    client[name] === undefined ? words.ringAlgorithm : html`<code>${client[name]}</code>`,
+  ]),
   ...FLAGS.map((name): [string, Content] => [fields[name], flag(client[name])]),
 ])}
 ${secretsPanel(id, secrets, page)}`,
@@ -144,6 +163,23 @@ export const FLAGS = [
   'require_pushed_authorization_requests',
   'require_signed_request_object',
   'accept_endpoint_audience',
+  'dpop_bound_access_tokens',
+  'tls_client_certificate_bound_access_tokens',
+] as const
+
+export const TLS_SUBJECTS = [
+  'tls_client_auth_subject_dn',
+  'tls_client_auth_san_dns',
+  'tls_client_auth_san_uri',
+  'tls_client_auth_san_ip',
+  'tls_client_auth_san_email',
+] as const
+
+/** The algorithms with which the server signs for the client. */
+export const ALGORITHMS = [
+  'id_token_signed_response_alg',
+  'authorization_signed_response_alg',
+  'introspection_signed_response_alg',
 ] as const
 
 /** @param id null for a new client */

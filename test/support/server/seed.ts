@@ -62,6 +62,7 @@ export function api(overrides: Partial<Api> = {}): Api {
     scopes: ['orders:read', 'orders:write'],
     scopeTexts: {},
     accessTokenTtl: null,
+    signingAlg: null,
     createdAt: 1,
     revision: 1,
     ...overrides,

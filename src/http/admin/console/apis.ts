@@ -1,4 +1,5 @@
 import type { ApiChangeView, ApiView } from '../../../admin/apis.schema.ts'
+import { ALGORITHM_NAMES } from '../../../keys/algorithms.ts'
 import {
   APIS_PATH,
   apiDeletePage,
@@ -51,7 +52,7 @@ function creating({ admin, page, leave }: Visit): Editing<ApiView> {
     path: `${APIS_PATH}/new`,
     cancel: pageUrl(page, APIS_PATH),
     hidden: {},
-    fields: apiFields(page, true),
+    fields: apiFields(page, ALGORITHM_NAMES, true),
     initial: {},
     resource: null,
     save: (values) =>
@@ -61,6 +62,7 @@ function creating({ admin, page, leave }: Visit): Editing<ApiView> {
         scopes: linesOf(values.scopes),
         scope_texts: textsOf(values.scope_texts),
         access_token_ttl: numberOf('access_token_ttl', values.access_token_ttl),
+        signing_alg: textOf(values.signing_alg),
       }),
     render: (model) => apiFormPage(model, null, page),
     saved: ({ notes }, { identifier = '' }) => {
@@ -77,7 +79,7 @@ function changing(visit: Visit): Editing<ApiView> {
     path: `${APIS_PATH}/change`,
     cancel: pageUrl(page, `${APIS_PATH}/show`, { identifier }),
     hidden: { identifier },
-    fields: apiFields(page, false),
+    fields: apiFields(page, ALGORITHM_NAMES, false),
     initial: {},
     resource: { find: () => admin.apis.find(identifier), values: apiValues },
     async save(values, { ifMatch }, changed) {
@@ -91,6 +93,7 @@ function changing(visit: Visit): Editing<ApiView> {
         ...(changed.has('access_token_ttl')
           ? { access_token_ttl: numberOf('access_token_ttl', values.access_token_ttl) }
           : {}),
+        ...(changed.has('signing_alg') ? { signing_alg: textOf(values.signing_alg) } : {}),
       }
       return admin.apis.update(identifier, change, { ifMatch })
     },
@@ -109,7 +112,7 @@ function deleting(visit: Visit): Confirming<ApiView> {
     hidden: { identifier },
     find: () => admin.apis.find(identifier),
     values: apiValues,
-    labels: apiFields(page, false),
+    labels: apiFields(page, ALGORITHM_NAMES, false),
     render: (_found, asked) => apiDeletePage(asked, identifier, page),
     act: ({ ifMatch }) => admin.apis.delete(identifier, { ifMatch }),
     acted: ({ notes }) => leave(APIS_PATH, {}, { place: 'apis', act: 'deleted', subject: identifier, notes }),

@@ -3,7 +3,7 @@ import type { ClientChangeView } from '../../../admin/clients.schema.ts'
 import { invalidValue } from '../../../admin/errors.ts'
 import { GRANT_NAMES } from '../../../oauth/grants/index.ts'
 import { GRANT_PREFIX } from '../../../views/admin/client-fields.ts'
-import { FLAGS } from '../../../views/admin/clients.ts'
+import { ALGORITHMS, FLAGS, TLS_SUBJECTS } from '../../../views/admin/clients.ts'
 import type { Values } from '../../../views/admin/form.ts'
 import { linesOf, numberOf, textOf } from './editing.ts'
 
@@ -18,6 +18,8 @@ const TEXTS = [
   'policy_uri',
   'tos_uri',
   'roles_claim',
+  ...TLS_SUBJECTS,
+  ...ALGORITHMS,
 ] as const
 
 const LISTS = ['redirect_uris', 'post_logout_redirect_uris', 'introspects'] as const
@@ -31,6 +33,7 @@ export function clientChange(values: Values, changed: ReadonlySet<string>): Clie
   if (changed.has('client_name')) change.client_name = values.client_name ?? ''
   if (changed.has('scope')) change.scope = linesOf(values.scope).join(' ')
   if (changed.has('pkce')) change.pkce = values.pkce === 'optional' ? 'optional' : 'required'
+  if (changed.has('profile')) change.profile = values.profile === 'fapi2' ? 'fapi2' : null
   if (changed.has('jwks')) change.jwks = jwksOf(values.jwks)
   if (changed.has('access_token_ttl'))
     change.access_token_ttl = numberOf('access_token_ttl', values.access_token_ttl)

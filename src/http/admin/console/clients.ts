@@ -1,5 +1,6 @@
 import type { ClientView, RegisteredClientView } from '../../../admin/clients.schema.ts'
 import type { Changed } from '../../../admin/verbs.ts'
+import { ALGORITHM_NAMES } from '../../../keys/algorithms.ts'
 import { METHOD_NAMES } from '../../../oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../../oauth/grants/index.ts'
 import { clientFields, clientValues, GRANT_PREFIX } from '../../../views/admin/client-fields.ts'
@@ -20,7 +21,7 @@ import { type Editing, showForm, submitForm } from './editing.ts'
 import { listed, pageQueryOf } from './listing.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
-const CHOICES = { methods: METHOD_NAMES, grants: GRANT_NAMES }
+const CHOICES = { methods: METHOD_NAMES, grants: GRANT_NAMES, algorithms: ALGORITHM_NAMES }
 
 /** What a new client most often is: an application that signs users in. */
 const NEW = {
