@@ -16,13 +16,17 @@ export interface ClientKey {
   readonly jwk: Record<string, unknown>
 }
 
-export function clientKey(alg: 'RS256' | 'PS256' | 'ES256' | 'EdDSA' = 'ES256', kid: string = randomUUID()) {
+export function clientKey(
+  alg: 'RS256' | 'PS256' | 'ES256' | 'EdDSA' = 'ES256',
+  kid: string = randomUUID(),
+  bits = 2048,
+) {
   const { privateKey, publicKey } =
     alg === 'ES256'
       ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
       : alg === 'EdDSA'
         ? generateKeyPairSync('ed25519')
-        : generateKeyPairSync('rsa', { modulusLength: 2048 })
+        : generateKeyPairSync('rsa', { modulusLength: bits })
   const jwk = { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }
   return { kid, alg, privateKey, publicKey, jwk } satisfies ClientKey
 }
