@@ -31,11 +31,18 @@ CREATE TABLE store_identity (
 
 -- Signing keys
 
+-- The algorithms that the ring signs with. What is signed in a lane refers to it, so that no lane in use can be removed.
+CREATE TABLE ring_lanes (
+  alg TEXT PRIMARY KEY
+);
+
 -- At most one row. Every change of the ring is a compare-and-swap on this version.
 CREATE TABLE ring (
-  id         TEXT PRIMARY KEY,
-  version    BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  id          TEXT PRIMARY KEY,
+  version     BIGINT NOT NULL,
+  created_at  BIGINT NOT NULL,
+  -- Signs what names no other lane.
+  default_alg TEXT NOT NULL REFERENCES ring_lanes (alg)
 );
 
 CREATE TABLE ring_keys (
@@ -57,9 +64,9 @@ CREATE TABLE ring_keys (
   left_at               BIGINT
 );
 
--- The database enforces the central rule of the ring: one active key and one next key.
-CREATE UNIQUE INDEX ring_keys_one_active ON ring_keys (state) WHERE state = 'active';
-CREATE UNIQUE INDEX ring_keys_one_next ON ring_keys (state) WHERE state = 'next';
+-- The database enforces the central rule of the ring: each lane has one active key and one next key.
+CREATE UNIQUE INDEX ring_keys_one_active ON ring_keys (alg, state) WHERE state = 'active';
+CREATE UNIQUE INDEX ring_keys_one_next ON ring_keys (alg, state) WHERE state = 'next';
 
 -- Secrets that all other keys are derived from, encrypted with the master key. A new master key only means that these rows
 -- and the private keys are encrypted again. The table is never empty once there is a ring.

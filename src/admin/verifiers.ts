@@ -1,7 +1,6 @@
 /** Verifiers: those that have identified themselves, and those that rotations wait for. */
 import { durationText } from '../config/parsers.ts'
-import { isVerifierName } from '../keys/known-verifiers.ts'
-import { nextKey } from '../keys/ring.ts'
+import { isVerifierName, publishedInOfNext } from '../keys/known-verifiers.ts'
 import { isDotSegment } from '../path-segment.ts'
 import { RETENTION } from '../store/retention.ts'
 import type { Actor } from './actor.ts'
@@ -28,7 +27,7 @@ export function createVerifiersAdmin({ store, clock, audit }: Deps, actor: Actor
   return {
     async list(query) {
       const ring = await store.ring.read()
-      const needed = ring ? nextKey(ring).publishedIn : 0
+      const needed = ring ? publishedInOfNext(ring) : 0
       const known = await seenLately()
       const names = new Set(known.map(({ name }) => name))
       const unseen = (await store.verifiers.expected()).filter((name) => !names.has(name))

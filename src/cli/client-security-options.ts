@@ -1,7 +1,7 @@
 /** The options of `clients create` and `clients update` about signatures, and about tokens that are bound to a key. */
 import { type Command, Option } from 'commander'
 import type { ClientChangeView } from '../admin/clients.schema.ts'
-import { ALGORITHM_NAMES } from '../keys/algorithms.ts'
+import { ALGORITHM_NAMES } from '../algorithm-names.ts'
 
 export interface SecurityOptions {
   readonly requireDpop?: boolean

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { commandLine } from '../command-line.ts'
 import { logo } from './logo.ts'
 import {
+  algorithms,
   boolean,
   brandName,
   color,
@@ -153,6 +154,12 @@ export const fields = {
     (value) => (value === 'off' ? null : path(value)),
     ({ keysDir }) => join(keysDir, 'store.json'),
     'file outside the database that names the store and the end of its audit log; default `store.json` in `KEYTURN_KEYS_DIR`; `off`: none',
+  ),
+  algorithms: field(
+    'ALGORITHMS',
+    algorithms,
+    'RS256',
+    'lanes of a new key ring, separated by spaces; the first is the default; see docs/algorithms.md',
   ),
   accessTokenTtl: shared(
     field(

@@ -1,6 +1,7 @@
 /** The parsers of the settings: text → value. Must not know the names of settings, or where their texts come from. */
 import { isIP, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { ALGORITHM_NAMES, type AlgorithmName, algorithmNamed } from '../algorithm-names.ts'
 import { plainAddress } from '../ip-address.ts'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
@@ -203,6 +204,16 @@ function isNetwork(text: string): boolean {
   // `isIP` is stricter than ipaddr.js, which also accepts `127.1` and `0x7f.1`.
   if (isIP(address) === 0) return NAMED_NETWORKS.includes(text)
   return text === address || (ipaddr.isValidCIDR(text) && !text.endsWith('/0'))
+}
+
+/** The first one is the default lane. */
+export function algorithms(value: string): readonly AlgorithmName[] {
+  const names = value.split(/ +/).map((name) => algorithmNamed(name))
+  const known = names.filter((name) => name !== undefined)
+  if (known.length < names.length)
+    throw problem(`must be algorithms separated by spaces, of ${ALGORITHM_NAMES.join(', ')}`)
+  if (new Set(known).size < known.length) throw problem('must not name an algorithm twice')
+  return known
 }
 
 /** Shown to users in sentences and titles. */

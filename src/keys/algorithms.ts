@@ -1,10 +1,11 @@
 /**
- * The signature algorithms that a ring key can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
- * algorithm (RFC 8725 §3.1). No other code branches on the algorithm of a ring key; the metadata announces the default one.
- * Algorithms of clients' keys are in oauth/client-registration/client-jwks.ts, those of verifiers in packages/verify.
+ * The signature algorithms that a lane of the ring can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
+ * algorithm (RFC 8725 §3.1). No other code branches on the algorithm of a ring key. Algorithms of clients' keys are in
+ * oauth/client-registration/client-jwks.ts, those of verifiers in packages/verify.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'
+import type { AlgorithmName } from '../algorithm-names.ts'
 import type { PublicJwk } from '../store/contracts/ring.ts'
 
 interface Algorithm {
@@ -17,31 +18,48 @@ interface Algorithm {
     readonly hash: string | null
   }
   /** The hash function of `at_hash` in ID tokens (OIDC Core §3.1.3.6). */
-  readonly atHash: 'sha256' | 'sha512'
+  readonly atHash: 'sha256' | 'sha384' | 'sha512'
 }
 
-const RSA = { publicMembers: ['kty', 'n', 'e'], sized: true }
-const { RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
+type Hash = 'sha256' | 'sha384' | 'sha512'
+
+/** RSASSA-PKCS1-v1_5 (RFC 7518 §3.3). */
+const rs = <H extends Hash>(hash: H) => ({
+  publicMembers: ['kty', 'n', 'e'],
+  sized: true,
+  signing: { hash },
+  atHash: hash,
+})
+
+/** RSASSA-PSS, with a salt as long as the hash (RFC 7518 §3.5). */
+const ps = <H extends Hash>(hash: H) => ({
+  ...rs(hash),
+  signing: { hash, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },
+})
+
+/** ECDSA, with the signature as R and S one after the other (RFC 7518 §3.4). */
+const es = <H extends Hash>(hash: H) => ({
+  publicMembers: ['kty', 'crv', 'x', 'y'],
+  sized: false,
+  signing: { hash, dsaEncoding: 'ieee-p1363' as const },
+  atHash: hash,
+})
 
 export const algorithms = {
-  RS256: { ...RSA, signing: { hash: 'sha256' }, atHash: 'sha256' },
-  PS256: {
-    ...RSA,
-    signing: { hash: 'sha256', padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_DIGEST },
-    atHash: 'sha256',
-  },
-  ES256: {
-    publicMembers: ['kty', 'crv', 'x', 'y'],
-    sized: false,
-    signing: { hash: 'sha256', dsaEncoding: 'ieee-p1363' },
-    atHash: 'sha256',
-  },
+  RS256: rs('sha256'),
+  RS384: rs('sha384'),
+  RS512: rs('sha512'),
+  PS256: ps('sha256'),
+  PS384: ps('sha384'),
+  PS512: ps('sha512'),
+  ES256: es('sha256'),
+  ES384: es('sha384'),
+  ES512: es('sha512'),
+  /** Ed25519, which has this name in JOSE (RFC 8037 §3.1). */
   EdDSA: { publicMembers: ['kty', 'crv', 'x'], sized: false, signing: { hash: null }, atHash: 'sha512' },
-} as const satisfies Record<string, Algorithm>
+} as const satisfies Record<AlgorithmName, Algorithm>
 
-export type AlgorithmName = keyof typeof algorithms
-
-export const ALGORITHM_NAMES = Object.keys(algorithms) as readonly AlgorithmName[]
+export type { AlgorithmName }
 
 export const DEFAULT_ALGORITHM: AlgorithmName = 'RS256'
 export const DEFAULT_BITS = 2048

@@ -66,7 +66,7 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
   const policy = ringPolicy(config)
   const rotateDeps = { store, clock, masterKeys, generateKey, audit, failpoint, policy }
   if (!existing) await deps.auditLog.signUnsigned()
-  await ensureRing(rotateDeps, choice)
+  await ensureRing(rotateDeps, { algorithms: config.algorithms, ...choice })
   return { ...rotateDeps, dataKeys, firstStart }
 
   function createFirstMasterKey(): void {

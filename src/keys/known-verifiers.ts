@@ -6,7 +6,7 @@ import type { Ring } from '../store/contracts/ring.ts'
 import type { KnownVerifier, ListedVerifier, VerifierStore } from '../store/contracts/verifiers.ts'
 import { RETENTION } from '../store/retention.ts'
 import type { Clock, EpochSeconds, Logger, Seconds } from '../system.ts'
-import { nextKey } from './ring.ts'
+import { laneNames, nextKey } from './ring.ts'
 
 /** The request header with which a verifier identifies itself: `orders; instance=4fK…`. */
 export const VERIFIER_HEADER = 'keyturn-verifier'
@@ -88,23 +88,37 @@ export async function createKnownVerifiers(deps: KnownVerifiersDeps): Promise<Kn
 }
 
 /**
- * The expected verifiers that may not have the next key, because they were last given a ring without it. Anyone can send the
- * header, so rotations wait only for names that an administrator expects. A verifier that last fetched the JWKS longer ago than
+ * The expected verifiers that may not have the next key of a lane, because they were last given a ring without it. Anyone can send
+ * the header, so rotations wait only for names that an administrator expects. A verifier that last fetched the JWKS longer ago than
  * `verifierCache` has no cached JWKS, so it is not behind.
+ * @param lanes by default all
  */
 export async function behind(
   verifiers: Pick<VerifierStore, 'list'>,
   ring: Ring,
   now: EpochSeconds,
   verifierCache: Seconds,
+  lanes?: readonly string[],
 ): Promise<KnownVerifier[]> {
-  return behindAmong(await verifiers.list(now - verifierCache), ring)
+  return behindAmong(await verifiers.list(now - verifierCache), ring, lanes)
 }
 
 /** The same, among verifiers that may have a cached JWKS. */
-export function behindAmong(known: readonly ListedVerifier[], ring: Ring): ListedVerifier[] {
-  return known.filter(({ expected, ringVersion }) => expected && ringVersion < nextKey(ring).publishedIn)
+export function behindAmong(
+  known: readonly ListedVerifier[],
+  ring: Ring,
+  lanes?: readonly string[],
+): ListedVerifier[] {
+  return lacking(known, publishedInOfNext(ring, lanes))
 }
+
+/** The expected verifiers that were last given a ring older than this version. */
+export const lacking = (known: readonly ListedVerifier[], version: number): ListedVerifier[] =>
+  known.filter(({ expected, ringVersion }) => expected && ringVersion < version)
+
+/** The version of the ring from which on the JWKS has the next keys of these lanes, by default of all. */
+export const publishedInOfNext = (ring: Ring, lanes: readonly string[] = laneNames(ring)): number =>
+  Math.max(...lanes.map((alg) => nextKey(ring, alg).publishedIn))
 
 /** Which of the verifiers that may have a cached JWKS have one with this key, although the key has left the ring. */
 export function holdersAmong<V extends KnownVerifier>(known: readonly V[], ring: Ring, kid: string): V[] {

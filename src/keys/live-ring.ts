@@ -1,5 +1,5 @@
 /**
- * A serving node's view of the ring: the JWKS as bytes and the key that signs, always from the same version of the ring. Must
+ * A serving node's view of the ring: the JWKS as bytes and the keys that sign, always from the same version of the ring. Must
  * not know HTTP, or what is signed.
  */
 import { createHash } from 'node:crypto'
@@ -8,6 +8,7 @@ import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
+import type { AlgorithmName } from './algorithms.ts'
 import type { MasterKeys } from './master-keys.ts'
 import * as ringRules from './ring.ts'
 import { decryptAndTest } from './self-test.ts'
@@ -29,7 +30,10 @@ interface View {
   readonly ring: Ring
   readonly body: string
   readonly etag: string
+  /** The key of the default lane. */
   readonly signing: SigningKey
+  /** The keys of all lanes, by algorithm. */
+  readonly lanes: ReadonlyMap<string, SigningKey>
 }
 
 export interface LiveRing {
@@ -40,9 +44,15 @@ export interface LiveRing {
   jwks(): { body: string; etag: string; cacheControl: string; version: number }
   /**
    * Returns the key for signing a token that expires at `expiresAt`, after that expiry has been stored with the key.
-   * @throws {StoreUnavailable} if the view is too old and cannot be renewed, or the expiry cannot be stored
+   * @param alg the lane; by default the default lane
+   * @throws {StoreUnavailable} if the view is too old and cannot be renewed, the ring has no such lane, or the expiry cannot be stored
    */
-  signingKey(expiresAt: EpochSeconds): Promise<SigningKey>
+  signingKey(expiresAt: EpochSeconds, alg?: string): Promise<SigningKey>
+  /**
+   * The algorithm of the default lane, for a token with claims that depend on its algorithm.
+   * @throws {StoreUnavailable} if the view is too old and cannot be renewed
+   */
+  defaultAlg(): Promise<AlgorithmName>
 }
 
 export interface LiveRingDeps {
@@ -57,27 +67,40 @@ export interface LiveRingDeps {
 /** @throws {DecryptionError} if the master key does not decrypt the ring */
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
   const { store, clock, ages, policy, failpoint } = deps
-  let view = await load(first, undefined)
+  let view = await load(first, new Map())
   // A next key that does not work is reported at the start, and not when it becomes active and the old key has been erased.
-  await importKey(ringRules.nextKey(first), undefined)
+  for (const { next } of ringRules.lanesOf(first)) await importKey(next, undefined)
   let seenAt = ages.mark()
   /** kid → the latest token expiry that is stored with the key. */
   const storedExpiry = new Map<string, EpochSeconds>()
   const storeExpiryOnce = singleFlightByKey<string, boolean>()
 
-  async function load(ring: Ring, loaded: SigningKey | undefined): Promise<View> {
+  async function load(ring: Ring, loaded: View['lanes']): Promise<View> {
     const body = JSON.stringify(ringRules.jwks(ring))
+    const lanes = new Map<string, SigningKey>()
+    for (const { alg, active } of ringRules.lanesOf(ring))
+      lanes.set(alg, await importKey(active, loaded.get(alg)))
     return {
       ring,
       body,
       etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
-      signing: await importKey(ringRules.activeKey(ring), loaded),
+      signing: inLane(lanes, ring.defaultAlg),
+      lanes,
     }
   }
 
   async function importKey(key: RingKey, loaded: SigningKey | undefined): Promise<SigningKey> {
     if (key.kid === loaded?.kid) return loaded
     return decryptAndTest(key, deps.masterKeys)
+  }
+
+  /**
+   * A node may hear that a client or an API uses a new lane before it hears of the lane. It never signs in another lane instead. The
+   * second attempt is for a call that joined a reading that had begun before the lane was stored.
+   */
+  async function findLane(alg: string): Promise<SigningKey> {
+    for (let attempt = 0; attempt < 2 && !view.lanes.has(alg); attempt += 1) await sync()
+    return inLane(view.lanes, alg)
   }
 
   async function reload(): Promise<void> {
@@ -89,7 +112,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       const kids = new Set(ring.keys.map((key) => key.kid))
       // The private key in memory is dropped together with the view. If the new key cannot be decrypted, the node continues with
       // its last good view for as long as the lease allows.
-      view = await load(ring, view.signing).catch((error) => {
+      view = await load(ring, view.lanes).catch((error) => {
         throw new StoreUnavailable(error)
       })
       for (const kid of storedExpiry.keys()) if (!kids.has(kid)) storedExpiry.delete(kid)
@@ -122,13 +145,24 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       cacheControl: ringRules.cacheControl(view.ring, clock.now(), policy),
     }),
 
-    async signingKey(expiresAt) {
+    async signingKey(expiresAt, alg) {
       for (;;) {
         while (ages.since(seenAt) > LEASE_MS) await sync()
-        const { signing } = view
+        const signing = alg === undefined ? view.signing : (view.lanes.get(alg) ?? (await findLane(alg)))
         if ((storedExpiry.get(signing.kid) ?? 0) >= expiresAt) return signing
         if (!(await storeExpiry(signing.kid, expiresAt))) await sync()
       }
     },
+
+    async defaultAlg() {
+      while (ages.since(seenAt) > LEASE_MS) await sync()
+      return view.signing.alg
+    },
   }
+}
+
+function inLane(lanes: View['lanes'], alg: string): SigningKey {
+  const key = lanes.get(alg)
+  if (!key) throw new StoreUnavailable(new Error(`the ring has no lane ${alg}`))
+  return key
 }

@@ -18,7 +18,7 @@ import {
   missingKey,
 } from './encryption.ts'
 import { masterKeyFile, readMasterKey } from './master-key.ts'
-import { activeKey, nextKey } from './ring.ts'
+import { lanesOf } from './ring.ts'
 
 export interface MasterKey {
   /** Names the key in ciphertexts, in messages and at other nodes. It reveals nothing about the key. */
@@ -130,11 +130,9 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
     privateKeys: cipherFor('keyturn/private-keys/v1', PRIVATE_KEYS),
     dataKeys: cipherFor('keyturn/data-keys/v1', DATA_KEYS),
     inUse(ring) {
-      // The next signing key is used if the active one is damaged, so that an administrator can still replace the damaged key.
-      const candidates = [activeKey(ring), nextKey(ring)].map(({ kid, encryptedPrivateKey: text }) => ({
-        kid,
-        id: keyIdOf(text ?? ''),
-      }))
+      // Another signing key is used if one is damaged, so that an administrator can still replace the damaged key.
+      const keys = lanesOf(ring).flatMap(({ active, next }) => [active, next])
+      const candidates = keys.map(({ kid, encryptedPrivateKey: text }) => ({ kid, id: keyIdOf(text ?? '') }))
       for (const { id } of candidates) {
         const masterKey = id === undefined ? undefined : find(id)
         if (masterKey) return masterKey

@@ -25,14 +25,34 @@ export interface NewKey {
   readonly encryptedPrivateKey: string
 }
 
-/** The first ring contains its next key from the start, so that no JWKS without it was ever served. */
-export function createRing(active: NewKey, next: NewKey, now: EpochSeconds): Ring {
+/** The keys with which a lane begins. Both have the algorithm of the lane. */
+export interface NewLane {
+  readonly active: NewKey
+  readonly next: NewKey
+}
+
+/**
+ * The first ring contains the next keys from the start, so that no JWKS without them was ever served.
+ * @param lanes the first one is the default
+ */
+export function createRing([first, ...others]: readonly [NewLane, ...NewLane[]], now: EpochSeconds): Ring {
   return {
     version: 1,
     createdAt: now,
-    keys: [{ ...toNextKey(active, 1, now), state: 'active', signsFrom: now }, toNextKey(next, 1, now)],
+    defaultAlg: first.active.alg,
+    keys: [first, ...others].flatMap((lane) => laneKeys(lane, 1, now, now)),
   }
 }
+
+const laneKeys = (
+  { active, next }: NewLane,
+  version: number,
+  now: EpochSeconds,
+  signsFrom: EpochSeconds,
+): RingKey[] => [
+  { ...toNextKey(active, version, now), state: 'active', signsFrom },
+  toNextKey(next, version, now),
+]
 
 function toNextKey(key: NewKey, version: number, now: EpochSeconds): RingKey {
   return {
@@ -51,19 +71,52 @@ function toNextKey(key: NewKey, version: number, now: EpochSeconds): RingKey {
   }
 }
 
-/** A ring always has exactly one active key. */
-export function activeKey(ring: Ring): RingKey {
-  return only(ring, 'active')
+/** An algorithm that the ring signs with. Each lane has exactly one active and one next key. */
+export interface Lane {
+  readonly alg: string
+  readonly active: RingKey
+  readonly next: RingKey
+  readonly retiring: readonly RingKey[]
 }
 
-export function nextKey(ring: Ring): RingKey {
-  return only(ring, 'next')
+/** The default lane first, and then by name. */
+export function lanesOf(ring: Ring): Lane[] {
+  return laneNames(ring).map((alg) => readLane(ring, alg))
 }
 
-function only(ring: Ring, state: 'active' | 'next'): RingKey {
-  const keys = ring.keys.filter((key) => key.state === state)
+export function laneNames({ keys, defaultAlg }: Ring): string[] {
+  const names = new Set(
+    keys.filter(({ state }) => state === 'active' || state === 'next').map(({ alg }) => alg),
+  )
+  names.delete(defaultAlg)
+  return [defaultAlg, ...[...names].sort()]
+}
+
+/** undefined if the ring has no such lane. */
+export function laneOf(ring: Ring, alg: string): Lane | undefined {
+  return laneNames(ring).includes(alg) ? readLane(ring, alg) : undefined
+}
+
+const readLane = (ring: Ring, alg: string): Lane => ({
+  alg,
+  active: activeKey(ring, alg),
+  next: nextKey(ring, alg),
+  retiring: ring.keys.filter((key) => key.alg === alg && key.state === 'retiring'),
+})
+
+/** The key that signs in a lane, by default in the default lane. */
+export function activeKey(ring: Ring, alg: string = ring.defaultAlg): RingKey {
+  return only(ring, 'active', alg)
+}
+
+export function nextKey(ring: Ring, alg: string = ring.defaultAlg): RingKey {
+  return only(ring, 'next', alg)
+}
+
+function only(ring: Ring, state: 'active' | 'next', alg: string): RingKey {
+  const keys = ring.keys.filter((key) => key.state === state && key.alg === alg)
   const [key] = keys
-  if (!key || keys.length !== 1) throw new Error(`the ring has ${keys.length} ${state} keys`)
+  if (!key || keys.length !== 1) throw new Error(`the ring has ${keys.length} ${state} keys for ${alg}`)
   return key
 }
 
@@ -78,30 +131,64 @@ export function leavesAt(key: RingKey): EpochSeconds | null {
   return Math.max(key.tokensUntil, key.stoppedAt ?? 0) + SKEW
 }
 
-/** The time from which no verifier can have a cached JWKS without the next key. */
-export function safeFrom(ring: Ring, policy: Pick<RingPolicy, 'verifierCache'>): EpochSeconds {
-  const { publishedAt, publishedIn } = nextKey(ring)
-  return publishedIn === 1 ? publishedAt : publishedAt + policy.verifierCache
+/** The time from which no verifier can have a cached JWKS without the key. */
+function heldFrom(
+  { publishedAt, publishedIn }: RingKey,
+  { verifierCache }: Pick<RingPolicy, 'verifierCache'>,
+): EpochSeconds {
+  return publishedIn === 1 ? publishedAt : publishedAt + verifierCache
 }
 
-export function isSafe(ring: Ring, now: EpochSeconds, policy: Pick<RingPolicy, 'verifierCache'>): boolean {
-  return now >= safeFrom(ring, policy)
+/** The time from which no verifier can have a cached JWKS without the next keys of these lanes, by default of all. */
+export function safeFrom(
+  ring: Ring,
+  policy: Pick<RingPolicy, 'verifierCache'>,
+  lanes: readonly string[] = laneNames(ring),
+): EpochSeconds {
+  return Math.max(...lanes.map((alg) => heldFrom(nextKey(ring, alg), policy)))
 }
 
-/** When the ring rotates automatically: when the active key is old enough, and not before it is safe. null for never. */
-export function automaticRotationAt(ring: Ring, policy: RingPolicy): EpochSeconds | null {
+export function isSafe(
+  ring: Ring,
+  now: EpochSeconds,
+  policy: Pick<RingPolicy, 'verifierCache'>,
+  lanes?: readonly string[],
+): boolean {
+  return now >= safeFrom(ring, policy, lanes)
+}
+
+/** The time from which a lane may sign more than it does already: no verifier can have a cached JWKS without its active key. */
+export function usableFrom(lane: Lane, policy: Pick<RingPolicy, 'verifierCache'>): EpochSeconds {
+  return heldFrom(lane.active, policy)
+}
+
+/** When a lane rotates automatically: when its active key is old enough, and not before it is safe. null for never. */
+export function laneRotationAt(ring: Ring, { alg, active }: Lane, policy: RingPolicy): EpochSeconds | null {
   if (policy.keyRotation === null) return null
-  const due = (activeKey(ring).signsFrom ?? ring.createdAt) + policy.keyRotation
-  return Math.max(due, safeFrom(ring, policy))
+  const due = (active.signsFrom ?? ring.createdAt) + policy.keyRotation
+  return Math.max(due, safeFrom(ring, policy, [alg]))
 }
 
-export type Plan = { readonly action: 'none' } | { readonly action: 'retire' } | { readonly action: 'rotate' }
+/** When the first lane rotates automatically. null for never. */
+export function automaticRotationAt(ring: Ring, policy: RingPolicy): EpochSeconds | null {
+  const times = lanesOf(ring).map((lane) => laneRotationAt(ring, lane, policy))
+  return times.reduce((first, time) => (first === null || time === null ? null : Math.min(first, time)))
+}
+
+export type Plan =
+  | { readonly action: 'none' }
+  | { readonly action: 'retire' }
+  /** `lanes`: those that are due. */
+  | { readonly action: 'rotate'; readonly lanes: readonly string[] }
 
 /** The action that is due. The first node that gets to it performs it. */
 export function plan(ring: Ring, now: EpochSeconds, policy: RingPolicy): Plan {
   if (dueToLeave(ring, now).length > 0) return { action: 'retire' }
-  const rotation = automaticRotationAt(ring, policy)
-  return rotation !== null && now >= rotation ? { action: 'rotate' } : { action: 'none' }
+  const lanes = lanesOf(ring).filter((lane) => {
+    const rotation = laneRotationAt(ring, lane, policy)
+    return rotation !== null && now >= rotation
+  })
+  return lanes.length > 0 ? { action: 'rotate', lanes: lanes.map(({ alg }) => alg) } : { action: 'none' }
 }
 
 function dueToLeave(ring: Ring, now: EpochSeconds): RingKey[] {
@@ -110,16 +197,34 @@ function dueToLeave(ring: Ring, now: EpochSeconds): RingKey[] {
   )
 }
 
-/** next → active → retiring. The private key of the retiring key is erased in the same step. */
-export function rotate(ring: Ring, newNext: NewKey, now: EpochSeconds): Ring {
+/**
+ * next → active → retiring, in the lanes of the new keys. The private key of a retiring key is erased in the same step.
+ * @param newNexts the new next key of each lane
+ */
+export function rotate(ring: Ring, newNexts: readonly NewKey[], now: EpochSeconds): Ring {
+  const lanes = new Set(newNexts.map(({ alg }) => alg))
   const keys = ring.keys.map((key): RingKey => {
-    if (key.state === 'active')
-      return { ...key, state: 'retiring', stoppedAt: now, encryptedPrivateKey: null }
-    if (key.state === 'next') return { ...key, state: 'active', signsFrom: now }
+    if (!lanes.has(key.alg)) return key
+    if (key.state === 'active') return stopped(key, now)
+    if (key.state === 'next') return activated(key, activeKey(ring, key.alg), now)
     return key
   })
-  return nextVersion(ring, keys, newNext, now)
+  return nextVersion(ring, keys, newNexts, now)
 }
+
+const stopped = (key: RingKey, now: EpochSeconds): RingKey => ({
+  ...key,
+  state: 'retiring',
+  stoppedAt: now,
+  encryptedPrivateKey: null,
+})
+
+/** The key of a lane that may not be used yet waits as long as its predecessor would have. */
+const activated = (key: RingKey, predecessor: RingKey, now: EpochSeconds): RingKey => ({
+  ...key,
+  state: 'active',
+  signsFrom: Math.max(now, predecessor.signsFrom ?? now),
+})
 
 /** Removes retiring keys whose last token has expired from the JWKS. */
 export function retire(ring: Ring, now: EpochSeconds): Ring {
@@ -128,11 +233,11 @@ export function retire(ring: Ring, now: EpochSeconds): Ring {
     (key): RingKey =>
       due.has(key.kid) ? { ...key, state: 'retired', leftAt: now, encryptedPrivateKey: null } : key,
   )
-  return nextVersion(ring, keys, null, now)
+  return nextVersion(ring, keys, [], now)
 }
 
 /**
- * Removes a compromised key from the JWKS immediately. If it was the active key, the next key becomes active, and verifiers
+ * Removes a compromised key from the JWKS immediately. If it was the active key of its lane, the next key becomes active, and verifiers
  * already have it. `newNext` becomes the new next key; it is null only if the key was retiring.
  */
 export function revoke(ring: Ring, kid: string, newNext: NewKey | null, now: EpochSeconds): Ring {
@@ -143,15 +248,47 @@ export function revoke(ring: Ring, kid: string, newNext: NewKey | null, now: Epo
       const stoppedAt = key.state === 'active' ? now : key.stoppedAt
       return { ...key, state: 'revoked', stoppedAt, leftAt: now, encryptedPrivateKey: null }
     }
-    if (key.state === 'next' && target.state === 'active') return { ...key, state: 'active', signsFrom: now }
-    return key
+    const takesOver = target.state === 'active' && key.state === 'next' && key.alg === target.alg
+    return takesOver ? activated(key, target, now) : key
   })
-  return nextVersion(ring, keys, newNext, now)
+  return nextVersion(ring, keys, newNext === null ? [] : [newNext], now)
 }
 
-function nextVersion(ring: Ring, keys: readonly RingKey[], newNext: NewKey | null, now: EpochSeconds): Ring {
+function nextVersion(
+  ring: Ring,
+  keys: readonly RingKey[],
+  newNexts: readonly NewKey[],
+  now: EpochSeconds,
+): Ring {
   const version = ring.version + 1
-  return { ...ring, version, keys: newNext ? [...keys, toNextKey(newNext, version, now)] : keys }
+  return { ...ring, version, keys: [...keys, ...newNexts.map((key) => toNextKey(key, version, now))] }
+}
+
+/** Publishes both keys of a new lane. Nothing may be signed in it before no verifier can have a cached JWKS without them. */
+export function addLane(
+  ring: Ring,
+  lane: NewLane,
+  now: EpochSeconds,
+  { verifierCache }: Pick<RingPolicy, 'verifierCache'>,
+): Ring {
+  const version = ring.version + 1
+  return { ...ring, version, keys: [...ring.keys, ...laneKeys(lane, version, now, now + verifierCache)] }
+}
+
+/** The lane must be usable. */
+export function setDefault(ring: Ring, alg: string): Ring {
+  return { ...ring, version: ring.version + 1, defaultAlg: alg }
+}
+
+/** The active key stays in the JWKS until its last token has expired. The next key, which has signed nothing, leaves at once. */
+export function removeLane(ring: Ring, alg: string, now: EpochSeconds): Ring {
+  const keys = ring.keys.map((key): RingKey => {
+    if (key.alg !== alg) return key
+    if (key.state === 'active') return stopped(key, now)
+    if (key.state === 'next') return { ...key, state: 'retired', leftAt: now, encryptedPrivateKey: null }
+    return key
+  })
+  return nextVersion(ring, keys, [], now)
 }
 
 /** The time of the next automatic change of the JWKS; null if none is scheduled. */

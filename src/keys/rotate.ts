@@ -7,17 +7,10 @@ import { KeyturnError } from '../errors.ts'
 import type { Ring, RingStore } from '../store/contracts/ring.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
-import {
-  type AlgorithmName,
-  bitsOf,
-  DEFAULT_ALGORITHM,
-  DEFAULT_BITS,
-  type GenerateKey,
-  isAlgorithm,
-  type KeyPair,
-} from './algorithms.ts'
+import { type AlgorithmName, DEFAULT_ALGORITHM, type GenerateKey, type KeyPair } from './algorithms.ts'
 import { behind, namesOf } from './known-verifiers.ts'
-import type { MasterKey, MasterKeys } from './master-keys.ts'
+import type { MasterKeys } from './master-keys.ts'
+import { encryptLane, encryptPair, generateLane, generateSuccessor } from './new-keys.ts'
 import * as ringRules from './ring.ts'
 import { decryptAndTest } from './self-test.ts'
 
@@ -32,9 +25,14 @@ export interface RotateDeps {
 }
 
 export interface KeyChoice {
-  readonly alg?: AlgorithmName
   /** Size of the RSA modulus; by default that of the previous key. */
   readonly bits?: number
+}
+
+/** The lanes of a new ring. */
+export interface LaneChoice extends KeyChoice {
+  /** The first one is the default. */
+  readonly algorithms?: readonly AlgorithmName[]
 }
 
 /** The rotation was refused: a verifier may still have a cached JWKS without the next key. */
@@ -54,6 +52,13 @@ export class RotationUnsafe extends KeyturnError<'rotation_unsafe'> {
   }
 }
 
+/** The ring has no such lane. */
+export class LaneNotFound extends KeyturnError<'lane_not_found'> {
+  constructor(alg: string) {
+    super('lane_not_found', `the key ring has no lane ${alg}`)
+  }
+}
+
 /** The key is unknown, or it has left the JWKS, so it cannot be revoked. */
 export class KeyNotFound extends KeyturnError<'key_not_found'> {
   constructor(kid: string) {
@@ -62,67 +67,94 @@ export class KeyNotFound extends KeyturnError<'key_not_found'> {
 }
 
 /** Returns the store's ring, and creates it if there is none. */
-export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Promise<Ring> {
+export async function ensureRing(deps: RotateDeps, choice: LaneChoice = {}): Promise<Ring> {
   const existing = await deps.store.ring.read()
   if (existing) return existing
-  const [active, next] = await Promise.all([generatePair(deps, choice), generatePair(deps, choice)])
+  const [first = DEFAULT_ALGORITHM, ...others] = choice.algorithms ?? []
+  const pairs = await Promise.all([first, ...others].map((alg) => generateLane(deps, alg, choice.bits)))
   const [masterKey] = deps.masterKeys.list()
   if (!masterKey) throw new Error('there is no master key')
-  const keys = [encryptPair(deps, masterKey, active), encryptPair(deps, masterKey, next)] as const
-  const ring = ringRules.createRing(...keys, deps.clock.now())
+  const [lane, ...lanes] = pairs.map((one) => encryptLane(deps, masterKey, one))
+  if (!lane) throw new Error('a ring has at least one lane')
+  const ring = ringRules.createRing([lane, ...lanes], deps.clock.now())
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
-    deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
+    for (const { active } of ringRules.lanesOf(ring))
+      deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
   }
   // Read again, because another node may have been first, and so that every node serves the keys in the order of the store.
   return readRing(deps)
 }
 
 export interface RotateOptions extends KeyChoice {
+  /** Only these lanes; by default all. The rotation is one step: either all of them rotate, or none. */
+  readonly lanes?: readonly string[]
   /** Rotates even if it is not safe. */
   readonly force?: boolean
   readonly actor: string
 }
 
 /**
- * One step: next → active → retiring, and a new next key.
- * @param seen the ring that is to be rotated; by default the store's. If another process rotates it first, that is the rotation.
- * @throws {RotationUnsafe} if the rotation is neither safe nor forced; nothing has changed then
- * @throws {DecryptionError | KeyMismatch} if the next key cannot sign; the active key continues to sign
+ * One step in each lane: next → active → retiring, and a new next key.
+ * @param seen the ring that is to be rotated; by default the store's. If another process rotates a lane first, that is its rotation.
+ * @throws {LaneNotFound} if the ring has no such lane
+ * @throws {RotationUnsafe} if the rotation of a lane is neither safe nor forced; nothing has changed then
+ * @throws {DecryptionError | KeyMismatch} if a next key cannot sign; the active keys continue to sign
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions, seen?: Ring): Promise<Ring> {
   const first = seen ?? (await readRing(deps))
-  const previousKid = ringRules.activeKey(first).kid
-  await assertSafe(deps, first, options)
-  const newPair = await generatePair(deps, sameKind(first, options))
+  const lanes = options.lanes ?? ringRules.laneNames(first)
+  const previousKids = new Map(lanes.map((alg) => [alg, findLane(first, alg).active.kid]))
+  await assertSafe(deps, first, lanes, options)
+  const newPairs = new Map<string, KeyPair>()
+  for (const alg of lanes) newPairs.set(alg, await generateSuccessor(deps, first, alg, options.bits))
   deps.failpoint('rotate:generated')
   for (;;) {
     const ring = await readRing(deps)
-    // Another process has rotated concurrently, so the requested rotation has happened.
-    if (ringRules.activeKey(ring).kid !== previousKid) return ring
-    await assertSafe(deps, ring, options)
-    await decryptAndTest(ringRules.nextKey(ring), deps.masterKeys)
-    const newKey = encryptPair(deps, deps.masterKeys.inUse(ring), newPair)
-    const rotated = ringRules.rotate(ring, newKey, deps.clock.now())
+    // What another process has rotated or removed concurrently is left out: the requested rotation has happened there.
+    const left = lanes.filter((alg) => ringRules.laneOf(ring, alg)?.active.kid === previousKids.get(alg))
+    if (left.length === 0) return ring
+    await assertSafe(deps, ring, left, options)
+    for (const alg of left) await decryptAndTest(ringRules.nextKey(ring, alg), deps.masterKeys)
+    const masterKey = deps.masterKeys.inUse(ring)
+    const newNexts = left.flatMap((alg) => {
+      const pair = newPairs.get(alg)
+      return pair ? [encryptPair(deps, masterKey, pair)] : []
+    })
+    const rotated = ringRules.rotate(ring, newNexts, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
-      deps.audit('keys.rotated', {
-        actor: options.actor,
-        kid: ringRules.activeKey(rotated).kid,
-        ...(options.force ? { reason: 'forced' } : {}),
-      })
+      for (const alg of left) {
+        deps.audit('keys.rotated', {
+          actor: options.actor,
+          kid: ringRules.activeKey(rotated, alg).kid,
+          ...(options.force ? { reason: 'forced' } : {}),
+        })
+      }
       return rotated
     }
   }
 }
 
+/** @throws {LaneNotFound} */
+export function findLane(ring: Ring, alg: string): ringRules.Lane {
+  const lane = ringRules.laneOf(ring, alg)
+  if (!lane) throw new LaneNotFound(alg)
+  return lane
+}
+
 /** Known verifiers can lengthen the wait but never shorten it, because there may be unknown verifiers that fetch through a cache. */
-async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
-  if (options.force) return
+async function assertSafe(
+  deps: RotateDeps,
+  ring: Ring,
+  lanes: readonly string[],
+  { force }: RotateOptions,
+): Promise<void> {
+  if (force) return
   const now = deps.clock.now()
-  const behindNames = namesOf(await behind(deps.store.verifiers, ring, now, deps.policy.verifierCache))
-  if (behindNames.length === 0 && ringRules.isSafe(ring, now, deps.policy)) return
-  throw new RotationUnsafe(ringRules.safeFrom(ring, deps.policy), behindNames)
+  const behindNames = namesOf(await behind(deps.store.verifiers, ring, now, deps.policy.verifierCache, lanes))
+  if (behindNames.length === 0 && ringRules.isSafe(ring, now, deps.policy, lanes)) return
+  throw new RotationUnsafe(ringRules.safeFrom(ring, deps.policy, lanes), behindNames)
 }
 
 /**
@@ -138,12 +170,14 @@ export async function revokeKey(
   const target = first.keys.find((key) => key.kid === kid)
   if (!target || !ringRules.isPublished(target)) throw new KeyNotFound(kid)
   // A retiring key already has a successor and never needs another one.
-  const newPair = target.state === 'retiring' ? null : await generatePair(deps, sameKind(first, options))
+  const newPair =
+    target.state === 'retiring' ? null : await generateSuccessor(deps, first, target.alg, options.bits)
   for (;;) {
     const ring = await readRing(deps)
     const current = ring.keys.find((key) => key.kid === kid)
     if (!current || !ringRules.isPublished(current)) return ring
-    if (current.state === 'active') await decryptAndTest(ringRules.nextKey(ring), deps.masterKeys)
+    if (current.state === 'active')
+      await decryptAndTest(ringRules.nextKey(ring, current.alg), deps.masterKeys)
     const successor =
       current.state === 'retiring' || newPair === null
         ? null
@@ -168,17 +202,21 @@ export async function maintainRing(
   if (ringRules.plan(lastRead, now, deps.policy).action === 'none') return false
   // Read again, so that two nodes that find a rotation due do not both rotate, one after the other.
   const ring = await readRing(deps)
-  switch (ringRules.plan(ring, now, deps.policy).action) {
+  const due = ringRules.plan(ring, now, deps.policy)
+  switch (due.action) {
     case 'none':
       return true
     case 'retire':
       await retireDue(deps, ring, now)
       return true
     case 'rotate':
-      await rotateRing(deps, { actor: 'keyturn' }, ring).catch((error) => {
-        // A verifier is behind, or the next key was replaced while its successor was generated. The next run tries again.
-        if (!(error instanceof RotationUnsafe)) throw error
-      })
+      // One after the other, because a verifier that is behind in one lane must not delay the others.
+      for (const alg of due.lanes) {
+        await rotateRing(deps, { actor: 'keyturn', lanes: [alg] }, ring).catch((error) => {
+          // A verifier is behind, or the next key was replaced while its successor was generated. The next run tries again.
+          if (!(error instanceof RotationUnsafe)) throw error
+        })
+      }
       return true
   }
 }
@@ -186,37 +224,15 @@ export async function maintainRing(
 async function retireDue(deps: RotateDeps, ring: Ring, now: EpochSeconds): Promise<void> {
   const retired = ringRules.retire(ring, now)
   if (!(await deps.store.ring.replace(ring, retired))) return
-  for (const { kid, state, leftAt } of retired.keys) {
-    if (leftAt === now && state === 'retired') deps.audit('keys.retired', { actor: 'keyturn', kid })
+  const before = new Map(ring.keys.map(({ kid, state }) => [kid, state]))
+  for (const { kid, state } of retired.keys) {
+    if (state !== before.get(kid)) deps.audit('keys.retired', { actor: 'keyturn', kid })
   }
 }
 
-async function readRing({ store }: RotateDeps): Promise<Ring> {
+/** The ring of a store that has one. */
+export async function readRing({ store }: Pick<RotateDeps, 'store'>): Promise<Ring> {
   const ring = await store.ring.read()
   if (!ring) throw new Error('the store has no key ring')
   return ring
-}
-
-const generatePair = (
-  { generateKey }: RotateDeps,
-  { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
-): Promise<KeyPair> => generateKey(alg, bits)
-
-/** @param masterKey the master key of the ring that the key is added to; it may have changed since the key was generated */
-function encryptPair({ masterKeys }: RotateDeps, masterKey: MasterKey, pair: KeyPair): ringRules.NewKey {
-  const { kid, alg, publicJwk, privatePem } = pair
-  return {
-    kid,
-    alg,
-    publicJwk,
-    encryptedPrivateKey: masterKeys.privateKeys.encrypt(masterKey, kid, privatePem),
-  }
-}
-
-/** The algorithm and the size of the next key, unless another choice is given. */
-function sameKind(ring: Ring, choice: KeyChoice): KeyChoice {
-  const next = ringRules.nextKey(ring)
-  const bits = choice.bits ?? bitsOf(next.publicJwk)
-  const alg = choice.alg ?? (isAlgorithm(next.alg) ? next.alg : DEFAULT_ALGORITHM)
-  return bits === undefined ? { alg } : { alg, bits }
 }

@@ -19,8 +19,8 @@ export async function signCompact(
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** A node needs only a few different headers, so their encodings are cached. */
-const encoded = new LRUCache<string, string>({ max: 16 })
+/** A node needs only a few different headers in each lane, so their encodings are cached. */
+const encoded = new LRUCache<string, string>({ max: 64 })
 
 function protectedHeader(alg: string, typ: string, kid: string): string {
   const name = `${alg} ${typ} ${kid}`

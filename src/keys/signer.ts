@@ -1,8 +1,8 @@
 /** Signs and verifies this server's own JWTs. The only module that signs with a private key. */
 import { compactVerify, createLocalJWKSet, errors, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import { ALGORITHM_NAMES, type AlgorithmName } from '../algorithm-names.ts'
 import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
-import { algorithms } from './algorithms.ts'
 import type { LiveRing } from './live-ring.ts'
 import { signCompact } from './sign-compact.ts'
 
@@ -15,8 +15,13 @@ export interface Signer {
   /**
    * A signed JWT (RFC 7519). Signing runs on the thread pool, not on the event loop.
    * @param typ media type of the token without `application/` (RFC 8725 §3.11), e.g. `at+jwt`
+   * @param alg the lane; by default the default lane
+   * @throws {StoreUnavailable}
    */
-  sign(typ: string, claims: JWTPayload & { exp: EpochSeconds }): Promise<string>
+  sign(typ: string, claims: JWTPayload & { exp: EpochSeconds }, alg?: string): Promise<string>
+
+  /** The algorithm of the default lane, for a token with claims that depend on its algorithm. @throws {StoreUnavailable} */
+  defaultAlg(): Promise<AlgorithmName>
 
   /** Checks that this server signed the token with a key that is still in the JWKS, and that the token has not expired. */
   verify(token: string, expected: { typ: string; issuer: string; now: EpochSeconds }): Promise<VerifiedJwt>
@@ -46,16 +51,18 @@ export function createSigner(ring: LiveRing, issuer: string): Signer {
   }
 
   return {
-    async sign(typ, claims) {
-      return signCompact(await ring.signingKey(claims.exp), typ, JSON.stringify(claims))
+    async sign(typ, claims, alg) {
+      return signCompact(await ring.signingKey(claims.exp, alg), typ, JSON.stringify(claims))
     },
+
+    defaultAlg: () => ring.defaultAlg(),
 
     async verify(token, { typ, issuer, now }) {
       try {
         const { payload } = await jwtVerify(token, currentKeys(), {
           typ,
           issuer,
-          algorithms: Object.keys(algorithms),
+          algorithms: [...ALGORITHM_NAMES],
           requiredClaims: ['exp', 'iat', 'sub', 'aud'],
           currentDate: new Date(now * 1000),
         })
@@ -71,7 +78,7 @@ export function createSigner(ring: LiveRing, issuer: string): Signer {
         const { payload, protectedHeader } = await compactVerify(
           idToken,
           ({ kid, alg }) => importHintKey(ring.ring().keys, kid, alg),
-          { algorithms: Object.keys(algorithms) },
+          { algorithms: [...ALGORITHM_NAMES] },
         )
         if (protectedHeader.typ !== HINT_TYPE) return null
         const claims = JSON.parse(decoder.decode(payload)) as JWTPayload

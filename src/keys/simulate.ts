@@ -139,8 +139,7 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
   let automaticLeft = policy.keyRotation === null ? 0 : automatic
   const changes: Change[] = [{ at: now, ring, what: { event: 'start' } }]
 
-  const newKey = (): ringRules.NewKey => {
-    const { alg } = ringRules.nextKey(ring)
+  const newKey = (alg: string): ringRules.NewKey => {
     created += 1
     return { kid: `new-${created}`, alg, publicJwk: { kty: 'none' }, encryptedPrivateKey: '' }
   }
@@ -161,7 +160,8 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
 
   function rotate(at: EpochSeconds, reason: 'requested' | 'forced' | 'automatic'): void {
     const { kid } = ringRules.nextKey(ring)
-    change(at, ringRules.rotate(signed(at), newKey(), at), { event: 'rotated', kid, reason })
+    const newNexts = ringRules.laneNames(ring).map(newKey)
+    change(at, ringRules.rotate(signed(at), newNexts, at), { event: 'rotated', kid, reason })
   }
 
   function retire(at: EpochSeconds): void {
@@ -211,7 +211,7 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
   function revoke(kid: string): void {
     const key = ring.keys.find((one) => one.kid === kid)
     if (!key || !ringRules.isPublished(key)) throw new KeyNotFound(kid)
-    const newNext = key.state === 'retiring' ? null : newKey()
+    const newNext = key.state === 'retiring' ? null : newKey(key.alg)
     change(now, ringRules.revoke(signed(now), kid, newNext, now), { event: 'revoked', kid })
   }
 

@@ -1,5 +1,6 @@
 /** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
-import { ALGORITHM_NAMES, isAlgorithm } from '../keys/algorithms.ts'
+import { ALGORITHM_NAMES } from '../algorithm-names.ts'
+import { isAlgorithm } from '../keys/algorithms.ts'
 import { isDotSegment } from '../path-segment.ts'
 import { isSameResource } from '../resource-uri.ts'
 import type { Api } from '../store/contracts/apis.ts'

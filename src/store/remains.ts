@@ -6,8 +6,8 @@ import type { RingStore } from './contracts/ring.ts'
 import type { Reader } from './db.ts'
 import { TABLES } from './tables.ts'
 
-/** Rows that an interrupted first start may have left. */
-const FIRST_START: readonly string[] = ['store_identity', 'data_keys']
+/** Rows that an interrupted first start may have left, and names of algorithms, which say nothing without the ring. */
+const NO_EVIDENCE: readonly string[] = ['store_identity', 'data_keys', 'ring_lanes']
 
 /** Conditions on tables that a new store has rows in. */
 const USED: Readonly<Record<string, string>> = {
@@ -36,7 +36,7 @@ async function tablesInUse(db: Pick<Reader, 'query'>): Promise<string[]> {
     name,
     `EXISTS (SELECT 1 FROM ${name} WHERE ${where})`,
   ])
-  const unseeded = TABLES.filter(({ name, seeded }) => !seeded && !FIRST_START.includes(name))
+  const unseeded = TABLES.filter(({ name, seeded }) => !seeded && !NO_EVIDENCE.includes(name))
   const conditions = [
     ...unseeded.map(({ name }) => [name, `EXISTS (SELECT 1 FROM ${name})`]),
     ...used,

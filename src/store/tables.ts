@@ -16,6 +16,7 @@ const table = (name: string, ...key: string[]): Table => ({ name, key })
 
 export const TABLES: readonly Table[] = [
   { name: 'revisions', key: ['name'], seeded: true },
+  table('ring_lanes', 'alg'),
   table('ring', 'id'),
   table('store_identity', 'id'),
   table('ring_keys', 'kid'),

@@ -17,6 +17,8 @@ interface TokenContext {
   readonly now: EpochSeconds
   readonly exp: EpochSeconds
   readonly accessToken: string
+  /** The algorithm with which the ID token will be signed. */
+  readonly alg: AlgorithmName
 }
 
 export interface IdTokenClaims {
@@ -45,7 +47,7 @@ const claimReaders = {
   acr: ({ user }) => acrOf(user.amr),
   amr: ({ user }) => [...user.amr],
   sid: ({ user }) => user.clientSessionId,
-  at_hash: ({ accessToken }) => accessTokenHash(accessToken),
+  at_hash: ({ accessToken, alg }) => accessTokenHash(accessToken, alg),
 } as const satisfies Record<string, (source: ClaimSource) => unknown>
 
 /** The names of the claims in the table; part of `claims_supported` of the metadata. */
@@ -62,10 +64,8 @@ export function idTokenClaims(user: SignedInUser, context: TokenContext): IdToke
   return claims as IdTokenClaims
 }
 
-/** OIDC Core §3.1.3.6: the left half of the hash, with the hash function that belongs to `alg`. */
-function accessTokenHash(accessToken: string): string {
-  const header = JSON.parse(Buffer.from(accessToken.split('.', 1)[0] ?? '', 'base64url').toString())
-  const { atHash } = algorithms[header.alg as AlgorithmName]
-  const digest = createHash(atHash).update(accessToken).digest()
+/** OIDC Core §3.1.3.6: the left half of the hash, with the hash function that belongs to the `alg` of the ID token. */
+function accessTokenHash(accessToken: string, alg: AlgorithmName): string {
+  const digest = createHash(algorithms[alg].atHash).update(accessToken).digest()
   return digest.subarray(0, digest.length / 2).toString('base64url')
 }

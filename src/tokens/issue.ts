@@ -4,7 +4,7 @@
 import type { Signer } from '../keys/signer.ts'
 import type { Authorization } from '../oauth/authorization.ts'
 import type { StatusIndexAllocator } from '../status/status-index-allocator.ts'
-import type { Clock, Random } from '../system.ts'
+import type { Clock, EpochSeconds, Random } from '../system.ts'
 import { ACCESS_TOKEN_TYPE, accessTokenClaims, tokenExpiry } from './access-token.ts'
 import { type TokenType, tokenTypeOf } from './confirmation.ts'
 import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
@@ -42,6 +42,19 @@ export interface TokenIssuerDeps {
 
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
   const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri } = deps
+
+  /** undefined without the scope `openid`. */
+  async function signIdToken(
+    { user, client, scopes }: Authorization,
+    times: { readonly now: EpochSeconds; readonly exp: EpochSeconds; readonly accessToken: string },
+  ): Promise<string | undefined> {
+    if (!user || !scopes.includes('openid')) return undefined
+    // Known before the token is signed, because `at_hash` depends on it.
+    const alg = await signer.defaultAlg()
+    const claims = idTokenClaims(user, { ...times, issuer, clientId: client.id, alg })
+    return signer.sign(ID_TOKEN_TYPE, claims, alg)
+  }
+
   return async (authorization) => {
     const now = clock.now()
     const exp = tokenExpiry(authorization, now)
@@ -51,19 +64,7 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
     const status = { idx: index.idx, uri: statusUri(index.list) }
     const claims = accessTokenClaims(authorization, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
-    const idToken =
-      authorization.user && authorization.scopes.includes('openid')
-        ? await signer.sign(
-            ID_TOKEN_TYPE,
-            idTokenClaims(authorization.user, {
-              issuer,
-              clientId: authorization.client.id,
-              now,
-              exp,
-              accessToken,
-            }),
-          )
-        : undefined
+    const idToken = await signIdToken(authorization, { now, exp, accessToken })
     const refreshParts = await authorization.commit()
     const response: TokenResponse = {
       access_token: accessToken,

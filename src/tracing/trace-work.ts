@@ -38,7 +38,7 @@ export function traceConcurrencyLimiter(
 export function traceSigner(signer: Signer, spans: Spans): Signer {
   return {
     ...signer,
-    sign: (typ, claims) => spans.child(`sign ${typ}`, {}, () => signer.sign(typ, claims)),
+    sign: (typ, claims, alg) => spans.child(`sign ${typ}`, {}, () => signer.sign(typ, claims, alg)),
   }
 }
 

@@ -24,15 +24,33 @@ export function ring(overrides: Partial<Ring> = {}): Ring {
   return {
     version: 1,
     createdAt: 100,
+    defaultAlg: 'RS256',
     keys: [ringKey(), ringKey({ kid: 'next', state: 'next', signsFrom: null })],
     ...overrides,
   }
 }
 
+/** The keys of a lane, in the order in which the store returns them. */
+const lane = (alg: string, publishedIn = 1): RingKey[] => [
+  ringKey({ kid: `x-${alg}-a`, alg, publishedIn }),
+  ringKey({ kid: `x-${alg}-b`, alg, publishedIn, state: 'next', signsFrom: null }),
+]
+
+/** The keys of `lane()` after it was removed. */
+const gone = (alg: string): RingKey[] =>
+  lane(alg).map((key) => ({
+    ...key,
+    state: key.state === 'active' ? 'retiring' : 'retired',
+    encryptedPrivateKey: null,
+    stoppedAt: key.state === 'active' ? 200 : null,
+    leftAt: key.state === 'active' ? null : 200,
+  }))
+
 /** The rotation of `ring()`: every column that may change has changed. */
 const rotated = (fresh = 'fresh'): Ring => ({
   version: 2,
   createdAt: 100,
+  defaultAlg: 'RS256',
   keys: [
     ringKey({ state: 'retiring', encryptedPrivateKey: null, stoppedAt: 200 }),
     ringKey({ kid: 'next', state: 'active', signsFrom: 200 }),
@@ -149,13 +167,61 @@ export const ringContract: Contract = {
       )
     },
 
-  'the database refuses a second active or next key': async (t, store) => {
-    await store.ring.create(ring())
+  'the database refuses a second active or next key in a lane': async (t, store) => {
+    const before = ring({ keys: [...ring().keys, ...lane('ES256')] })
+    await store.ring.create(before)
     for (const state of ['active', 'next'] as const) {
-      const two = { ...ring(), version: 2, keys: [...ring().keys, ringKey({ kid: 'second', state })] }
-      await t.rejects(store.ring.replace(ring(), two), { name: 'ConstraintViolation' })
+      for (const alg of ['RS256', 'ES256']) {
+        const two = { ...before, version: 2, keys: [...before.keys, ringKey({ kid: 'second', state, alg })] }
+        await t.rejects(store.ring.replace(before, two), { name: 'ConstraintViolation' }, `${state} ${alg}`)
+      }
     }
-    t.same(await store.ring.read(), ring())
+    t.same(await store.ring.read(), before)
+  },
+
+  'create and replace store several lanes and which one is the default': async (t, store) => {
+    const first = ring({ defaultAlg: 'PS256', keys: lane('PS256') })
+    t.equal(await store.ring.create(first), true)
+    const added = { ...first, version: 2, keys: [...lane('ES256', 2), ...first.keys] }
+    t.equal(await store.ring.replace(first, added), true)
+    t.same(await store.ring.read(), added)
+    const changed = { ...added, version: 3, defaultAlg: 'ES256' }
+    t.equal(await store.ring.replace(added, changed), true)
+    t.same(await store.ring.read(), changed)
+    const removed = { ...changed, version: 4, keys: [...lane('ES256', 2), ...gone('PS256')] }
+    t.equal(await store.ring.replace(changed, removed), true)
+    t.same(await store.ring.read(), removed)
+    const again = [...lane('PS256', 5).map((key) => ({ ...key, kid: `${key.kid} again` }))]
+    const readded = { ...removed, version: 5, keys: [...removed.keys, ...again] }
+    t.equal(await store.ring.replace(removed, readded), true, 'a lane that was removed can be added again')
+  },
+
+  'replace refuses a default without a lane, and the removal of the default lane': async (t, store) => {
+    const first = ring({ keys: [...lane('ES256'), ...lane('RS256')] })
+    await store.ring.create(first)
+    for (const wrong of [
+      { ...first, version: 2, defaultAlg: 'PS256' },
+      { ...first, version: 2, keys: [...lane('ES256'), ...gone('RS256')] },
+    ])
+      await t.rejects(store.ring.replace(first, wrong), { name: 'ConstraintViolation' })
+    t.same(await store.ring.read(), first)
+  },
+
+  'of fifty concurrent additions of one lane, one is stored completely (docs/security.md Q9)': async (
+    t,
+    store,
+    database,
+  ) => {
+    const other = await database.connect()
+    await store.ring.create(ring())
+    const added = (i: number): Ring => ({
+      ...ring(),
+      version: 2,
+      keys: [...ring().keys, ...lane('ES256', 2).map((key) => ({ ...key, kid: `${key.kid} ${i}` }))],
+    })
+    const outcome = await winners(50, (i) => (i % 2 ? store : other).ring.replace(ring(), added(i)))
+    t.same(outcome, { won: 1, lost: 49 })
+    t.equal((await store.ring.read())?.keys.length, 4)
   },
 
   'extendTokensUntil records how long a key is needed and never shortens it': async (t, store) => {

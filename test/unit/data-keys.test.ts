@@ -220,7 +220,7 @@ t.test(
   'a master key rotation that races with a key rotation, or with another one, is still complete',
   async (t) => {
     const w = await started(t as Test)
-    const force = { actor: 'me', force: true, ...QUICK }
+    const force = { actor: 'me', force: true }
     await Promise.all([change(w), rotateRing(w.rotating, force), change(w), rotateRing(w.rotating, force)])
     const only = masterKeysOf(K2)
     const ring = await w.store.ring.read()

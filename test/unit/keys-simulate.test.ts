@@ -18,9 +18,9 @@ const key = (kid: string): NewKey => ({
   publicJwk: { kty: 'RSA' },
   encryptedPrivateKey: 'x',
 })
-const first = (at = T0): Ring => createRing(key('a'), key('b'), at)
+const first = (at = T0): Ring => createRing([{ active: key('a'), next: key('b') }], at)
 /** `b` signs and `c` was published when it began to. */
-const rotated = (at = T0 + HOUR): Ring => rotate(first(), key('c'), at)
+const rotated = (at = T0 + HOUR): Ring => rotate(first(), [key('c')], at)
 
 const scenario = (changes: Partial<Scenario> = {}): Scenario => ({
   ring: first(),
@@ -259,7 +259,7 @@ function walk(
   }
   const rotateNow = (at: number) => {
     sign(at)
-    replace(at, rotate(ring, fresh(), at))
+    replace(at, rotate(ring, [fresh()], at))
     rotations.push(`${at} ${ringRules.activeKey(ring).kid}`)
   }
   for (const action of actions) {
@@ -336,7 +336,7 @@ function grow(steps: readonly { wait: number; what: string }[], tokenLifetime: n
     }
     const target = ring.keys.find((one) => one.state === state)
     earlier.push({ at: at - 1, kids: kidsOf(ring) })
-    if (what === 'rotate') ring = rotate(sign, key(`p${i}`), at)
+    if (what === 'rotate') ring = rotate(sign, [key(`p${i}`)], at)
     else if (what === 'retire') ring = ringRules.retire(sign, at)
     else if (target) ring = ringRules.revoke(sign, target.kid, state === 'retiring' ? null : key(`p${i}`), at)
     versions.push({ at, version: ring.version })

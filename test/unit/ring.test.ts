@@ -33,9 +33,9 @@ const [A, B, C, D] = [key('a'), key('b'), key('c'), key('d')]
 const T = 1_000_000
 
 /** a is active and b is next, both from the start. */
-const first = createRing(A, B, T)
+const first = createRing([{ active: A, next: B }], T)
 /** b is active, c is next, a is retiring. */
-const second = rotate(first, C, T + HOUR)
+const second = rotate(first, [C], T + HOUR)
 
 const states = (ring: Ring) => Object.fromEntries(ring.keys.map((one) => [one.kid, one.state]))
 const find = (ring: Ring, kid: string) => ring.keys.find((one) => one.kid === kid) as RingKey
@@ -74,7 +74,7 @@ t.test('rotate erases the private key of the retiring key in the same step', asy
 
 t.test('each step returns a new key ring and leaves the given one unchanged', async (t) => {
   const before = structuredClone(second)
-  rotate(second, D, T + DAY)
+  rotate(second, [D], T + DAY)
   revoke(second, 'b', D, T + DAY)
   retire(second, T + DAY)
   t.same(second, before)
@@ -109,7 +109,7 @@ t.test('only a retiring key can be due for removal', async (t) => {
 })
 
 t.test('several keys can retire at once, each with its own removal time', async (t) => {
-  const third = needed(needed(rotate(second, D, T + 2 * HOUR), 'a', T + 9 * HOUR), 'b', T + 4 * HOUR)
+  const third = needed(needed(rotate(second, [D], T + 2 * HOUR), 'a', T + 9 * HOUR), 'b', T + 4 * HOUR)
   t.same(states(third), { a: 'retiring', b: 'retiring', c: 'active', d: 'next' })
   const later = retire(third, T + 4 * HOUR + SKEW + 1)
   t.same(states(later), { a: 'retiring', b: 'retired', c: 'active', d: 'next' })

@@ -6,7 +6,7 @@ import type { Config } from '../../config/load.ts'
 import { decryptDataKey } from '../../keys/data-keys.ts'
 import { MASTER_KEY_FILES, masterKeyFile, readMasterKey } from '../../keys/master-key.ts'
 import { createMasterKeys, type MasterKeys } from '../../keys/master-keys.ts'
-import { activeKey, nextKey } from '../../keys/ring.ts'
+import { lanesOf } from '../../keys/ring.ts'
 import { oldDataKeys } from '../../keys/rotate-master-key.ts'
 import { decryptAndTest } from '../../keys/self-test.ts'
 import { exposedMessage, isExposedFile } from '../../secret-file.ts'
@@ -40,8 +40,9 @@ export async function checkKeys(
       `the master key is missing, and only it decrypts the keys in the database: restore ${masterKeyFile(config.keysDir)}`,
     )
   }
-  for (const key of [activeKey(ring), nextKey(ring)]) {
-    await decryptAndTest(key, masterKeys)
+  for (const { active, next } of lanesOf(ring)) {
+    await decryptAndTest(active, masterKeys)
+    await decryptAndTest(next, masterKeys)
   }
   const leftover = ring.keys.filter(
     ({ state, encryptedPrivateKey }) => state !== 'active' && state !== 'next' && encryptedPrivateKey,

@@ -1,6 +1,6 @@
 /** Checks of the key ring: that it is complete, and that what is due was done. */
 import { commandLine } from '../../command-line.ts'
-import { activeKey, automaticRotationAt, leavesAt, nextKey, type RingPolicy, SKEW } from '../../keys/ring.ts'
+import { automaticRotationAt, lanesOf, leavesAt, type RingPolicy, SKEW } from '../../keys/ring.ts'
 import type { Ring } from '../../store/contracts/ring.ts'
 import type { Store } from '../../store/index.ts'
 import { findRemains, listed } from '../../store/remains.ts'
@@ -13,17 +13,16 @@ export async function checkRing(store: Store, now: EpochSeconds): Promise<readon
     throw new Error(`there is none, but there are rows in ${listed(remains)}: restore a backup`)
   const ring = await store.ring.read()
   if (!ring) return [`none yet: ${commandLine('serve')} creates it`, null]
+  // Not `signsFrom`, which is in the future for the first key of a new lane.
   const future = ring.keys.find((key) =>
-    [key.createdAt, key.publishedAt, key.signsFrom, key.stoppedAt, key.leftAt].some(
-      (at) => at !== null && at > now + SKEW,
-    ),
+    [key.createdAt, key.publishedAt, key.stoppedAt, key.leftAt].some((at) => at !== null && at > now + SKEW),
   )
   if (future) {
     throw new Error(`key ${future.kid} has a time in the future: the clock was set back, or is wrong now`)
   }
-  const active = activeKey(ring)
-  nextKey(ring)
-  return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
+  const lanes = lanesOf(ring).map(({ alg }) => alg)
+  const keys = `${lanes.length === 1 ? '' : 'each with '}one active and one next key`
+  return [`version ${ring.version}, ${lanes.join(' and ')}, ${keys}`, ring]
 }
 
 /** A running server performs what is due within one second. */

@@ -3,7 +3,8 @@
  * who registers a client.
  */
 
-import { ALGORITHM_NAMES, isAlgorithm } from '../../keys/algorithms.ts'
+import { ALGORITHM_NAMES } from '../../algorithm-names.ts'
+import { isAlgorithm } from '../../keys/algorithms.ts'
 import { isDotSegment } from '../../path-segment.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'

@@ -40,6 +40,9 @@ export interface Ring {
    */
   readonly version: number
   readonly createdAt: EpochSeconds
+  /** The algorithm of the lane that signs what names no other. */
+  readonly defaultAlg: string
+  /** A lane is an algorithm with an active and a next key. Keys of lanes that were removed are here too. */
   readonly keys: readonly RingKey[]
 }
 
@@ -57,6 +60,7 @@ export interface RingStore {
   /**
    * Replaces the ring with its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of a key does not
    * equal that of `expected`.
+   * @throws {ConstraintViolation} if the successor lacks a lane that an API or a client uses
    */
   replace(expected: Ring, successor: Ring): Promise<boolean>
 

@@ -1,4 +1,4 @@
-import type { KeyState, PublicJwk, RingKey, RingStore } from '../contracts/ring.ts'
+import type { KeyState, PublicJwk, Ring, RingKey, RingStore } from '../contracts/ring.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
 
 interface KeyRow {
@@ -20,22 +20,30 @@ export function createRingStore(db: Db): RingStore {
   return {
     async read() {
       // One statement, so that version and keys are consistent.
-      const rows = await db.query<KeyRow & { version: number; ring_created_at: number }>(
-        `SELECT r.version, r.created_at AS ring_created_at, k.*
+      const rows = await db.query<KeyRow & { version: number; ring_created_at: number; default_alg: string }>(
+        `SELECT r.version, r.created_at AS ring_created_at, r.default_alg, k.*
            FROM ring r JOIN ring_keys k ON 1 = 1
           WHERE r.id = 'main' ORDER BY k.published_at, k.kid`,
       )
       const [first] = rows
       if (!first) return null
-      return { version: first.version, createdAt: first.ring_created_at, keys: rows.map(toKey) }
+      return {
+        version: first.version,
+        createdAt: first.ring_created_at,
+        defaultAlg: first.default_alg,
+        keys: rows.map(toKey),
+      }
     },
 
     async create(ring) {
       return falseOnConflict(
         db.batch([
+          // The ring refers to its default lane. If the ring exists already, the batch fails and its lanes are not stored.
+          ...[...lanesOf(ring)].map(insertLane),
           {
-            sql: `INSERT INTO ring (id, version, created_at) VALUES ('main', $1, $2) ON CONFLICT (id) DO NOTHING`,
-            params: [ring.version, ring.createdAt],
+            sql: `INSERT INTO ring (id, version, created_at, default_alg) VALUES ('main', $1, $2, $3)
+                  ON CONFLICT (id) DO NOTHING`,
+            params: [ring.version, ring.createdAt, ring.defaultAlg],
             expectRows: 1,
           },
           ...ring.keys.map(insertKey),
@@ -46,15 +54,22 @@ export function createRingStore(db: Db): RingStore {
     async replace(expected, successor) {
       const previous = new Map(expected.keys.map((key) => [key.kid, key]))
       const bumped: Step = {
-        sql: `UPDATE ring SET version = $1 WHERE id = 'main' AND version = $2`,
-        params: [successor.version, expected.version],
+        sql: `UPDATE ring SET version = $1, default_alg = $2 WHERE id = 'main' AND version = $3`,
+        params: [successor.version, successor.defaultAlg, expected.version],
         expectRows: 1,
         notify: true,
       }
-      // Keys leave a state before others enter it, because the indexes allow one active and one next key.
+      const [lanesBefore, lanes] = [lanesOf(expected), lanesOf(successor)]
+      // Keys leave a state before others enter it, because the indexes allow one active and one next key of an algorithm.
       const updates = successor.keys.filter((key) => previous.has(key.kid)).sort(leavingFirst)
       const inserts = successor.keys.filter((key) => !previous.has(key.kid))
-      return db.batch([bumped, ...updates.map((key) => updateKey(key, previous)), ...inserts.map(insertKey)])
+      return db.batch([
+        bumped,
+        ...[...lanes].filter((alg) => !lanesBefore.has(alg)).map(insertLane),
+        ...updates.map((key) => updateKey(key, previous)),
+        ...inserts.map(insertKey),
+        ...[...lanesBefore].filter((alg) => !lanes.has(alg)).map(deleteLane),
+      ])
     },
 
     extendTokensUntil(kid, until) {
@@ -69,6 +84,17 @@ export function createRingStore(db: Db): RingStore {
     },
   }
 }
+
+const lanesOf = ({ keys }: Ring): ReadonlySet<string> =>
+  new Set(keys.filter(({ state }) => state === 'active').map(({ alg }) => alg))
+
+const insertLane = (alg: string): Step => ({
+  sql: 'INSERT INTO ring_lanes (alg) VALUES ($1) ON CONFLICT (alg) DO NOTHING',
+  params: [alg],
+})
+
+/** Fails if an API or a client refers to the lane. */
+const deleteLane = (alg: string): Step => ({ sql: 'DELETE FROM ring_lanes WHERE alg = $1', params: [alg] })
 
 const ORDER: readonly KeyState[] = ['revoked', 'retired', 'retiring', 'active', 'next']
 const leavingFirst = (a: RingKey, b: RingKey): number => ORDER.indexOf(a.state) - ORDER.indexOf(b.state)

@@ -5,7 +5,13 @@
  */
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEFAULT_BITS, type GenerateKey, generateKey, type KeyPair } from '../../../src/keys/algorithms.ts'
+import {
+  algorithms,
+  DEFAULT_BITS,
+  type GenerateKey,
+  generateKey,
+  type KeyPair,
+} from '../../../src/keys/algorithms.ts'
 import { root } from '../docs/documents.ts'
 
 const FOLDER = join(root, 'node_modules/.cache/keyturn-keys')
@@ -20,8 +26,7 @@ export function reuseCachedKeys(): void {
 }
 
 export const cachedKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
-  if ((alg !== 'RS256' && alg !== 'PS256') || bits !== DEFAULT_BITS || used === MOST)
-    return generateKey(alg, bits)
+  if (!algorithms[alg].sized || bits !== DEFAULT_BITS || used === MOST) return generateKey(alg, bits)
   used += 1
   const file = join(FOLDER, `rsa-${bits}-${used}.json`)
   const cached = read(file)

@@ -1,5 +1,5 @@
 /** Key rings for tests: real keys, a real store, a clock that the test advances. ES256, because it is quick to generate. */
-import { type AlgorithmName, generateKey } from '../../../src/keys/algorithms.ts'
+import { type AlgorithmName, type GenerateKey, generateKey } from '../../../src/keys/algorithms.ts'
 import { createDataKey, fixedDataKeys } from '../../../src/keys/data-keys.ts'
 import { createMasterKeys, type MasterKeys } from '../../../src/keys/master-keys.ts'
 import type { NewKey, RingPolicy } from '../../../src/keys/ring.ts'
@@ -30,7 +30,8 @@ export function encryptPrivateKey(masterKeys: MasterKeys, kid: string, pem: stri
   return masterKeys.privateKeys.encrypt(masterKey, kid, pem)
 }
 
-export const QUICK = { alg: 'ES256' } as const
+/** The choice of a new ring. */
+export const QUICK = { algorithms: ['ES256'] } as const
 
 /** A migrated store; in memory unless a file is named. */
 export async function openStore(file = ':memory:'): Promise<Store> {
@@ -59,8 +60,11 @@ export function ringDeps(
 }
 
 /** A key as the key ring takes it. */
-export async function newKey(alg: AlgorithmName = 'ES256'): Promise<NewKey> {
-  const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg)
+export async function newKey(
+  alg: AlgorithmName = 'ES256',
+  generate: GenerateKey = generateKey,
+): Promise<NewKey> {
+  const { kid, alg: name, publicJwk, privatePem } = await generate(alg)
   const encryptedPrivateKey = encryptPrivateKey(masterKeysOf(MASTER_KEY), kid, privatePem)
   return { kid, alg: name, publicJwk, encryptedPrivateKey }
 }

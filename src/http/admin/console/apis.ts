@@ -1,5 +1,5 @@
 import type { ApiChangeView, ApiView } from '../../../admin/apis.schema.ts'
-import { ALGORITHM_NAMES } from '../../../keys/algorithms.ts'
+import { ALGORITHM_NAMES } from '../../../algorithm-names.ts'
 import {
   APIS_PATH,
   apiDeletePage,

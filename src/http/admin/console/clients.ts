@@ -1,6 +1,6 @@
 import type { ClientView, RegisteredClientView } from '../../../admin/clients.schema.ts'
 import type { Changed } from '../../../admin/verbs.ts'
-import { ALGORITHM_NAMES } from '../../../keys/algorithms.ts'
+import { ALGORITHM_NAMES } from '../../../algorithm-names.ts'
 import { METHOD_NAMES } from '../../../oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../../oauth/grants/index.ts'
 import { clientFields, clientValues, GRANT_PREFIX } from '../../../views/admin/client-fields.ts'
