@@ -12,6 +12,7 @@ const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ?
 
 /** Mechanisms that know nothing of Keyturn. Every layer of the server may use them. */
 const MECHANISMS = [
+  'src/algorithm-names.ts',
   'src/errors.ts',
   'src/command-line.ts',
   'src/printable.ts',
