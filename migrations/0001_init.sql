@@ -97,6 +97,9 @@ CREATE TABLE apis (
   revision         BIGINT NOT NULL
 );
 
+-- Lists are in the order of creation.
+CREATE INDEX apis_by_age ON apis (created_at, identifier);
+
 CREATE TABLE api_scopes (
   scope    TEXT PRIMARY KEY,
   api      TEXT NOT NULL REFERENCES apis (identifier) ON DELETE CASCADE,
@@ -123,6 +126,8 @@ CREATE TABLE clients (
   revision   BIGINT NOT NULL
 );
 
+-- Lists are in the order of creation.
+CREATE INDEX clients_by_age ON clients (created_at, id);
 CREATE INDEX clients_by_logo ON clients (logo) WHERE logo IS NOT NULL;
 
 -- The secrets of clients. A change of them is a change of the client, and so a compare-and-swap on the client's revision.

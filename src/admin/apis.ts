@@ -16,7 +16,7 @@ import type { ApiChangeView, ApiView, NewApiView } from './apis.schema.ts'
 import { isAdminScope } from './built-ins.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, notFound } from './errors.ts'
-import { pageOf } from './page.ts'
+import { ageCursor, ageOf, eachRow, storedPage } from './page.ts'
 import { refusing } from './refused.ts'
 import { assertRevision } from './revision.ts'
 import { scopeHolderNotes } from './scope-owners.ts'
@@ -47,30 +47,37 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
   }
 
   async function scopeTaken(api: Pick<Api, 'identifier' | 'scopes'>): Promise<AdminError> {
-    for (const other of await store.apis.list()) {
-      const taken = other.scopes.find((scope) => api.scopes.includes(scope))
-      if (taken === undefined || other.identifier === api.identifier) continue
-      const message = `the scope ${taken} belongs to ${other.identifier}: a scope can belong to only one API`
+    for (const [taken, owner] of await store.apis.owners(api.scopes)) {
+      if (owner === api.identifier) continue
+      const message = `the scope ${taken} belongs to ${owner}: a scope can belong to only one API`
       return new AdminError('conflict', message, { errors: [{ field: 'scopes', message }] })
     }
     return conflict('the APIs were changed by another command at the same time: try again')
   }
 
   async function introspectingNotes(identifier: string): Promise<string[]> {
-    const clients = (await store.clients.list()).filter((client) =>
-      client.introspects.some((one) => isSameResource(one, identifier)),
-    )
-    return clients.map(({ id }) => `client ${id} can no longer introspect the tokens of ${identifier}`)
+    const notes: string[] = []
+    for await (const { id, introspects } of eachRow(store.clients.page)) {
+      if (introspects.some((one) => isSameResource(one, identifier)))
+        notes.push(`client ${id} can no longer introspect the tokens of ${identifier}`)
+    }
+    return notes
   }
 
   return {
     async list(query) {
-      const apis = (await store.apis.list()).filter((api) => !isBuiltIn(api))
-      const page = pageOf(
-        apis,
+      const page = await storedPage(
+        {
+          read: store.apis.page,
+          cursor: ({ createdAt, identifier }: Api) => ageCursor({ createdAt, id: identifier }),
+          placeOf(cursor) {
+            const { createdAt, id } = ageOf(cursor)
+            return { createdAt, identifier: id }
+          },
+          texts: ({ identifier, name, scopes }) => [identifier, name, ...scopes],
+          isListed: (api) => !isBuiltIn(api),
+        },
         query,
-        ({ identifier }) => identifier,
-        ({ identifier, name, scopes }) => [identifier, name, ...scopes],
       )
       return { ...page, items: page.items.map(viewOf) }
     },

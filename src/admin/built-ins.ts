@@ -48,8 +48,8 @@ export async function ensureBuiltIns({ store, clock, config }: BuiltInsDeps): Pr
   const scopes = Object.keys(ADMIN_SCOPES)
   const identifier = adminAudience(config.issuer)
   const createdAt = clock.now()
-  const [stored] = (await apis.list()).filter((api) => api.scopes.some(isAdminScope))
-  if (stored && (!config.admin || stored.identifier !== identifier)) await apis.delete(stored.identifier)
+  const [stored] = (await apis.owners(scopes)).values()
+  if (stored !== undefined && (!config.admin || stored !== identifier)) await apis.delete(stored)
   if (!config.admin) {
     await clients.delete(COMMAND_LINE_CLIENT)
     return

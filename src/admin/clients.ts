@@ -19,7 +19,7 @@ import { type ClientSecretsAdmin, createClientSecretsAdmin } from './client-secr
 import type { ClientChangeView, ClientView, NewClientView, RegisteredClientView } from './clients.schema.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, invalidValue, notFound } from './errors.ts'
-import { pageOf } from './page.ts'
+import { ageCursor, ageOf, storedPage } from './page.ts'
 import { refusing } from './refused.ts'
 import { assertRevision } from './revision.ts'
 import { assertOwned, unownedNotes } from './scope-owners.ts'
@@ -138,12 +138,15 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
     ...secrets,
 
     async list(query) {
-      const clients = (await store.clients.list()).filter(({ id }) => id !== COMMAND_LINE_CLIENT)
-      const page = pageOf(
-        clients,
+      const page = await storedPage(
+        {
+          read: store.clients.page,
+          cursor: ageCursor,
+          placeOf: ageOf,
+          texts: ({ id, name }: Client) => [id, name],
+          isListed: ({ id }) => id !== COMMAND_LINE_CLIENT,
+        },
         query,
-        ({ id }) => id,
-        ({ id, name }) => [id, name],
       )
       return { ...page, items: page.items.map(viewOf) }
     },

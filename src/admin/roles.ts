@@ -8,7 +8,7 @@ import { type Actor, assertMayGrant } from './actor.ts'
 import { ADMIN_ROLE } from './built-ins.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, invalidValue, notFound } from './errors.ts'
-import { pageOf } from './page.ts'
+import { cursorOf, keyOf, storedPage } from './page.ts'
 import { assertRevision } from './revision.ts'
 import type { NewRoleView, RoleChangeView, RoleView } from './roles.schema.ts'
 import { assertOwned, unownedNotes } from './scope-owners.ts'
@@ -34,11 +34,10 @@ export function createRolesAdmin(deps: LocalDeps, actor: Actor): RolesAdmin {
 
   /** Who is affected by a change of the role. */
   async function userNotes(role: string, what: string): Promise<string[]> {
-    const users = (await store.users.list()).filter((user) => user.roles.includes(role))
-    if (users.length === 0) return []
-    const names = users.slice(0, MAX_NAMES).map((user) => user.username)
-    const others = users.length > MAX_NAMES ? ` and ${users.length - MAX_NAMES} more` : ''
-    return [`${what}: ${names.join(', ')}${others}`]
+    const { count, usernames } = await store.users.withRole(role, MAX_NAMES)
+    if (count === 0) return []
+    const others = count > usernames.length ? ` and ${count - usernames.length} more` : ''
+    return [`${what}: ${usernames.join(', ')}${others}`]
   }
 
   async function changeNotes(before: Role, after: Role): Promise<string[]> {
@@ -55,12 +54,15 @@ export function createRolesAdmin(deps: LocalDeps, actor: Actor): RolesAdmin {
 
   return {
     async list(query) {
-      const roles = (await store.roles.list()).filter(({ name }) => name !== ADMIN_ROLE)
-      const page = pageOf(
-        roles,
+      const page = await storedPage(
+        {
+          read: store.roles.page,
+          cursor: ({ name }: Role) => cursorOf(name),
+          placeOf: (cursor) => ({ name: keyOf(cursor) }),
+          texts: ({ name, scopes }) => [name, ...scopes],
+          isListed: ({ name }) => name !== ADMIN_ROLE,
+        },
         query,
-        ({ name }) => name,
-        ({ name, scopes }) => [name, ...scopes],
       )
       return { ...page, items: page.items.map(viewOf) }
     },

@@ -2,6 +2,7 @@
 import { PROTOCOL_SCOPES } from '../oauth/scope.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError } from './errors.ts'
+import { eachRow } from './page.ts'
 import type { ScopeChoice } from './verbs.ts'
 
 type Deps = Pick<LocalDeps, 'store' | 'config'>
@@ -34,7 +35,7 @@ export async function unownedNotes(deps: Deps, scopes: readonly string[]): Promi
 }
 
 async function unownedAmong({ store }: Deps, scopes: readonly string[]): Promise<string[]> {
-  const owned = new Set((await store.apis.list()).flatMap((api) => api.scopes))
+  const owned = await store.apis.owners(scopes)
   return scopes.filter((scope) => !owned.has(scope) && !PROTOCOL_SCOPES.includes(scope))
 }
 
@@ -43,8 +44,10 @@ export async function scopeHolderNotes({ store }: Deps, scopes: readonly string[
   if (scopes.length === 0) return []
   const hasScope = (holder: { readonly scopes: readonly string[] }) =>
     holder.scopes.some((scope) => scopes.includes(scope))
-  const clients = (await store.clients.list()).filter(hasScope).map((client) => client.id)
-  const roles = (await store.roles.list()).filter(hasScope).map((role) => role.name)
+  const clients: string[] = []
+  for await (const client of eachRow(store.clients.page)) if (hasScope(client)) clients.push(client.id)
+  const roles: string[] = []
+  for await (const role of eachRow(store.roles.page)) if (hasScope(role)) roles.push(role.name)
   const holders = [
     ...(clients.length > 0 ? [`clients ${clients.join(', ')}`] : []),
     ...(roles.length > 0 ? [`roles ${roles.join(', ')}`] : []),

@@ -7,7 +7,7 @@ import type { Actor } from './actor.ts'
 import { count } from './count.ts'
 import type { LocalDeps } from './deps.ts'
 import { invalidValue, notFound } from './errors.ts'
-import { cursorOf, DEFAULT_LIMIT, keyOf } from './page.ts'
+import { ageCursor, ageOf, DEFAULT_LIMIT } from './page.ts'
 import type { RevokedSessionsView, SessionView } from './sessions.schema.ts'
 import type { Changed, Page, PageQuery } from './verbs.ts'
 
@@ -74,7 +74,7 @@ export function createSessionsAdmin(deps: LocalDeps, actor: Actor): SessionsAdmi
 
   return {
     async list({ limit = DEFAULT_LIMIT, cursor, ...filter }) {
-      const after = cursor === undefined ? undefined : placeOf(cursor)
+      const after = cursor === undefined ? undefined : ageOf(cursor)
       const found = await store.clientSessions.list(await filterOf(filter), limit + 1, after)
       const items = found.slice(0, limit)
       const names = new Map<string, string>()
@@ -84,7 +84,7 @@ export function createSessionsAdmin(deps: LocalDeps, actor: Actor): SessionsAdmi
       const now = clock.now()
       return {
         items: items.map((item) => viewOf(item, names.get(item.userId) ?? '', now)),
-        next_cursor: found.length > limit && last ? cursorOf(`${last.createdAt} ${last.id}`) : null,
+        next_cursor: found.length > limit && last ? ageCursor(last) : null,
       }
     },
 
@@ -129,12 +129,4 @@ function viewOf(session: ClientSession, username: string, now: EpochSeconds): Se
 function stateOf(session: ClientSession, now: EpochSeconds): SessionView['state'] {
   if (session.revokedAt !== null) return 'revoked'
   return now >= session.expiresAt || now >= session.idleExpiresAt ? 'expired' : 'active'
-}
-
-/** @throws {AdminError} if the cursor is not one of a list of sessions */
-function placeOf(cursor: string): Pick<ClientSession, 'createdAt' | 'id'> {
-  const [, createdAt, id] = /^(\d{1,15}) (\S+)$/.exec(keyOf(cursor)) ?? []
-  if (createdAt === undefined || id === undefined)
-    throw invalidValue('cursor', 'the cursor does not belong to this list')
-  return { createdAt: Number(createdAt), id }
 }

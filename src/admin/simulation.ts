@@ -18,6 +18,7 @@ import { invalidValue, notFound } from './errors.ts'
 import { describeKeys } from './key-view.ts'
 import type { AffectedView, MomentView, ScenarioView, SimulationView } from './keys.schema.ts'
 import { wholeKid } from './kid.ts'
+import { eachRow } from './page.ts'
 
 /** How many automatic rotations are shown: the next one, or enough to see a rhythm that was asked for. */
 const AUTOMATIC = 1
@@ -102,9 +103,11 @@ const actionOf = (action: NonNullable<ScenarioView['actions']>[number], ring: Ri
 
 /** How far `tokensUntil` of a key may be ahead: the longest lifetime of anything that is signed, and the margin of a node. */
 async function tokenLifetime({ store, config }: Deps): Promise<Seconds> {
-  const [apis, clients] = await Promise.all([store.apis.list(), store.clients.list()])
-  const own = [...apis, ...clients].map(({ accessTokenTtl }) => accessTokenTtl ?? 0)
-  return EXPIRY_MARGIN + Math.max(config.accessTokenTtl, statusListLifetime(config.statusTtl), ...own)
+  let longest = Math.max(config.accessTokenTtl, statusListLifetime(config.statusTtl))
+  const lists = [eachRow(store.apis.page), eachRow(store.clients.page)]
+  for (const rows of lists)
+    for await (const { accessTokenTtl } of rows) longest = Math.max(longest, accessTokenTtl ?? 0)
+  return EXPIRY_MARGIN + longest
 }
 
 /** What contradicts the assumption that no verifier uses a JWKS for longer than `verifierCache`. */

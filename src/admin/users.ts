@@ -11,7 +11,7 @@ import type { Actor } from './actor.ts'
 import { createAdministrators } from './administrators.ts'
 import type { LocalDeps } from './deps.ts'
 import { conflict, invalidValue, notFound } from './errors.ts'
-import { cursorOf, DEFAULT_LIMIT, keyOf } from './page.ts'
+import { ageCursor, ageOf, storedPage } from './page.ts'
 import { assertRevision } from './revision.ts'
 import { accountOf, changeOf, deletedNotes, signedOutNotes, viewOf } from './user-view.ts'
 import type {
@@ -56,9 +56,6 @@ export interface UsersAdmin {
   resetLink(username: string): Promise<Changed<OneTimeLinkView>>
   resetSecondFactor(username: string, condition?: Condition): Promise<Changed<RemovedFactorsView>>
 }
-
-/** Users that are read at once while a list is searched. */
-const CHUNK = 1000
 
 export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
   const { store, clock } = deps
@@ -241,34 +238,19 @@ const refusing =
 
 async function listUsers(
   store: LocalDeps['store']['users'],
-  { limit = DEFAULT_LIMIT, cursor, search, role, disabled }: UserQuery,
+  { role, disabled, ...query }: UserQuery,
 ): Promise<Page<UserView>> {
-  const wanted = search?.toLowerCase()
-  const matches = (user: User) =>
-    (role === undefined || user.roles.includes(role)) &&
-    (disabled === undefined || user.disabled === disabled) &&
-    (wanted === undefined ||
-      [user.username, user.name, user.email, user.id].some((text) => text?.toLowerCase().includes(wanted)))
-  const found: User[] = []
-  // One more than the limit, to know whether there are more.
-  for (let after = cursor === undefined ? null : placeOf(cursor); found.length <= limit; ) {
-    const chunk = await store.page(after, Math.min(CHUNK, Math.max(limit + 1, 100)))
-    found.push(...chunk.filter(matches))
-    after = chunk.at(-1) ?? null
-    if (after === null) break
-  }
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  return {
-    items: items.map(viewOf),
-    next_cursor: found.length > limit && last ? cursorOf(`${last.createdAt} ${last.id}`) : null,
-  }
-}
-
-/** @throws {AdminError} if the cursor is not one of a list of users */
-function placeOf(cursor: string): Pick<User, 'createdAt' | 'id'> {
-  const [, createdAt, id] = /^(\d{1,15}) (\S+)$/.exec(keyOf(cursor)) ?? []
-  if (createdAt === undefined || id === undefined)
-    throw invalidValue('cursor', 'the cursor does not belong to this list')
-  return { createdAt: Number(createdAt), id }
+  const page = await storedPage(
+    {
+      read: store.page,
+      cursor: ageCursor,
+      placeOf: ageOf,
+      texts: ({ username, name, email, id }: User) => [username, name, email, id],
+      isListed: (user) =>
+        (role === undefined || user.roles.includes(role)) &&
+        (disabled === undefined || user.disabled === disabled),
+    },
+    query,
+  )
+  return { ...page, items: page.items.map(viewOf) }
 }

@@ -216,7 +216,8 @@ async function printStartup(
 ): Promise<void> {
   const { config, store } = base
   const url = issuerBase(config.issuer)
-  const registered = (await store.clients.list()).filter(({ id }) => id !== COMMAND_LINE_CLIENT)
+  const oldest = await store.clients.page(null, 2)
+  const registered = oldest.filter(({ id }) => id !== COMMAND_LINE_CLIENT)
   const isNew = keys.firstStart || registered.length === 0
   const [metricsPort, adminPort] = [portOf(ports.metrics), portOf(ports.admin)]
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]

@@ -174,10 +174,10 @@ t.test('every command accepts --json, prints one document and never shows a key 
 })
 
 async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['withStore']>[0]>[0]) {
-  const clients = (await store.clients.list().catch(() => [])).flatMap(({ secrets }) =>
+  const clients = (await store.clients.page(null, 1000).catch(() => [])).flatMap(({ secrets }) =>
     secrets.map(({ hash }) => hash),
   )
-  const users = (await store.users.list().catch(() => [])).map((user) => user.passwordHash)
+  const users = (await store.users.page(null, 1000).catch(() => [])).map((user) => user.passwordHash)
   const keys = ((await store.ring.read().catch(() => null))?.keys ?? []).map((key) => key.encryptedPrivateKey)
   return [...clients, ...users, ...keys].filter((text) => text !== null)
 }

@@ -33,6 +33,31 @@ export const apisContract: Contract = {
     t.same(await apis.list(), [api(), stock])
   },
 
+  'page returns APIs in the order of list, part by part, with all their scopes': async (t, { apis }) => {
+    await apis.insert(api({ scopes: ['z', 'a'], createdAt: 5 }))
+    await apis.insert({ ...stock, createdAt: 5 })
+    await apis.insert(api({ identifier: 'https://first.test', scopes: [], createdAt: 3 }))
+    const all = await apis.list()
+    t.same(await apis.page(null, 2), all.slice(0, 2))
+    t.same(await apis.page(all[1] ?? null, 9), all.slice(2))
+    t.same(await apis.page(all[2] ?? null, 9), [])
+  },
+
+  'owners returns the API of each scope that one owns': async (t, { apis }) => {
+    await apis.insert(api({ scopes: ['a', 'b'] }))
+    await apis.insert({ ...stock, scopes: ['c'] })
+    const many = Array.from({ length: 1200 }, (_, i) => `nothing${i}`)
+    const owners = await apis.owners(['a', 'd', ...many, 'c'])
+    t.same(
+      [...owners],
+      [
+        ['a', ORDERS],
+        ['c', STOCK],
+      ],
+    )
+    t.same([...(await apis.owners([]))], [])
+  },
+
   'insert returns false and changes nothing if the identifier is taken': async (t, { apis }) => {
     await apis.insert(api())
     t.equal(await apis.insert(api({ scopes: ['other'], accessTokenTtl: 9 })), false)

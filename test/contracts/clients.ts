@@ -68,17 +68,31 @@ export const clientsContract: Contract = {
     t.equal(await clients.find('%'), null)
   },
 
-  'list returns all clients, oldest first': async (t, { clients }) => {
-    t.same(await clients.list(), [])
+  'page returns all clients, oldest first': async (t, { clients }) => {
+    t.same(await clients.page(null, 1000), [])
     await clients.insert(full)
     await clients.insert(client())
-    t.same(await clients.list(), [client(), full])
+    t.same(await clients.page(null, 1000), [client(), full])
+  },
+
+  'page returns clients part by part, oldest first, with all their secrets': async (t, { clients }) => {
+    const all = [
+      client({ id: 'd', createdAt: 3 }),
+      { ...full, id: 'c', createdAt: 5, secrets: full.secrets.map((one) => ({ ...one, id: `${one.id}_c` })) },
+      client({ id: 'a b', createdAt: 7 }),
+      client({ id: 'b', createdAt: 7 }),
+    ]
+    for (const one of [2, 1, 0, 3]) await clients.insert(all[one] as Client)
+    t.same(await clients.page(null, 2), all.slice(0, 2))
+    t.same(await clients.page(all[1] as Client, 1), all.slice(2, 3))
+    t.same(await clients.page(all[2] as Client, 9), all.slice(3))
+    t.same(await clients.page(all[3] as Client, 9), [])
   },
 
   'insert returns false and changes nothing if the id is taken': async (t, { clients }) => {
     await clients.insert(client())
     t.equal(await clients.insert(client({ name: 'another', secretHash: 'sha256:x' })), false)
-    t.same(await clients.list(), [client()])
+    t.same(await clients.page(null, 1000), [client()])
   },
 
   'of fifty concurrent inserts with one id, one succeeds': async (t, { clients }) => {
@@ -124,7 +138,7 @@ export const clientsContract: Contract = {
     })
     t.same((await clients.find('machine'))?.secrets, [ending, three])
     t.same(
-      (await clients.list()).map(({ secrets }) => secrets.length),
+      (await clients.page(null, 1000)).map(({ secrets }) => secrets.length),
       [2, 1],
     )
     await clients.update('machine', (row) => ({ ...row, secrets: [] }))

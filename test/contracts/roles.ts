@@ -26,6 +26,15 @@ export const rolesContract: Contract = {
     t.same(await roles.list(), [role(), none, strict])
   },
 
+  'page returns roles in the order of list, part by part': async (t, { roles }) => {
+    for (const name of ['d', 'ä', 'a', 'B', 'c']) await roles.insert(role({ name }))
+    const all = await roles.list()
+    t.same(await roles.page(null, 2), all.slice(0, 2))
+    t.same(await roles.page(all[1] ?? null, 2), all.slice(2, 4))
+    t.same(await roles.page(all[3] ?? null, 9), all.slice(4))
+    t.same(await roles.page(all[4] ?? null, 9), [])
+  },
+
   'insert returns false and changes nothing if the name is taken': async (t, { roles }) => {
     await roles.insert(role())
     t.same(await winners(50, () => roles.insert(role({ scopes: ['all'] }))), { won: 0, lost: 50 })

@@ -28,16 +28,16 @@ export const usersContract: Contract = {
     t.same(await users.find(alice.id), alice)
     t.same(await users.findByUsername('alice'), alice)
     t.same(await users.findByUsername('bob'), bob)
-    t.same(await users.list(), [bob, alice])
+    t.same(await users.page(null, 1000), [bob, alice])
   },
 
   'find returns null for an unknown id or username': async (t, { users }) => {
     t.equal(await users.find('u_x'), null)
     t.equal(await users.findByUsername('alice'), null)
-    t.same(await users.list(), [])
+    t.same(await users.page(null, 1000), [])
   },
 
-  'page returns users in the order of list, part by part': async (t, { users, roles }) => {
+  'page returns users part by part, oldest first': async (t, { users, roles }) => {
     await roles.insert(clerk)
     for (const [name, createdAt] of [
       ['c', 5],
@@ -51,8 +51,23 @@ export const usersContract: Contract = {
       first.map(({ username }) => username),
       ['d', 'c'],
     )
-    t.same(await users.page(first[1] ?? null, 9), (await users.list()).slice(2))
+    t.same(await users.page(first[1] ?? null, 9), (await users.page(null, 1000)).slice(2))
     t.same(await users.page({ createdAt: 7, id: 'u_b' }, 9), [])
+  },
+
+  'withRole counts the users who have the role, and names the oldest': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    t.same(await users.withRole('clerk', 2), { count: 0, usernames: [] })
+    for (const [name, createdAt] of [
+      ['c', 5],
+      ['a', 7],
+      ['b', 3],
+    ] as const)
+      await users.insert(await user({ id: name, username: name, roles: ['clerk'], createdAt }))
+    await users.insert(await user({ id: 'd', username: 'd', roles: [], createdAt: 1 }))
+    await users.setDisabled('b', true)
+    t.same(await users.withRole('clerk', 2), { count: 3, usernames: ['b', 'c'] })
+    t.same(await users.withRole('nothing', 2), { count: 0, usernames: [] })
   },
 
   'idsWithRole returns the enabled users who have the role': async (t, { users, roles }) => {
@@ -69,19 +84,19 @@ export const usersContract: Contract = {
     const first = await user()
     await users.insert(first)
     t.equal(await users.insert(await user()), false)
-    t.same(await users.list(), [first])
+    t.same(await users.page(null, 1000), [first])
   },
 
   'insert returns false and changes nothing if a role does not exist': async (t, { users, roles }) => {
     await roles.insert(clerk)
     t.equal(await users.insert(await user({ roles: ['clerk', 'nothing'] })), false)
-    t.same(await users.list(), [])
+    t.same(await users.page(null, 1000), [])
   },
 
   'of fifty concurrent inserts with one username, one succeeds': async (t, { users }) => {
     const fifty = await Promise.all(Array.from({ length: 50 }, () => user({ roles: [] })))
     t.same(await winners(50, (i) => users.insert(fifty[i] as never)), { won: 1, lost: 49 })
-    t.equal((await users.list()).length, 1)
+    t.equal((await users.page(null, 1000)).length, 1)
   },
 
   'setPasswordHash replaces the hash, and returns false if there is no such user': async (t, { users }) => {

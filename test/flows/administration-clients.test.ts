@@ -1,12 +1,14 @@
 /** The administration API of clients and APIs. */
 import { generateKeyPairSync } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { adminAudience, COMMAND_LINE_CLIENT } from '../../src/admin/built-ins.ts'
+import { ADMIN_PATH, adminAudience, COMMAND_LINE_CLIENT } from '../../src/admin/built-ins.ts'
 import { decodeNotes, MAX_NOTES_LENGTH, NOTES_HEADER } from '../../src/admin/wire.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Administrator, administrator } from '../support/server/administrator.ts'
 import { imageServer, pngImage } from '../support/server/image-server.ts'
+import { countQueries } from '../support/server/query-count.ts'
 import { basic, post } from '../support/server/requests.ts'
+import { api, client, user } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const ORDERS = 'https://orders.example/v1?a=b'
@@ -301,6 +303,44 @@ t.test('lists have parts, and a search looks at names and ids', async (t) => {
   t.notOk(ids.includes(COMMAND_LINE_CLIENT), 'what is built in is not in the list')
   t.match((await send('GET', '/clients?search=THE%20T')).json(), { items: { length: 2 }, next_cursor: null })
   t.equal((await send('PATCH', `/clients/${COMMAND_LINE_CLIENT}`, { client_name: 'x' })).statusCode, 409)
+})
+
+t.test('a part of a list reads little more than it shows, however long the list is', async (t) => {
+  const { send, server, token } = await withOrders(t as Test)
+  const { clients, apis, roles, users } = server.store
+  for (let i = 0; i < 300; i += 1) {
+    await clients.insert(client({ id: `c${i}` }))
+    await apis.insert(api({ identifier: `https://${i}.test`, scopes: [] }))
+    await roles.insert({ name: `r${i}`, scopes: ['x'], requireSecondFactor: false, createdAt: 1 })
+  }
+  for (let i = 0; i < 300; i += 1)
+    await users.insert(await user({ id: `u${i}`, username: `u${i}`, roles: i < 200 ? ['r1'] : [] }))
+  await server.poll()
+  const authorization = { authorization: `Bearer ${await token()}` }
+  const { rows } = countQueries(server.store)
+  for (const list of ['clients', 'apis', 'roles', 'users']) {
+    const before = rows()
+    const ids = new Set<string>()
+    let cursor: string | null = ''
+    for (let part = 0; part < 3 && cursor !== null; part += 1) {
+      const query: string = cursor === '' ? '' : `&cursor=${cursor}`
+      const url = `${ADMIN_PATH}/${list}?limit=10${query}`
+      const page: { items: object[]; next_cursor: string | null } = (
+        await server.inject({ url, headers: authorization })
+      ).json()
+      for (const item of page.items) ids.add(JSON.stringify(item))
+      cursor = page.next_cursor
+    }
+    t.equal(ids.size, 30, list)
+    t.ok(rows() - before < 60, `${list}: ${rows() - before} rows`)
+  }
+  const before = rows()
+  const notes = (await send('DELETE', '/roles/r1')).headers['keyturn-notes']
+  t.match(decodeURIComponent(String(notes)), /: u0, u1, u10, u100, u101 and 195 more$/)
+  t.ok(
+    rows() - before < 650,
+    `${rows() - before}: APIs and roles, which the node reads again, and not the users`,
+  )
 })
 
 t.test(

@@ -222,7 +222,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
   const { uri } = (claimsOf(token).status as { status_list: { uri: string } }).status_list
   const list = await server.inject({ url: new URL(uri).pathname })
   t.equal(list.statusCode, 200)
-  const [alice] = await server.store.users.list()
+  const [alice] = await server.store.users.page(null, 1000)
   const about = { clientId: 'app', userId: alice?.id ?? '', backchannelLogout: true }
   await server.store.clientSessions.insert(session({ id: 'ended', ...about }))
   await server.store.clientSessions.revoke('ended', server.clock.now(), 'signed out')

@@ -24,6 +24,10 @@ export interface ApiStore {
   find(identifier: string): Promise<Api | null>
   /** Oldest first. */
   list(): Promise<Api[]>
+  /** At most `limit` APIs after this one in the order of `list`, or from the beginning. */
+  page(after: Pick<Api, 'createdAt' | 'identifier'> | null, limit: number): Promise<Api[]>
+  /** The identifier of the API that owns each of these scopes. A scope that no API owns is not in it. */
+  owners(scopes: readonly string[]): Promise<ReadonlyMap<string, string>>
   /**
    * Returns false, and changes nothing, if the identifier, an equivalent spelling of it, or one of the scopes is taken. Deletes
    * consents for the identifier, which can only be for an earlier API.

@@ -97,8 +97,8 @@ export interface Client {
 
 export interface ClientStore {
   find(id: string): Promise<Client | null>
-  /** Oldest first. */
-  list(): Promise<Client[]>
+  /** At most `limit` clients after this one, oldest first, or from the beginning. */
+  page(after: Pick<Client, 'createdAt' | 'id'> | null, limit: number): Promise<Client[]>
   /** Returns false, and changes nothing, if the id is taken. */
   insert(client: New<Client>): Promise<boolean>
   /** Changes everything that is registered under the id, except `id` and `createdAt`. */

@@ -16,6 +16,8 @@ export interface RoleStore {
   find(name: string): Promise<Role | null>
   /** All roles, in the order of their names. */
   list(): Promise<Role[]>
+  /** At most `limit` roles after this one in the order of `list`, or from the beginning. */
+  page(after: Pick<Role, 'name'> | null, limit: number): Promise<Role[]>
   /** Returns false if the name is taken. */
   insert(role: New<Role>): Promise<boolean>
   /** Changes scopes and `requireSecondFactor`. A scope that is added makes the one-time links of the role's users void. */

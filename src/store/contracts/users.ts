@@ -34,13 +34,18 @@ export type Profile = Pick<
   'email' | 'emailVerified' | 'name' | 'givenName' | 'familyName' | 'locale' | 'zoneinfo'
 >
 
+interface UsersWithRole {
+  readonly count: number
+  readonly usernames: readonly string[]
+}
+
 export interface UserStore {
   find(id: string): Promise<User | null>
   findByUsername(username: string): Promise<User | null>
-  /** Oldest first. */
-  list(): Promise<User[]>
-  /** At most `limit` users after this one in the order of `list`, or from the beginning. */
+  /** At most `limit` users after this one, oldest first, or from the beginning. */
   page(after: Pick<User, 'createdAt' | 'id'> | null, limit: number): Promise<User[]>
+  /** How many users have the role, and the usernames of at most `limit` of them, oldest first. */
+  withRole(role: string, limit: number): Promise<UsersWithRole>
   /** Ids of the enabled users who have the role. */
   idsWithRole(role: string): Promise<string[]>
   /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */

@@ -16,6 +16,8 @@ interface ApiRow {
   text: string | null
 }
 
+const MAX_PARAMS = 400
+
 export function createApiStore(db: Db): ApiStore {
   async function select(where: string, params: Param[]): Promise<Api[]> {
     const rows = await db.query<ApiRow>(
@@ -50,6 +52,27 @@ export function createApiStore(db: Db): ApiStore {
     find,
 
     list: () => select('', []),
+
+    page: (after, limit) =>
+      select(
+        `WHERE a.identifier IN
+           (SELECT identifier FROM apis WHERE (created_at, identifier) > ($1, $2) ORDER BY created_at, identifier LIMIT $3)`,
+        [after?.createdAt ?? -1, after?.identifier ?? '', limit],
+      ),
+
+    async owners(scopes) {
+      const owners = new Map<string, string>()
+      // Engines limit the parameters of a statement.
+      for (let at = 0; at < scopes.length; at += MAX_PARAMS) {
+        const part = scopes.slice(at, at + MAX_PARAMS)
+        const rows = await db.query<{ scope: string; api: string }>(
+          `SELECT scope, api FROM api_scopes WHERE scope IN (${part.map((_, i) => `$${i + 1}`).join(', ')})`,
+          part,
+        )
+        for (const { scope, api } of rows) owners.set(scope, api)
+      }
+      return owners
+    },
 
     insert(api) {
       return falseOnConflict(

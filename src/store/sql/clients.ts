@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { EpochSeconds } from '../../system.ts'
 import type { Client, ClientSecret, ClientStore } from '../contracts/clients.ts'
 import type { New } from '../contracts/update.ts'
-import type { Db, Step } from '../db.ts'
+import type { Db, Param, Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { FIRST_REVISION_SQL, registryChanged, registryRowDeleted } from './revisions.ts'
 import { revokeClientBlocks, revokeSessionIndices, statusChanged } from './status.ts'
@@ -25,7 +25,7 @@ interface ClientRow {
 
 export function createClientStore(db: Db): ClientStore {
   /** One statement, so that a client is never returned with the secrets of another revision. */
-  async function select(where: string, params: readonly string[]): Promise<Client[]> {
+  async function select(where: string, params: readonly Param[]): Promise<Client[]> {
     const rows = await db.query<ClientRow>(
       `SELECT c.id, c.disabled, c.logo, c.metadata, c.created_at, c.revision, s.id AS secret_id, s.hash,
               s.created_at AS secret_created_at, s.expires_at AS secret_expires_at, s.added_in
@@ -58,7 +58,11 @@ export function createClientStore(db: Db): ClientStore {
   return {
     find,
 
-    list: () => select('', []),
+    page: (after, limit) =>
+      select(
+        `WHERE c.id IN (SELECT id FROM clients WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3)`,
+        [after?.createdAt ?? -1, after?.id ?? '', limit],
+      ),
 
     insert(client) {
       return db.batch([

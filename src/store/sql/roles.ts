@@ -53,6 +53,14 @@ export function createRoleStore(db: Db): RoleStore {
       return rows.map(toRole)
     },
 
+    async page(after, limit) {
+      const rows = await db.query<RoleRow>(
+        `SELECT ${COLUMNS} FROM roles WHERE name > $1 ORDER BY name LIMIT $2`,
+        [after?.name ?? '', limit],
+      )
+      return rows.map(toRole)
+    },
+
     insert(role) {
       return db.batch([
         {

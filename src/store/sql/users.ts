@@ -76,13 +76,24 @@ export function createUserStore(db: Db): UserStore {
       return user ?? null
     },
 
-    list: () => select('', []),
-
     page: (after, limit) =>
       select(
         `WHERE u.id IN (SELECT id FROM users WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3)`,
         [after?.createdAt ?? -1, after?.id ?? '', limit],
       ),
+
+    async withRole(role, limit) {
+      const [counted] = await db.query<{ count: number }>(
+        'SELECT count(*) AS count FROM user_roles WHERE role = $1',
+        [role],
+      )
+      const rows = await db.query<{ username: string }>(
+        `SELECT u.username FROM user_roles r JOIN users u ON u.id = r.user_id WHERE r.role = $1
+          ORDER BY u.created_at, u.id LIMIT $2`,
+        [role, limit],
+      )
+      return { count: Number(counted?.count ?? 0), usernames: rows.map(({ username }) => username) }
+    },
 
     async idsWithRole(role) {
       const rows = await db.query<{ id: string }>(

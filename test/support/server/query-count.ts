@@ -1,9 +1,13 @@
 import type { Db } from '../../../src/store/db.ts'
 import type { Store } from '../../../src/store/index.ts'
 
-/** Counts the queries to the database from now on, reads and writes alike. */
-export function countQueries({ db }: Pick<Store, 'db'>): { readonly count: () => number } {
+/** Counts the queries to the database from now on, reads and writes alike, and the rows that it returns. */
+export function countQueries({ db }: Pick<Store, 'db'>): {
+  readonly count: () => number
+  readonly rows: () => number
+} {
   let count = 0
+  let rows = 0
   const counted = <A extends unknown[], R>(verb: (...args: A) => R) => {
     return (...args: A): R => {
       count += 1
@@ -11,6 +15,12 @@ export function countQueries({ db }: Pick<Store, 'db'>): { readonly count: () =>
     }
   }
   // Every aggregate calls through this object.
-  Object.assign(db, { query: counted(db.query.bind(db)), batch: counted(db.batch.bind(db)) } as Partial<Db>)
-  return { count: () => count }
+  const { query } = db
+  const countedRows = async (...args: Parameters<Db['query']>) => {
+    const found = await query.apply(db, args)
+    rows += found.length
+    return found
+  }
+  Object.assign(db, { query: counted(countedRows), batch: counted(db.batch.bind(db)) } as Partial<Db>)
+  return { count: () => count, rows: () => rows }
 }
