@@ -13,7 +13,8 @@ export const cursorOf = (key: string): string => Buffer.from(key).toString('base
 /** @throws {AdminError} */
 export function keyOf(cursor: string): string {
   const key = Buffer.from(cursor, 'base64url').toString()
-  if (key === '' || cursorOf(key) !== cursor)
+  // No key contains a NUL, and PostgreSQL fails with an error if it is asked for one.
+  if (key === '' || key.includes('\0') || cursorOf(key) !== cursor)
     throw invalidValue('cursor', 'the cursor does not belong to this list')
   return key
 }
@@ -51,12 +52,13 @@ export function pageOf<T>(
   key: (item: T) => string,
   texts: (item: T) => readonly (string | null)[],
 ): Page<T> {
-  const after = cursor === undefined ? -1 : all.findIndex((item) => key(item) === keyOf(cursor))
-  if (cursor !== undefined && after < 0) return { items: [], next_cursor: null }
+  const last = cursor === undefined ? undefined : keyOf(cursor)
+  const after = last === undefined ? -1 : all.findIndex((item) => key(item) === last)
+  if (last !== undefined && after < 0) return { items: [], next_cursor: null }
   const found = all.slice(after + 1).filter((item) => isFound(search, texts(item)))
   const items = found.slice(0, limit)
-  const last = items.at(-1)
-  return { items, next_cursor: found.length > limit && last !== undefined ? cursorOf(key(last)) : null }
+  const end = items.at(-1)
+  return { items, next_cursor: found.length > limit && end !== undefined ? cursorOf(key(end)) : null }
 }
 
 /** Rows that are read at once while a list is searched. */

@@ -22,7 +22,7 @@ export function parseBodies(app: FastifyInstance): void {
         const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes as Buffer)
         // A client may send the content type without a body to a path that needs none.
         if (text === '') return done(null)
-        assertDepth(text)
+        assertShape(text)
         return parse(request, text, (error, value) => {
           if (error) return done(error)
           try {
@@ -41,18 +41,49 @@ export function parseBodies(app: FastifyInstance): void {
   )
 }
 
-/** One pass, whatever the text is: a pattern for strings would read the rest of the text once for each quote that is never closed. */
-function assertDepth(text: string): void {
-  let depth = 0
-  let inString = false
+/**
+ * Refuses values that are too deep, and objects with two members of one name: this server would use the last one, and whatever has checked
+ * the request before it may have looked at the first (RFC 8259 §4, RFC 7493 §2.3). One pass, whatever the text is: a pattern for strings
+ * would read the rest of the text once for each quote that is never closed.
+ */
+function assertShape(text: string): void {
+  /** The names of the members of each value that has begun. */
+  const open: Set<string>[] = []
+  let lastString = ''
   for (let at = 0; at < text.length; at += 1) {
     const char = text[at]
-    if (char === '"') inString = !inString
-    // Inside a string, the next character is escaped.
-    else if (inString) at += char === '\\' ? 1 : 0
-    else if (char === '{' || char === '[') depth += 1
-    else if (char === '}' || char === ']') depth -= 1
-    if (depth > MAX_DEPTH) throw invalidRequest('the body is nested too deeply')
+    if (char === '"') {
+      const start = at
+      at = endOfString(text, start)
+      lastString = text.slice(start, at + 1)
+    } else if (char === '{' || char === '[') {
+      open.push(new Set())
+      if (open.length > MAX_DEPTH) throw invalidRequest('the body is nested too deeply')
+    } else if (char === '}' || char === ']') {
+      open.pop()
+    } else if (char === ':') {
+      const name = decoded(lastString)
+      if (open.at(-1)?.has(name)) throw invalidRequest('the body has an object with two members of one name')
+      open.at(-1)?.add(name)
+    }
+  }
+}
+
+/** The place of the quote that ends the string, or the end of the text. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1
+  // The character after a backslash is escaped.
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
+
+function decoded(string: string): string {
+  if (!string.includes('\\')) return string.slice(1, -1)
+  try {
+    return JSON.parse(string) as string
+  } catch {
+    // The body is not JSON, and the parser will refuse it.
+    return string
   }
 }
 

@@ -35,8 +35,10 @@ const show = async (visit: Visit) => {
 const textsOf = (text: string | undefined): Record<string, string> =>
   Object.fromEntries(
     linesOf(text).map((line) => {
-      const [, scope = line, shown = ''] = /^(\S+?)\s*(?:=|\s)\s*(.*)$/.exec(line) ?? []
-      return [scope, shown]
+      const end = line.search(/[\s=]/)
+      if (end <= 0) return [line, '']
+      const rest = line.slice(end).trimStart()
+      return [line.slice(0, end), (rest.startsWith('=') ? rest.slice(1) : rest).trim()]
     }),
   )
 
