@@ -1,4 +1,5 @@
 /** The claims of an access token (RFC 9068 §2.2), and the checks that they must pass. */
+import { type Confirmation, readConfirmation } from './confirmation.ts'
 import { VerifyError } from './errors.ts'
 
 /** The claims of a verified access token (RFC 9068 §2.2). Further claims of the issuer are kept unchanged. */
@@ -18,6 +19,10 @@ export interface AccessTokenClaims {
   readonly roles?: readonly string[]
   /** When the user signed in, in seconds since 1970. */
   readonly auth_time?: number
+  /** The level of the user's authentication (RFC 9068 §2.2.1). */
+  readonly acr?: string
+  /** The key and the certificate that the token is bound to (RFC 9449 §6.1, RFC 8705 §3.1). */
+  readonly cnf?: Confirmation
   /** Identifies the user's session at the issuer. */
   readonly sid?: string
   /** The token's entry in a status list (Token Status List §6.2). */
@@ -42,7 +47,7 @@ const isTime = (value: unknown): value is number => typeof value === 'number' &&
  * Performs the checks of RFC 9068 §4 that do not depend on the time. With `strict`, every claim that RFC 9068 requires
  * must be present; without, `client_id`, `jti` and `iat` may be missing, because tokens of another `typ` follow another
  * profile.
- * @throws {VerifyError} wrong_issuer, wrong_audience, bad_claims
+ * @throws {VerifyError} wrong_issuer, wrong_audience, bad_claims, unsupported_binding
  */
 export function checkClaims(
   claims: Record<string, unknown>,
@@ -68,6 +73,7 @@ export function checkClaims(
   for (const name of ['client_id', 'jti']) {
     checkClaim(typeof claims[name] === 'string' || (!strict && claims[name] === undefined), name)
   }
+  if (claims.cnf !== undefined) readConfirmation(claims.cnf)
   checkClaim(isTime(claims.iat) || (!strict && claims.iat === undefined), 'iat')
   return claims as unknown as AccessTokenClaims
 }

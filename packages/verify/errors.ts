@@ -35,6 +35,24 @@ export type VerifyErrorCode =
    * The status list is missing or too old and `onStale` is `reject`, or the list has no such entry, or there is no room for it.
    */
   | 'status_unavailable'
+  /** The claim `cnf` says that the token is bound in a way that this package cannot check (RFC 7800 §3.1). */
+  | 'unsupported_binding'
+  /** The token is bound to a key or a certificate, and came without the proof (RFC 9449 §7.2, RFC 8705 §3). */
+  | 'proof_required'
+  /** The DPoP proof, or the certificate, is of another key than the token is bound to. */
+  | 'wrong_key'
+  /** The token is not bound, but `requireBound` or the scheme `DPoP` requires that it is. */
+  | 'not_bound'
+  /** The DPoP proof is missing, repeated, malformed, too old, or made for another request or token (RFC 9449 §4.3). */
+  | 'invalid_proof'
+  /** The DPoP proof was used before (RFC 9449 §11.1). */
+  | 'replayed_proof'
+  /** The DPoP proof must contain a nonce of this service (RFC 9449 §9); the error has it as `nonce`. */
+  | 'nonce_required'
+  /** The memory of DPoP proofs is full, has failed or has not answered. */
+  | 'replay_unknown'
+  /** The user has not authenticated in the required way, or not recently enough (RFC 9470 §3). */
+  | 'insufficient_authentication'
   /** The token lacks a scope that the route requires. */
   | 'insufficient_scope'
   /** The user lacks a role that the route requires. */
@@ -51,12 +69,24 @@ export class ConfigurationError extends Error {
   }
 }
 
+export interface VerifyErrorOptions extends ErrorOptions {
+  readonly nonce?: string
+  readonly challenge?: Readonly<Record<string, string>>
+}
+
 /** Thrown when a token is refused. `cause` has the underlying error, if there is one. */
 export class VerifyError extends Error {
   readonly code: VerifyErrorCode
-  constructor(code: VerifyErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+  /** The nonce that the client must use, for the header `DPoP-Nonce` of the response. */
+  readonly nonce: string | undefined
+  /** Further parameters of the challenge: `acr_values` and `max_age` (RFC 9470 §3). */
+  readonly challenge: Readonly<Record<string, string>>
+  constructor(code: VerifyErrorCode, message: string, options: VerifyErrorOptions = {}) {
+    const { nonce, challenge = {}, ...rest } = options
+    super(message, rest)
     this.name = 'VerifyError'
     this.code = code
+    this.nonce = nonce
+    this.challenge = challenge
   }
 }

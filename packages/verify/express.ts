@@ -1,9 +1,17 @@
 /** Guards for Express and Connect. The types describe only what is used, so the package does not depend on Express. */
 import type { AccessTokenClaims } from './access-token-claims.ts'
-import { incomingToken, type NodeRequest } from './bearer-token.ts'
-import { errorResponse } from './error-response.ts'
+import { type Challenge, errorResponse, nonceHeaders } from './error-response.ts'
 import { VerifyError } from './errors.ts'
-import { checkRequirements, type Requirements, type RoleArguments, roleRequirements } from './requirements.ts'
+import { type NodeRequest, nodeCredentials, schemeOfRequest } from './node-request.ts'
+import {
+  type AcrArguments,
+  acrRequirements,
+  checkRequirements,
+  maxAgeRequirements,
+  type Requirements,
+  type RoleArguments,
+  roleRequirements,
+} from './requirements.ts'
 import { refuseUnknown } from './unknown-options.ts'
 import type { Verifier } from './verifier.ts'
 
@@ -39,27 +47,36 @@ export interface KeyturnExpressOptions {
 
 interface Authentication {
   readonly claims?: AccessTokenClaims | undefined
-  /** The realm of the verifier that checked the token. */
-  readonly realm: string
+  readonly verifier: Verifier
 }
 
-/** What `keyturnExpress` found, for `requireScope` and `requireRole`. Other middleware could have set `req.claims`. */
+/** What `keyturnExpress` found, for `requireScope` and the other guards of routes. Other middleware could have set `req.claims`. */
 const authentications = new WeakMap<object, Authentication>()
 
 /**
  * Verifies the token of every request that passes through, and sets `req.claims`. A refused request is answered as
- * RFC 6750 §3 says; an error that is not a VerifyError goes to `next`.
+ * RFC 6750 §3, RFC 9449 §7 and RFC 9470 §3 say; an error that is not a VerifyError goes to `next`.
  */
 export function keyturnExpress(options: KeyturnExpressOptions): Middleware {
   refuseUnknown('keyturnExpress', options, ['verifier', 'required'])
   const { verifier, required = true } = options
-  const { realm } = verifier
-  return middleware({ realm }, async (request) => {
-    const token = required ? incomingToken(request) : optionalToken(request)
-    const claims = token === undefined ? undefined : await verifier.verify(token)
-    authentications.set(request, { claims, realm })
-    if (claims) (request as { claims?: AccessTokenClaims }).claims = claims
-  })
+  return middleware(
+    () => verifier,
+    {},
+    async (request, response) => {
+      // A second keyturnExpress must not verify again: a DPoP proof is accepted only once.
+      const known = authentications.get(request)
+      if (known?.verifier === verifier && known.claims) return
+      const credentials = required
+        ? nodeCredentials(request, verifier.guard)
+        : optionalCredentials(request, verifier)
+      const onNonce = (nonce: string) => setHeaders(response, nonceHeaders(nonce))
+      const claims =
+        credentials && (await verifier.verify(credentials.token, { ...credentials.sender, onNonce }))
+      authentications.set(request, { claims, verifier })
+      if (claims) (request as { claims?: AccessTokenClaims }).claims = claims
+    },
+  )
 }
 
 /** Requires all of these scopes; otherwise the response is 403. Use it on a route behind `keyturnExpress`. */
@@ -75,9 +92,22 @@ export function requireRole(...args: RoleArguments): Middleware {
   return requirementGuard(roleRequirements(args))
 }
 
-function optionalToken(request: NodeRequest): string | undefined {
+/**
+ * Requires a user who has authenticated at one of these levels, and perhaps recently: `requireAcr('phr', { maxAge: 300 })`; otherwise the
+ * response is a 401 that tells the client what to ask the issuer for (RFC 9470). Use it on a route behind `keyturnExpress`.
+ */
+export function requireAcr(...args: AcrArguments): Middleware {
+  return requirementGuard(acrRequirements(args))
+}
+
+/** Requires a user who has authenticated at most this many seconds ago (RFC 9470). Use it on a route behind `keyturnExpress`. */
+export function requireMaxAge(seconds: number): Middleware {
+  return requirementGuard(maxAgeRequirements(seconds))
+}
+
+function optionalCredentials(request: NodeRequest, { guard }: Verifier) {
   try {
-    return incomingToken(request)
+    return nodeCredentials(request, guard)
   } catch (error) {
     if (error instanceof VerifyError && error.code === 'missing_token') return undefined
     throw error
@@ -85,31 +115,45 @@ function optionalToken(request: NodeRequest): string | undefined {
 }
 
 function requirementGuard(requirements: Requirements): Middleware {
-  return middleware(requirements, async (request) => {
-    const authentication = authentications.get(request)
-    if (!authentication) throw new Error('requireScope and requireRole must come after keyturnExpress')
-    if (!authentication.claims) throw new VerifyError('missing_token', 'the request has no access token')
-    checkRequirements(authentication.claims, requirements)
-  })
+  return middleware(
+    (request) => authentications.get(request)?.verifier,
+    requirements,
+    async (request) => {
+      const authentication = authentications.get(request)
+      if (!authentication)
+        throw new Error(
+          'requireScope, requireRole, requireAcr and requireMaxAge must come after keyturnExpress',
+        )
+      const { claims, verifier } = authentication
+      if (!claims) throw new VerifyError('missing_token', 'the request has no access token')
+      checkRequirements(claims, requirements, verifier.guard.time())
+    },
+  )
 }
 
 function middleware(
-  { realm, ...requirements }: Requirements & { readonly realm?: string },
-  check: (request: NodeRequest) => Promise<void>,
+  verifierOf: (request: NodeRequest) => Verifier | undefined,
+  requirements: Requirements,
+  check: (request: NodeRequest, response: ResponseShape) => Promise<void>,
 ): Middleware {
   return (request, response, next) => {
-    check(request).then(
+    check(request, response).then(
       // `next` is not called inside a try block, because an error that a later handler throws must not become a 401.
       () => next(),
       (error: unknown) => {
-        if (!(error instanceof VerifyError)) return next(error)
-        const challenge = { ...requirements, realm: realm ?? authentications.get(request)?.realm ?? '' }
+        const verifier = verifierOf(request)
+        if (!(error instanceof VerifyError) || !verifier) return next(error)
+        const scheme = schemeOfRequest(request)
+        const challenge: Challenge = { realm: verifier.realm, ...verifier.guard, scheme, ...requirements }
         const { status, headers, body } = errorResponse(error, challenge)
         response.statusCode = status
-        for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-        response.setHeader('content-type', 'application/json')
+        setHeaders(response, { ...headers, 'content-type': 'application/json' })
         response.end(JSON.stringify(body))
       },
     )
   }
+}
+
+function setHeaders(response: ResponseShape, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }

@@ -3,9 +3,17 @@
  * adds the types for apps.
  */
 import type { AccessTokenClaims } from './access-token-claims.ts'
-import { incomingToken, type NodeRequest } from './bearer-token.ts'
-import { errorResponse } from './error-response.ts'
-import { checkRequirements, type Requirements, type RoleArguments, roleRequirements } from './requirements.ts'
+import { errorResponse, nonceHeaders } from './error-response.ts'
+import { type NodeRequest, nodeCredentials, schemeOfRequest } from './node-request.ts'
+import {
+  type AcrArguments,
+  acrRequirements,
+  checkRequirements,
+  maxAgeRequirements,
+  type Requirements,
+  type RoleArguments,
+  roleRequirements,
+} from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
 interface RequestShape {
@@ -32,20 +40,32 @@ export interface KeyturnFastifyOptions {
 }
 
 /**
- * Adds `app.requireToken()`, `app.requireScope(…)` and `app.requireRole(…)`, which make guards for routes, and
- * `request.claims`. A guard answers a refused request as RFC 6750 §3 says. Closing the app closes the verifier.
+ * Adds `app.requireToken()`, `app.requireScope(…)`, `app.requireRole(…)`, `app.requireAcr(…)` and `app.requireMaxAge(…)`, which make guards for
+ * routes, and `request.claims`. A guard answers a refused request as RFC 6750 §3, RFC 9449 §7 and RFC 9470 §3 say. Several guards of one
+ * route verify its token once. Closing the app closes the verifier.
  */
 export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyOptions): Promise<void> {
   const fastify = app as AppShape
 
+  /** The claims of requests that passed a guard. A second guard must not verify again: a DPoP proof is accepted only once. */
+  const verified = new WeakMap<object, AccessTokenClaims>()
+
+  async function verify({ raw }: RequestShape, reply: ReplyShape): Promise<AccessTokenClaims> {
+    const { token, sender } = nodeCredentials(raw, verifier.guard)
+    return verifier.verify(token, { ...sender, onNonce: (nonce) => reply.headers(nonceHeaders(nonce)) })
+  }
+
   const guard = (requirements: Requirements) => async (request: RequestShape, reply: ReplyShape) => {
     try {
-      const claims = await verifier.verify(incomingToken(request.raw))
-      checkRequirements(claims, requirements)
+      const claims = verified.get(request.raw) ?? (await verify(request, reply))
+      verified.set(request.raw, claims)
+      checkRequirements(claims, requirements, verifier.guard.time())
       ;(request as { claims?: AccessTokenClaims }).claims = claims
       return undefined
     } catch (error) {
-      const { status, headers, body } = errorResponse(error, { realm: verifier.realm, ...requirements })
+      const scheme = schemeOfRequest(request.raw)
+      const challenge = { realm: verifier.realm, ...verifier.guard, scheme, ...requirements }
+      const { status, headers, body } = errorResponse(error, challenge)
       return reply
         .code(status)
         .headers({ ...headers })
@@ -57,6 +77,8 @@ export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyO
   fastify.decorate('requireToken', () => guard({}))
   fastify.decorate('requireScope', (...scopes: string[]) => guard({ scopes }))
   fastify.decorate('requireRole', (...args: RoleArguments) => guard(roleRequirements(args)))
+  fastify.decorate('requireAcr', (...args: AcrArguments) => guard(acrRequirements(args)))
+  fastify.decorate('requireMaxAge', (seconds: number) => guard(maxAgeRequirements(seconds)))
   fastify.addHook('onClose', async () => verifier.close())
 }
 

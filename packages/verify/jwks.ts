@@ -65,7 +65,8 @@ function algorithmFor(
   return accepted.find((one) => signatureAlgorithm(one).kty === kty && signatureAlgorithm(one).crv === crv)
 }
 
-function isStrong({ asymmetricKeyDetails }: KeyObject): boolean {
+/** Whether an RSA key has a usable size and exponent. Every other key that could be imported is strong enough. */
+export function isStrong({ asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength: bits, publicExponent: exponent } = asymmetricKeyDetails ?? {}
   if (bits === undefined || exponent === undefined) return true
   return (
@@ -77,7 +78,7 @@ function isStrong({ asymmetricKeyDetails }: KeyObject): boolean {
 }
 
 /** Leaves out private members and certificates, which a published key must not have and a verifier does not need. */
-function publicMembers({ kty, n, e, crv, x, y }: Record<string, string>) {
+export function publicMembers({ kty, n, e, crv, x, y }: Record<string, string>) {
   return Object.fromEntries(
     Object.entries({ kty, n, e, crv, x, y }).filter(([, value]) => value !== undefined),
   )

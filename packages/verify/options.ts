@@ -1,5 +1,10 @@
 /** The options of a verifier: their meaning, their defaults, and the checks that refuse unusable ones. */
+
+import { BlockList, isIP } from 'node:net'
+import { type DpopOptions, resolveDpop } from './dpop-options.ts'
 import { normalizeType } from './jose-header.ts'
+import { isLoopback, normalizedUrl } from './request-url.ts'
+import { resolveAuthentication } from './requirements.ts'
 import { type AlgorithmName, isAlgorithmName } from './signature-algorithms.ts'
 import type { StatusListOptions } from './status-list-poller.ts'
 import { refuseUnknown } from './unknown-options.ts'
@@ -35,10 +40,31 @@ export interface VerifierOptions {
   readonly cacheSize?: number
   /** Maximum length of a token in characters; longer tokens are refused. Default: 16,384. */
   readonly maxTokenLength?: number
-  /** Timeout of a fetch of keys or status lists, in milliseconds. Default: 5,000. */
+  /** Timeout of a fetch of keys or status lists, and of `dpop.claim`, in milliseconds. Default: 5,000. */
   readonly timeoutMs?: number
   /** Allows an issuer on plain http that is not on this machine. An attacker on the network can then forge tokens. */
   readonly allowInsecureHttp?: boolean
+  /**
+   * Refuses tokens that are not bound to a key (DPoP) or a certificate. Tokens that are bound always need their proof, with either value.
+   * Default: false.
+   */
+  readonly requireBound?: boolean
+  /** How DPoP proofs are checked. With this option, or `requireBound`, challenges name the scheme `DPoP` besides `Bearer`. */
+  readonly dpop?: DpopOptions
+  /**
+   * The URL under which clients reach this service, with the path that a proxy removes. Guards compare proofs with it; the header `Host` is
+   * never believed. Default: the origin of `audience`, if that is a URL; a caller on this machine may also use a loopback address.
+   */
+  readonly baseUrl?: string
+  /**
+   * Addresses or networks, such as `10.0.0.0/8`, of proxies whose `Client-Cert` header (RFC 9440) guards believe. Every other sender's is
+   * ignored. Default: none.
+   */
+  readonly trustedProxies?: readonly string[]
+  /** Requires that users have authenticated at one of these levels (`acr`, RFC 9470); a list names all that are accepted. */
+  readonly requireAcr?: string | readonly string[]
+  /** Requires that users have authenticated at most this many seconds ago, besides `leeway` (`auth_time`, RFC 9470). */
+  readonly maxAge?: number
   /** The realm in the challenge of a 401 (RFC 9110 §11.5). Default: the first audience. */
   readonly realm?: string
   /** Replaces the global `fetch`, for proxies and private certificates. */
@@ -64,6 +90,12 @@ const OPTIONS: Readonly<Record<keyof VerifierOptions, true>> = {
   maxTokenLength: true,
   timeoutMs: true,
   allowInsecureHttp: true,
+  requireBound: true,
+  dpop: true,
+  baseUrl: true,
+  trustedProxies: true,
+  requireAcr: true,
+  maxAge: true,
   realm: true,
   fetch: true,
   clock: true,
@@ -83,6 +115,7 @@ const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value
 export function resolveOptions(options: VerifierOptions) {
   refuseUnknown('createVerifier', options, Object.keys(OPTIONS))
   const audiences = [options.audience].flat()
+  const clock = options.clock ?? (() => Date.now() / 1000)
   const resolved = {
     ...options,
     audiences,
@@ -94,7 +127,12 @@ export function resolveOptions(options: VerifierOptions) {
     timeoutMs: options.timeoutMs ?? 5000,
     realm: options.realm ?? audiences[0] ?? '',
     fetch: options.fetch ?? globalThis.fetch,
-    clock: options.clock ?? (() => Date.now() / 1000),
+    requireBound: options.requireBound ?? false,
+    dpop: resolveDpop(options.dpop ?? {}, clock),
+    announcesDpop: options.dpop !== undefined || options.requireBound === true,
+    trustedProxies: proxyList(options.trustedProxies ?? []),
+    authentication: resolveAuthentication({ acr: options.requireAcr, maxAge: options.maxAge }),
+    clock,
     monotonic: options.monotonic ?? (() => performance.now()),
   }
   const { issuer, algorithms, types, leeway, name, statusList } = resolved
@@ -116,6 +154,11 @@ export function resolveOptions(options: VerifierOptions) {
   assert(
     name === undefined || /^[A-Za-z0-9._-]{1,64}$/.test(name),
     'name must be 1 to 64 letters, digits, dots, dashes or underscores',
+  )
+  assert(typeof resolved.requireBound === 'boolean', 'requireBound must be true or false')
+  assert(
+    options.baseUrl === undefined || isBaseUrl(options.baseUrl),
+    'baseUrl must be an http URL without query and fragment',
   )
   if (typeof statusList === 'object') assertStatusList(statusList)
   else
@@ -144,8 +187,25 @@ function assertUrl(option: string, url: string, allowInsecure: boolean): void {
   assert(allowed, `${option} must be https`)
 }
 
-function isLoopback(hostname: string): boolean {
-  return /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+const isBaseUrl = (url: string): boolean => normalizedUrl(url) !== undefined && !/[?#]/.test(url)
+
+function proxyList(addresses: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const one of addresses) {
+    const [address = '', bits] = one.split('/')
+    const family = isIP(address)
+    assert(family !== 0, `trustedProxies: ${one} is not an IP address or a network`)
+    const type = family === 6 ? 'ipv6' : 'ipv4'
+    if (bits === undefined) list.addAddress(address, type)
+    else {
+      assert(
+        /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32),
+        `trustedProxies: ${one} is not a network`,
+      )
+      list.addSubnet(address, Number(bits), type)
+    }
+  }
+  return list
 }
 
 function assert(condition: boolean, message: string): void {

@@ -3,23 +3,76 @@ import type { AccessTokenClaims } from './access-token-claims.ts'
 import { VerifyError } from './errors.ts'
 import { refuseUnknown } from './unknown-options.ts'
 
-export interface Requirements {
+export interface AuthenticationRequirements {
+  /** The user must have authenticated at one of these levels: `acr` must be equal to one of them (RFC 9470 §3). */
+  readonly acr?: string | readonly string[] | undefined
+  /** The user must have authenticated at most this many seconds ago (RFC 9470 §3). */
+  readonly maxAge?: number | undefined
+}
+
+export interface Requirements extends AuthenticationRequirements {
   /** The token must have all of these scopes (RFC 6750 §3.1). */
   readonly scopes?: readonly string[]
   /** The user must have all of these roles (RFC 9068 §2.2.3.1). */
   readonly roles?: readonly string[]
 }
 
-/** @throws {VerifyError} insufficient_scope, insufficient_role */
+/** The time at which a request is checked. */
+export interface CheckTime {
+  /** Seconds since 1970. */
+  readonly now: number
+  /** How far clocks may differ, in seconds. */
+  readonly leeway: number
+}
+
+/** @throws {VerifyError} insufficient_authentication, insufficient_scope, insufficient_role */
 export function checkRequirements(
   claims: AccessTokenClaims,
-  { scopes = [], roles = [] }: Requirements,
+  { scopes = [], roles = [], ...authentication }: Requirements,
+  time: CheckTime = { now: Date.now() / 1000, leeway: 30 },
 ): void {
+  checkAuthentication(claims, authentication, time)
   const granted = claims.scope?.split(' ') ?? []
   const scope = scopes.find((name) => !granted.includes(name))
   if (scope !== undefined) throw new VerifyError('insufficient_scope', `the scope ${scope} is required`)
   const role = roles.find((name) => !claims.roles?.includes(name))
   if (role !== undefined) throw new VerifyError('insufficient_role', `the role ${role} is required`)
+}
+
+/** A token without `acr` or `auth_time` does not meet a requirement for it. @throws {VerifyError} insufficient_authentication */
+export function checkAuthentication(
+  { acr, auth_time: authTime }: AccessTokenClaims,
+  { acr: accepted, maxAge }: AuthenticationRequirements,
+  { now, leeway }: CheckTime,
+): void {
+  const levels = accepted === undefined ? undefined : [accepted].flat()
+  const refuse = (message: string) => {
+    const values = levels && { acr_values: levels.join(' ') }
+    const age = maxAge === undefined ? undefined : { max_age: String(maxAge) }
+    // Both requirements, so that the client does not come back with a token that meets only one.
+    return new VerifyError('insufficient_authentication', message, { challenge: { ...values, ...age } })
+  }
+  if (levels && !levels.some((one) => one === acr))
+    throw refuse('another level of authentication is required')
+  if (maxAge !== undefined && !(typeof authTime === 'number' && now - authTime <= maxAge + leeway)) {
+    throw refuse('a more recent authentication is required')
+  }
+}
+
+/** @throws {TypeError} if a requirement could not be met by any token, or cannot be sent in a challenge */
+export function resolveAuthentication({
+  acr,
+  maxAge,
+}: AuthenticationRequirements): AuthenticationRequirements {
+  const levels = acr === undefined ? undefined : [acr].flat()
+  // The challenge separates values by spaces. A quote or backslash would end the parameter (RFC 6750 §3).
+  if (levels && !(levels.length > 0 && levels.every((one) => /^[\x21\x23-\x5B\x5D-\x7E]+$/.test(one)))) {
+    throw new TypeError('requireAcr must name at least one value of acr, without spaces')
+  }
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) {
+    throw new TypeError('maxAge must be a whole number of seconds')
+  }
+  return { acr: levels, maxAge }
 }
 
 /**
@@ -37,4 +90,18 @@ export function roleRequirements(args: RoleArguments): Requirements {
   if (typeof last === 'object') refuseUnknown('requireRole', last, ['scope'])
   const roles = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
   return typeof last === 'object' ? { roles, scopes: [last.scope].flat() } : { roles }
+}
+
+/** Arguments of `requireAcr`: accepted values of `acr`, one of which the token must have, then optionally how old the authentication may be. */
+export type AcrArguments = readonly [...string[]] | readonly [...string[], { readonly maxAge: number }]
+
+export function acrRequirements(args: AcrArguments): Requirements {
+  const last = args.at(-1)
+  if (typeof last === 'object') refuseUnknown('requireAcr', last, ['maxAge'])
+  const acr = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
+  return resolveAuthentication({ acr, maxAge: typeof last === 'object' ? last.maxAge : undefined })
+}
+
+export function maxAgeRequirements(seconds: number): Requirements {
+  return resolveAuthentication({ maxAge: seconds })
 }

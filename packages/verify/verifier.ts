@@ -8,18 +8,22 @@ import { type JoseHeader, readHeader } from './jose-header.ts'
 import type { VerificationKey } from './jwks.ts'
 import { createKeySource } from './key-source.ts'
 import { keysFile } from './keys-file.ts'
+import type { RequestRules } from './node-request.ts'
 import { resolveOptions, type VerifierOptions } from './options.ts'
+import { type CheckTime, checkAuthentication } from './requirements.ts'
+import { createSenderCheck, type SenderProof } from './sender-check.ts'
 import { signatureAlgorithm } from './signature-algorithms.ts'
 import { createStatusListPoller } from './status-list-poller.ts'
 import { createTokenCache } from './token-cache.ts'
 
 export interface Verifier {
   /**
-   * Verifies an access token (RFC 9068 §4) and returns its claims. The object is shared between calls and frozen.
+   * Verifies an access token (RFC 9068 §4) and returns its claims. The object is shared between calls and frozen. A token that is bound to a
+   * key or a certificate is accepted only with its proof in `sender`, which guards take from the request.
    * @throws {VerifyError} if the token is refused, or cannot be checked
    * @throws {ConfigurationError} if the issuer's metadata is of another issuer
    */
-  verify(token: string): Promise<AccessTokenClaims>
+  verify(token: string, sender?: SenderProof): Promise<AccessTokenClaims>
   /**
    * Fetches keys and status lists now. Wait for it at start-up to have them before the first request.
    * @throws {VerifyError} keys_unavailable, if the keys can neither be fetched nor read from the keys file
@@ -30,8 +34,20 @@ export interface Verifier {
   close(): void
   /** The realm that guards name in the challenge of a 401 (RFC 9110 §11.5). */
   readonly realm: string
+  /** What guards need besides the realm. */
+  readonly guard: GuardRules
 }
 
+export interface GuardRules extends RequestRules {
+  /** Whether challenges name the scheme DPoP besides Bearer. */
+  readonly announcesDpop: boolean
+  /** The signature algorithms of proofs that are accepted. */
+  readonly dpopAlgorithms: readonly string[]
+  /** The time at which a request is checked. */
+  time(): CheckTime
+}
+
+const NO_PROOF: SenderProof = Object.freeze({})
 const BACKGROUND_INTERVAL_MS = 1000
 const MAX_CACHED_HEADERS = 100
 const MAX_LIST_LENGTH = 1_048_576
@@ -59,6 +75,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
         verifyJwt: verifyListToken,
       })
     : undefined
+  const senderCheck = createSenderCheck(resolved)
+  const requiresAuthentication = options.requireAcr !== undefined || options.maxAge !== undefined
+  const time = (): CheckTime => ({ now: clock(), leeway })
   const cache = createTokenCache(resolved.cacheSize)
   /** Headers of valid tokens. All tokens that are signed with the same key have the same header. */
   const headers = new Map<string, JoseHeader>()
@@ -98,7 +117,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   return {
-    async verify(token) {
+    async verify(token, sender = NO_PROOF) {
       if (typeof token !== 'string') throw new VerifyError('malformed', 'the token is not a string')
       const hit = cache.get(token)
       let claims = hit?.claims
@@ -114,6 +133,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
       }
       checkTimes(claims, leeway, clock())
       statusLists?.check(claims)
+      // A cached token does not save this: the sender may be another one.
+      if (senderCheck.applies(claims, sender)) await senderCheck.check(token, claims, sender)
+      if (requiresAuthentication) checkAuthentication(claims, resolved.authentication, time())
       return claims
     },
 
@@ -127,6 +149,14 @@ export function createVerifier(options: VerifierOptions): Verifier {
     },
 
     realm: resolved.realm,
+    guard: {
+      audiences: resolved.audiences,
+      baseUrl: options.baseUrl,
+      trustedProxies: resolved.trustedProxies,
+      announcesDpop: resolved.announcesDpop,
+      dpopAlgorithms: resolved.dpop.algorithms,
+      time,
+    },
   }
 }
 

@@ -6,7 +6,10 @@ import type { Test } from 'tap'
 import type { Verifier } from '../../packages/verify/index.ts'
 import { AUDIENCE, fakeIssuer, JWKS, signingKey } from '../support/issuers/fake-issuer.ts'
 
-interface GuardAnswer {
+/** The levels that `/mfa` and `/recent-mfa` accept. */
+export const MFA = ['urn:keyturn:acr:mfa', 'phr'] as const
+
+export interface GuardAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: unknown
@@ -17,8 +20,8 @@ export type Call = (path: string, headers: readonly string[]) => Promise<GuardAn
 
 /**
  * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and orders:admin),
- * `/manager` (the role manager) and `/manager-writes` (that role and orders:write), each answering `{ sub }`, which is null on a
- * route without a guard.
+ * `/manager` (the role manager), `/manager-writes` (that role and orders:write), `/mfa` (one of two levels of authentication), `/recent`
+ * (authenticated in the last 300 seconds) and `/recent-mfa` (both), each answering `{ sub }`, which is null on a route without a guard.
  */
 export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
 
@@ -78,12 +81,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   await t.test(
     'a request without credentials gets a challenge without an error code (RFC 6750 §3.1)',
     async (t) => {
-      const none = [
-        [],
-        ['Authorization', 'Basic dXNlcjpwYXNz'],
-        ['Authorization', ''],
-        ['Authorization', `DPoP ${good}`],
-      ]
+      const none = [[], ['Authorization', 'Basic dXNlcjpwYXNz'], ['Authorization', '']]
       for (const headers of [...none, ['Authorization', `Bearers ${good}`], ['Authorization', good]]) {
         refused(t, await call('/any', headers), 401, `Bearer ${REALM}`, 'unauthorized')
         refused(t, await call('/read', headers), 401, `Bearer ${REALM}`, 'unauthorized')

@@ -3,8 +3,17 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express, { type Express } from 'express'
 import t, { type Test } from 'tap'
-import { keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
-import { bearerGuards, type Call, callTo } from '../contracts/bearer-guards.ts'
+import {
+  keyturnExpress,
+  type Middleware,
+  requireAcr,
+  requireMaxAge,
+  requireRole,
+  requireScope,
+} from '../../packages/verify/index.ts'
+import { bearerGuards, type Call, callTo, type GuardedApp, MFA } from '../contracts/bearer-guards.ts'
+import { dpopGuards } from '../contracts/dpop-guards.ts'
+import { stepUpGuards } from '../contracts/step-up-guards.ts'
 import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 async function served(t: Test, app: Parameters<typeof createServer>[1]): Promise<Call> {
@@ -19,27 +28,28 @@ function quiet(app: Express): Express {
   return app.set('env', 'test')
 }
 
-t.test('Express', (t) =>
-  bearerGuards(t, (t, verifier) => {
-    const app = quiet(express())
-    app.get('/open', (request, response) => void response.json({ sub: request.claims?.sub ?? null }))
-    app.use(keyturnExpress({ verifier }))
-    app.get('/any', (request, response) => void response.json({ sub: request.claims?.sub }))
-    app.get(
-      '/read',
-      requireScope('orders:read'),
-      (request, response) => void response.json({ sub: request.claims?.sub }),
-    )
-    app.get('/both', requireScope('orders:read', 'orders:admin'), (_, response) => void response.json({}))
-    app.get(
-      '/manager-writes',
-      requireRole('manager', { scope: 'orders:write' }),
-      (_, response) => void response.json({}),
-    )
-    app.get('/manager', requireRole('manager'), (_, response) => void response.json({}))
-    return served(t, app)
-  }),
-)
+const guarded: GuardedApp = (t, verifier) => {
+  const app = quiet(express())
+  app.get('/open', (request, response) => void response.json({ sub: request.claims?.sub ?? null }))
+  app.use(keyturnExpress({ verifier }))
+  app.get('/any', (request, response) => void response.json({ sub: request.claims?.sub }))
+  const routes: Record<string, Middleware> = {
+    '/read': requireScope('orders:read'),
+    '/both': requireScope('orders:read', 'orders:admin'),
+    '/manager': requireRole('manager'),
+    '/manager-writes': requireRole('manager', { scope: 'orders:write' }),
+    '/mfa': requireAcr(...MFA),
+    '/recent': requireMaxAge(300),
+    '/recent-mfa': requireAcr(...MFA, { maxAge: 300 }),
+  }
+  for (const [path, guard] of Object.entries(routes))
+    app.get(path, guard, (request, response) => void response.json({ sub: request.claims?.sub }))
+  return served(t, app)
+}
+
+t.test('Express: bearer tokens', (t) => bearerGuards(t, guarded))
+t.test('Express: DPoP', (t) => dpopGuards(t, guarded))
+t.test('Express: levels of authentication', (t) => stepUpGuards(t, guarded))
 
 t.test(
   'with required: false a request without a token passes without claims, and a bad token is still refused',

@@ -4,7 +4,9 @@ import t from 'tap'
 // The entry `@keyturn/verify/fastify`: the test also shows that the compiler knows `app.requireScope`.
 import { keyturnFastify } from '../../packages/verify/fastify-typed.ts'
 import { keyturnFastify as untyped } from '../../packages/verify/index.ts'
-import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
+import { bearerGuards, callTo, type GuardedApp, MFA } from '../contracts/bearer-guards.ts'
+import { dpopGuards } from '../contracts/dpop-guards.ts'
+import { stepUpGuards } from '../contracts/step-up-guards.ts'
 import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 const guarded =
@@ -23,14 +25,22 @@ const guarded =
       child.get('/manager', { [phase]: app.requireRole('manager') }, async () => ({}))
       const writes = app.requireRole('manager', { scope: 'orders:write' })
       child.get('/manager-writes', { [phase]: writes }, async () => ({}))
+      child.get('/mfa', { [phase]: app.requireAcr(...MFA) }, async () => ({}))
+      child.get('/recent', { [phase]: app.requireMaxAge(300) }, async () => ({}))
+      // Two guards: the token, and its proof, are checked once.
+      const recent = [app.requireMaxAge(300), app.requireAcr(...MFA, { maxAge: 300 })]
+      child.get('/recent-mfa', { [phase]: recent }, async () => ({}))
     })
     t.teardown(() => app.close())
     await app.listen({ port: 0 })
     return callTo((app.server.address() as AddressInfo).port)
   }
 
-t.test('Fastify: the guard works as a preHandler', (t) => bearerGuards(t, guarded('preHandler')))
-t.test('Fastify: the guard works as an onRequest hook', (t) => bearerGuards(t, guarded('onRequest')))
+for (const phase of ['preHandler', 'onRequest'] as const) {
+  t.test(`Fastify: bearer tokens, in the phase ${phase}`, (t) => bearerGuards(t, guarded(phase)))
+  t.test(`Fastify: DPoP, in the phase ${phase}`, (t) => dpopGuards(t, guarded(phase)))
+  t.test(`Fastify: levels of authentication, in the phase ${phase}`, (t) => stepUpGuards(t, guarded(phase)))
+}
 
 t.test('a refused request does not reach its handler', async (t) => {
   const issuer = await fakeIssuer(t)

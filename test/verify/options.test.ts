@@ -54,6 +54,48 @@ t.test('a mistake in the options throws a TypeError at the start', async (t) => 
       { cache: 0 },
     ],
     'statusList has no option': [{ statusList: { onstale: 'reject' } }, { statusList: { stale: 5 } }],
+    'requireBound must be': [{ requireBound: 'yes' }],
+    'baseUrl must be': [
+      { baseUrl: 'orders.example' },
+      { baseUrl: '/orders' },
+      { baseUrl: 'https://orders.example?x' },
+      { baseUrl: 'https://orders.example/#x' },
+      { baseUrl: 'https://user@orders.example' },
+    ],
+    'trustedProxies: .* is not an IP address': [
+      { trustedProxies: ['proxy.example'] },
+      { trustedProxies: [''] },
+    ],
+    'trustedProxies: .* is not a network': [
+      { trustedProxies: ['10.0.0.0/33'] },
+      { trustedProxies: ['10.0.0.0/'] },
+      { trustedProxies: ['fd00::/129'] },
+    ],
+    'requireAcr must name': [
+      { requireAcr: [] },
+      { requireAcr: '' },
+      { requireAcr: ['a b'] },
+      { requireAcr: 'a"' },
+    ],
+    'maxAge must be': [{ maxAge: -1 }, { maxAge: 1.5 }, { maxAge: '5m' }],
+    'dpop has no option': [{ dpop: { nonce: true } }, { dpop: { replay: false } }],
+    'dpop.algorithms: HS256 is not': [{ dpop: { algorithms: ['HS256'] } }],
+    'dpop.algorithms must name': [{ dpop: { algorithms: [] } }],
+    'dpop.maxAge must be': [
+      { dpop: { maxAge: 0 } },
+      { dpop: { maxAge: 301 } },
+      { dpop: { maxAge: Number.NaN } },
+    ],
+    'dpop.maxProofs must be': [{ dpop: { maxProofs: 0 } }, { dpop: { maxProofs: 1.5 } }],
+    'dpop.claim must be': [{ dpop: { claim: true } }],
+    'dpop.nonces.secret must have': [
+      { dpop: { nonces: { secret: 'short' } } },
+      { dpop: { nonces: { secret: new Uint8Array(31) } } },
+      { dpop: { nonces: { secret: 5 } } },
+    ],
+    'dpop.nonces.lifetime must be': [{ dpop: { nonces: { secret: 's'.repeat(32), lifetime: 0 } } }],
+    'dpop.nonces has no option': [{ dpop: { nonces: { secret: 's'.repeat(32), ttl: 5 } } }],
+    'dpop.nonces must have': [{ dpop: { nonces: {} } }, { dpop: { nonces: { current: () => 'x' } } }],
     'staleAfter must be': [{ statusList: { staleAfter: 0 } }, { statusList: { staleAfter: Number.NaN } }],
   }
   for (const [message, cases] of Object.entries(wrong)) {
@@ -151,8 +193,14 @@ t.test('the README of the package lists every option and every error code, and n
   const rows = tableBelow(readme, '## Options').flatMap(([name = '']) => name.replaceAll('`', '').split(', '))
   t.same(rows.toSorted(), options.toSorted())
 
+  const [, dpopMembers = ''] =
+    /interface DpopOptions \{([\s\S]*?)\n\}/.exec(read('packages/verify/dpop-options.ts')) ?? []
+  const dpopOptions = [...dpopMembers.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name)
+  const dpopRows = tableBelow(readme, '### DPoP').map(([name = '']) => name.replaceAll('`', ''))
+  t.same(dpopRows.toSorted(), dpopOptions.toSorted())
+
   const codes = [...read('packages/verify/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code)
   const [, section = ''] = /## Errors\n([\s\S]*?)(?=\n## )/.exec(readme) ?? []
   const named = [...section.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code)
-  t.same(named.filter((code) => code !== 'code' && code !== 'cause').toSorted(), codes.toSorted())
+  t.same(named.filter((name) => name !== 'code' && name !== 'cause').toSorted(), codes.toSorted())
 })
