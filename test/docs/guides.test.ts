@@ -1,29 +1,30 @@
 /** docs/guides: what can be checked without the products that the guides are about. Each page says how it was run by hand. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { parseEnv } from 'node:util'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { codeBlocks, read, root } from '../support/docs/documents.ts'
+import {
+  captured,
+  fileOf,
+  guideApplications,
+  keyturnPaths,
+  springSettings,
+} from '../support/docs/guide-programs.ts'
 import { checkout, paste, shellEnvironment, terminal } from '../support/docs/shell.ts'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 import { freePort } from '../support/server/free-port.ts'
 import { listen } from '../support/server/listen.ts'
-import { clientCredentials } from '../support/server/requests.ts'
+import { claimsOf, clientCredentials } from '../support/server/requests.ts'
 import { ORDERS, seed } from '../support/server/seed.ts'
 
 const guides = readdirSync(join(root, 'docs/guides')).map((name) => `docs/guides/${name}`)
-
-/** A file of a guide: the block whose info is its name. */
-function fileOf(page: string, name: string): string {
-  const found = codeBlocks(read(page)).find(({ info }) => info === name)
-  if (!found) throw new Error(`${page} has no block ${name}`)
-  return found.text
-}
 
 const commandsOf = (page: string) =>
   codeBlocks(read(page))
@@ -32,15 +33,17 @@ const commandsOf = (page: string) =>
     .filter((line) => line.includes('npx keyturn '))
 
 /** In a new folder with a running server. `../shop` is a folder beside it, which here is one below it. */
-async function runCommands(t: Test, lines: readonly string[]): Promise<void> {
+async function runCommands(t: Test, lines: readonly string[]): Promise<{ issuer: string; folder: string }> {
   const folder = checkout(t)
-  const env = shellEnvironment({ KEYTURN_PORT: String(await freePort()) })
+  const port = await freePort()
+  const env = shellEnvironment({ KEYTURN_PORT: String(port) })
   await terminal(t, folder, env, 'npx keyturn serve')
   const block = lines.join('\n').replace(/\.\.\/([\w-]+)\//g, (_, name: string) => {
     mkdirSync(join(folder, name), { recursive: true })
     return `${name}/`
   })
   await paste(folder, env, block)
+  return { issuer: `http://localhost:${port}`, folder }
 }
 
 t.test('the commands of all guides work together', async (t) => {
@@ -50,8 +53,76 @@ t.test('the commands of all guides work together', async (t) => {
   ].map(commandsOf)
   t.equal(prepare?.length, 3)
   for (const lines of others) t.ok(lines.length > 0)
-  // Two guides call their API with the same client.
-  await runCommands(t, [...new Set([...(prepare ?? []), ...others.flat()])])
+  const { issuer, folder } = await runCommands(t, [...(prepare ?? []), ...others.flat()])
+  const authorize = (query: Record<string, string>) =>
+    fetch(`${issuer}/oauth2/authorize?${new URLSearchParams(query)}`, { redirect: 'manual' })
+
+  await t.test('the clients of the guides fit what the programs send', async (t) => {
+    for (const { page, clientId, redirectUri, scope, afterLogout } of guideApplications()) {
+      const request = { client_id: clientId, redirect_uri: redirectUri, response_type: 'code', nonce: 'n' }
+      const { status, headers } = await authorize({ ...request, scope, prompt: 'none' })
+      const answer = new URL(headers.get('location') ?? 'none:')
+      t.match([status, answer.href], [303, new RegExp(`^${redirectUri}\\?`)], page)
+      t.equal(answer.searchParams.get('error'), 'login_required', `${page}: ${answer.searchParams}`)
+
+      const logout = new URLSearchParams({ client_id: clientId, post_logout_redirect_uri: afterLogout })
+      const left = await fetch(`${issuer}/oauth2/logout?${logout}`, { redirect: 'manual' })
+      t.match([left.status, left.headers.get('location')], [303, afterLogout], page)
+
+      const registered = JSON.parse(
+        await paste(folder, shellEnvironment({}), `npx keyturn clients show ${clientId} --json`),
+      ) as { scope: string; client_id: string }
+      t.same(
+        scope.split(' ').sort(),
+        registered.scope.split(' ').sort(),
+        `${page}: every scope is registered`,
+      )
+    }
+  })
+
+  await t.test('the tokens with which the guides call their APIs pass their checks', async (t) => {
+    const fastapi = fileOf('docs/guides/fastapi.md', 'main.py')
+    const { audiences, 'issuer-uri': springIssuer } = springSettings().resourceserver.jwt
+    const spring = fileOf('docs/guides/spring-boot.md', 'src/main/java/shop/ShopApplication.java')
+    for (const [name, audience, program, scope] of [
+      [
+        'reports',
+        captured(fastapi, /^AUDIENCE = "(.+)"$/m),
+        captured(fastapi, /^ISSUER = "(.+)"$/m),
+        captured(fastapi, /scopes=\["(.+?)"\]/),
+      ],
+      ['ledger', audiences, springIssuer, captured(spring, /"SCOPE_(.+?)"/)],
+    ] as const) {
+      t.equal(program, 'http://localhost:3000', name)
+      const { CLIENT_ID = '', CLIENT_SECRET = '' } = parseEnv(
+        readFileSync(join(folder, `${name}.env`), 'utf8'),
+      )
+      const response = await fetch(`${issuer}/oauth2/token`, {
+        method: 'POST',
+        body: new URLSearchParams({
+          grant_type: 'client_credentials',
+          client_id: CLIENT_ID,
+          client_secret: CLIENT_SECRET,
+        }),
+      })
+      const { access_token } = (await response.json()) as { access_token: string }
+      const claims = claimsOf(access_token)
+      t.match({ aud: claims.aud, sub: claims.sub }, { aud: audience, sub: name })
+      t.ok(String(claims.scope).split(' ').includes(scope), `${name}: ${scope}`)
+    }
+  })
+
+  await t.test('the addresses of Keyturn in the guides exist', async (t) => {
+    const metadata = await fetch(`${issuer}/.well-known/openid-configuration`)
+    const known = new Set(
+      Object.values((await metadata.json()) as Record<string, unknown>).map((value) =>
+        String(value).replace(issuer, ''),
+      ),
+    )
+    const paths = guides.flatMap((page) => keyturnPaths(page).map((path) => [page, path] as const))
+    t.ok(paths.length >= 8, `${paths.length}`)
+    for (const [page, path] of paths) t.ok(known.has(path), `${page}: ${path}`)
+  })
 })
 
 t.test(
