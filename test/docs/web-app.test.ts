@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
 import { browserTest } from '../support/browser/chromium.ts'
+import { at } from '../support/browser/chromium-sign-in.ts'
 import { completePages } from '../support/browser/sign-in.ts'
 import { codeBlocks, read } from '../support/docs/documents.ts'
 import { checkout, paste, shellEnvironment, terminal } from '../support/docs/shell.ts'
@@ -126,6 +127,66 @@ t.test('a user who denies consent, or opens the callback directly, sees an error
   t.match([unknown.status, unknown.body], [400, '<p>This sign-in was not started in this browser'])
 })
 
+/** In CSS pixels and as CSS colours, as the browser shows the page. */
+const LOOK = `(() => {
+  const style = (selector) => getComputedStyle(document.querySelector(selector))
+  const card = document.querySelector('main').getBoundingClientRect()
+  return {
+    page: style('html').backgroundColor,
+    card: style('main').backgroundColor,
+    width: card.width,
+    centred: Math.abs(card.left - (document.documentElement.clientWidth - card.right)) < 2,
+    font: style('main').fontFamily,
+    buttons: [...document.querySelectorAll('.button, button')].map((one) => one.getBoundingClientRect().height),
+    filled: [...document.querySelectorAll('.button, button:not(.quiet)')].map((one) => getComputedStyle(one).backgroundColor),
+    scrolls: document.documentElement.scrollWidth > document.documentElement.clientWidth,
+  }
+})()`
+
+interface Look {
+  readonly page: string
+  readonly card: string
+  readonly width: number
+  readonly centred: boolean
+  readonly font: string
+  readonly buttons: readonly number[]
+  readonly filled: readonly string[]
+  readonly scrolls: boolean
+}
+
+browserTest('the example’s pages are styled, on phones and desktops, light and dark', async (t, window) => {
+  const opened = await window()
+  const tab = await opened.tab()
+  opened.expect(/400 \(Bad Request\)/)
+  const pages: Record<string, string> = {
+    '/': 'Orders',
+    '/auth/callback?code=x&state=y': 'Something went wrong',
+  }
+  const seen = new Set<string>()
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await tab.emulateMedia({ colorScheme })
+    for (const width of [320, 1280]) {
+      await tab.setViewportSize({ width, height: 800 })
+      for (const [path, heading] of Object.entries(pages)) {
+        await tab.goto(`${APP}${path}`)
+        await at(t, tab, heading)
+        const look = await tab.evaluate<Look>(LOOK)
+        const where = `${path} ${width} ${colorScheme}`
+        t.not(look.card, look.page, `${where}: a card on the page`)
+        t.match(look.font, 'system-ui', where)
+        t.ok(look.centred && look.width <= 600 && !look.scrolls, `${where}: ${JSON.stringify(look)}`)
+        t.ok(
+          look.buttons.length > 0 && look.buttons.every((height) => height >= 40),
+          `${where}: buttons for fingers`,
+        )
+        for (const colour of look.filled) t.not(colour, 'rgba(0, 0, 0, 0)', `${where}: a filled button`)
+        seen.add(look.card)
+      }
+    }
+  }
+  t.equal(seen.size, 2, 'dark cards differ from light ones')
+})
+
 browserTest(
   'the example’s pages work in a real browser under their content security policy',
   async (t, window) => {
@@ -140,6 +201,7 @@ browserTest(
     await tab.getByLabel('Password').fill(PASSWORD)
     await tab.getByLabel('Password').press('Enter')
     await tab.getByText('Signed in as Alice Able').waitFor()
+    await at(t, tab, 'Orders')
     await tab.getByLabel('Item').fill('a real lamp')
     await tab.getByText('Order', { exact: true }).click()
     await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
