@@ -182,6 +182,15 @@ const endless = () => {
   return new ReadableStream({ pull: (controller) => controller.enqueue(chunk) })
 }
 
+/** A list of which each part has an item and leads to another part. */
+function everOtherCursors(): typeof fetch {
+  let count = 0
+  return async () => {
+    count += 1
+    return Response.json({ items: [{ name: `role ${count}`, scopes: [] }], next_cursor: `c${count}` })
+  }
+}
+
 t.test(
   'docs/security.md R10: a server that answers in another way than its administration fails with one line',
   async (t) => {
@@ -202,6 +211,10 @@ t.test(
         /has no administration API/,
       ],
       [async () => new Response(endless()), /answers with more than 64 MB/],
+      [async () => Response.json({ items: [], next_cursor: 'x' }), /with a list that does not end/],
+      [async () => Response.json({ items: [{}], next_cursor: 'x' }), /with a list that does not end/],
+      [async () => Response.json({ items: Array(1001).fill({}), next_cursor: null }), /that does not end/],
+      [everOtherCursors(), /with a list that does not end/],
     ]
     for (const [answer, message] of answers) {
       const { code, err } = await cli.run([...LIST, '--server', SERVER], { env, fetch: answer })

@@ -3,7 +3,7 @@
  * tokens are kept.
  */
 import * as oidc from 'openid-client'
-import { noAnswer } from '../../admin/remote.ts'
+import { noAnswer } from '../../admin/remote-call.ts'
 import { isLoopbackHost } from '../../loopback.ts'
 import { exposedMessage, readSecretFile } from '../../secret-file.ts'
 import { type Clock, systemClock } from '../../system.ts'

@@ -1,5 +1,6 @@
 import type { Admin } from '../../admin/admin.ts'
 import { createRemoteAdmin } from '../../admin/remote.ts'
+import { systemRandom } from '../../system.ts'
 import type { Io } from '../io.ts'
 import { accessTokens } from './access-tokens.ts'
 import { sessionFile } from './session-file.ts'
@@ -11,6 +12,7 @@ export function openRemoteAdmin(io: Io, server: string): Admin {
   return createRemoteAdmin({
     server: api ?? issuer,
     accessToken: accessTokens(file, io),
+    randomId: systemRandom.id,
     ...(io.fetch ? { fetch: io.fetch } : {}),
   })
 }

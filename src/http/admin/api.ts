@@ -2,6 +2,7 @@
  * The administration API: access tokens, schemas, conditional requests and problem documents for every route, so that no route can
  * forget them. It is a Fastify instance of its own, because it is created only when it is first used. Must not know any resource.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { Ajv } from 'ajv'
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import { Type } from 'typebox'
@@ -148,8 +149,16 @@ export async function createAdminApi(
 
 const NO_QUERY = Type.Object({}, { additionalProperties: false })
 
-const withoutSecrets = ({ response }: AdminRoute, outcome: Outcome<unknown>): Outcome<unknown> =>
-  'value' in outcome ? { ...outcome, value: withoutShownOnce(response, outcome.value) } : outcome
+/** What a repetition gets: the answer without its secret, and a note that says so. */
+function withoutSecrets({ response }: AdminRoute, outcome: Outcome<unknown>): Outcome<unknown> {
+  if (!('value' in outcome)) return outcome
+  const value = withoutShownOnce(response, outcome.value)
+  if (isDeepStrictEqual(value, outcome.value)) return outcome
+  return { ...outcome, value, notes: ['notes' in outcome ? outcome.notes : [], LOST_SECRET].flat() }
+}
+
+const LOST_SECRET =
+  'only the first answer to this request contained the secret: if that answer was lost, make another one'
 
 /** Values of a query are text, so their types are converted. A body has types. */
 const validators = {
