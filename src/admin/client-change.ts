@@ -72,6 +72,12 @@ function tlsSubjectOf({ authMethod, tlsSubject }: New<Client>, change: ClientCha
   return changedTlsSubject(authMethod === TLS_CLIENT_AUTH ? tlsSubject : null, change)
 }
 
+/** The members of the client that a change gives. null gives none: it restores the default, which may be that of a profile. */
+export function chosenMembers(change: ClientChangeView): ReadonlySet<keyof Client> {
+  const names = Object.entries(MEMBERS) as [keyof typeof MEMBERS, keyof Defaults][]
+  return new Set(names.flatMap(([name, member]) => ((change[name] ?? null) === null ? [] : [member])))
+}
+
 const wordsOf = (text: string): string[] => [...new Set(text.split(' ').filter(Boolean))]
 
 /**

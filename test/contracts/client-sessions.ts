@@ -93,6 +93,31 @@ export const sessionsContract: Contract = {
     t.same(await store.clientSessions.find('session'), third)
   },
 
+  'extend moves the idle expiry, never back, and keeps the generation': async (t, store) => {
+    await insertOwners(store)
+    await store.clientSessions.insert(session())
+    t.equal(await store.clientSessions.extend('session', 1, 2100), true)
+    t.same(await store.clientSessions.find('session'), session({ idleExpiresAt: 2100 }))
+    t.equal(await store.clientSessions.extend('session', 1, 2050), true, 'a refresh that was slower')
+    t.same(await store.clientSessions.find('session'), session({ idleExpiresAt: 2100 }))
+  },
+
+  'extend returns false and changes nothing for another generation and for a revoked session': async (
+    t,
+    store,
+  ) => {
+    await insertOwners(store)
+    await store.clientSessions.insert(session({ generation: 2 }))
+    for (const generation of [1, 3]) {
+      t.equal(await store.clientSessions.extend('session', generation, 2100), false, String(generation))
+    }
+    t.equal(await store.clientSessions.extend('nobody', 2, 2100), false)
+    t.same(await store.clientSessions.find('session'), session({ generation: 2 }))
+    await store.clientSessions.revoke('session', 1100, 'test')
+    t.equal(await store.clientSessions.extend('session', 2, 2100), false)
+    t.equal((await store.clientSessions.find('session'))?.idleExpiresAt, 2000)
+  },
+
   'rotate returns false for a revoked session (RFC 9700 §4.14.2; docs/security.md P2)': async (t, store) => {
     await insertOwners(store)
     await store.clientSessions.insert(session())

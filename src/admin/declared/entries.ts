@@ -88,7 +88,10 @@ function withDefaults(kind: Kind, declared: Fields): Fields {
   for (const [name, { byDefault }] of Object.entries(KIND_RULES[kind].fields)) {
     // A default may depend on members that stand before it in the table, which are complete by now.
     if (declared[name] !== undefined) fields[name] = declared[name]
-    else if (byDefault) fields[name] = byDefault({ ...declared, ...fields })
+    else {
+      const value = byDefault?.({ ...declared, ...fields })
+      if (value !== undefined) fields[name] = value
+    }
   }
   return fields
 }

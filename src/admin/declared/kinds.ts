@@ -8,6 +8,7 @@ import { apiName, scopeText } from '../../oauth/api-rules.ts'
 import { usesSecret } from '../../oauth/client-auth/index.ts'
 import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../../oauth/client-registration/client-jwks.ts'
+import { fapi2Defaults } from '../../oauth/client-registration/fapi2.ts'
 import { clientName, SIGNING_ALG_MEMBERS } from '../../oauth/client-registration/registration.ts'
 import { RegistrationError } from '../../oauth/client-registration/registration-error.ts'
 import { TLS_SUBJECT_MEMBERS } from '../../oauth/client-registration/tls-subject.ts'
@@ -21,7 +22,7 @@ export type Kind = (typeof KINDS)[number]
 export type Fields = Readonly<Record<string, unknown>>
 
 interface FieldRule {
-  /** Its value if it is left out; without this, it then stays as it is on the server. */
+  /** Its value if it is left out. Without this, or if it is undefined, it then stays as it is on the server. */
   readonly byDefault?: (fields: Fields) => unknown
   /** Equal for values that mean the same. */
   readonly canonical?: (value: unknown) => unknown
@@ -73,6 +74,20 @@ function storedKeys(value: unknown): unknown {
   }
 }
 
+function profileDefaults({
+  profile,
+  token_endpoint_auth_method: method,
+  dpop_bound_access_tokens: dpop,
+  tls_client_certificate_bound_access_tokens: mtls,
+}: Fields): { readonly requireDpop: boolean; readonly requireMtlsBound: boolean } {
+  if (profile !== 'fapi2') return CLIENT_DEFAULTS
+  return fapi2Defaults({
+    authMethod: String(method),
+    requireDpop: dpop as boolean | undefined,
+    requireMtlsBound: mtls as boolean | undefined,
+  })
+}
+
 export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
   api: {
     section: 'apis',
@@ -119,10 +134,12 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
       client_uri: { byDefault: always(null) },
       policy_uri: { byDefault: always(null) },
       tos_uri: { byDefault: always(null) },
+      profile: { byDefault: always(null) },
       pkce: {
-        byDefault: ({ token_endpoint_auth_method: method }) => (method === 'none' ? 'required' : 'optional'),
+        byDefault: ({ token_endpoint_auth_method: method, profile }) =>
+          method === 'none' || profile === 'fapi2' ? 'required' : 'optional',
       },
-      require_pushed_authorization_requests: { byDefault: always(false) },
+      require_pushed_authorization_requests: { byDefault: ({ profile }) => profile === 'fapi2' },
       require_signed_request_object: { byDefault: always(false) },
       first_party: { byDefault: always(false) },
       require_second_factor: { byDefault: always(false) },
@@ -135,12 +152,18 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
         canonical: (value) => sorted((value as string[]).map(resourceKey)),
         items: (value) => value as string[],
       },
-      dpop_bound_access_tokens: { byDefault: always(false) },
-      tls_client_certificate_bound_access_tokens: { byDefault: always(false) },
+      dpop_bound_access_tokens: { byDefault: (fields) => profileDefaults(fields).requireDpop },
+      tls_client_certificate_bound_access_tokens: {
+        byDefault: (fields) => profileDefaults(fields).requireMtlsBound,
+      },
       ...Object.fromEntries(
-        [...Object.values(TLS_SUBJECT_MEMBERS), ...SIGNING_ALG_MEMBERS, 'profile'].map((member) => [
+        Object.values(TLS_SUBJECT_MEMBERS).map((member) => [member, { byDefault: always(null) }]),
+      ),
+      // For a client with a profile, the server chooses the algorithm from its ring.
+      ...Object.fromEntries(
+        SIGNING_ALG_MEMBERS.map((member) => [
           member,
-          { byDefault: always(null) },
+          { byDefault: ({ profile }: Fields) => (profile === 'fapi2' ? undefined : null) },
         ]),
       ),
       // An administrator who stops a client at night must not find it started again by the next deployment.
@@ -165,7 +188,7 @@ export const needsSecret = (fields: Fields): boolean => usesSecret(String(fields
 /** The value of a field of a resource of the server, which leaves out what is empty. */
 export function current(kind: Kind, fields: Fields, field: string): unknown {
   const { byDefault = always(null) } = KIND_RULES[kind].fields[field] ?? {}
-  return fields[field] ?? byDefault(fields)
+  return fields[field] ?? byDefault(fields) ?? null
 }
 
 export function isSame(kind: Kind, field: string, a: unknown, b: unknown): boolean {

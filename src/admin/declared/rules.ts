@@ -5,11 +5,13 @@
 import { EMPTY_PROFILE, InvalidAccount, prepareProfile } from '../../accounts/profile.ts'
 import { isRoleName } from '../../accounts/roles.ts'
 import { normalizeUsername } from '../../accounts/username.ts'
+import { ALGORITHM_NAMES } from '../../algorithm-names.ts'
 import { checkApi, checkApiScope } from '../../oauth/api-rules.ts'
 import { newClient } from '../../oauth/client-registration/client-defaults.ts'
+import { withProfile } from '../../oauth/client-registration/fapi2.ts'
 import { checkRegistration } from '../../oauth/client-registration/registration.ts'
 import { RegistrationError } from '../../oauth/client-registration/registration-error.ts'
-import { applyChange } from '../client-change.ts'
+import { applyChange, chosenMembers } from '../client-change.ts'
 import type { ClientChangeView } from '../clients.schema.ts'
 import type { Change } from './changes.ts'
 import type { Entry } from './entries.ts'
@@ -45,7 +47,9 @@ const CHECKS: Readonly<Record<Kind, (entry: Entry) => void>> = {
   client({ id, fields }) {
     const { disabled, ...change } = fields
     const blank = newClient({ id, name: String(fields.client_name), createdAt: 0 })
-    checkRegistration(applyChange(blank, change as ClientChangeView))
+    const wanted = change as ClientChangeView
+    // Whether the ring has a lane for the profile is known only to the server.
+    checkRegistration(withProfile(applyChange(blank, wanted), chosenMembers(wanted), ALGORITHM_NAMES))
   },
   user({ id, fields }) {
     const { name = null, email = null } = fields as { name?: string | null; email?: string | null }

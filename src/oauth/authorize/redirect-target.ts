@@ -4,6 +4,7 @@
  */
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
+import { mayOmitRedirectUri } from '../client-registration/fapi2.ts'
 import { type Diagnosis, invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
@@ -18,7 +19,8 @@ export class UntrustedRequest extends OAuthError {
   }
 }
 
-export const RESPONSE_MODES = ['query', 'form_post'] as const
+/** Those that end in `jwt` are signed (JARM §2.3). `jwt` alone is `query.jwt`, because the response has only a code. */
+export const RESPONSE_MODES = ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'] as const
 type ResponseMode = (typeof RESPONSE_MODES)[number]
 
 export interface RedirectTarget {
@@ -61,19 +63,21 @@ export function findRedirectTarget(client: Client, pairs: readonly Pair[]): Redi
     client,
     redirectUri: redirectUriOf(client, sent, parameters),
     redirectUriSent: sent !== undefined,
-    responseMode:
-      parameters.get('response_mode') === 'form_post' && !repeated.has('response_mode')
-        ? 'form_post'
-        : 'query',
+    responseMode: responseModeOf(repeated.has('response_mode') ? undefined : parameters.get('response_mode')),
     state: repeated.has('state') ? undefined : parameters.get('state'),
   }
 }
+
+/** Even a response to a request with an unknown mode must be delivered, as an error. */
+const responseModeOf = (name: string | undefined): ResponseMode =>
+  RESPONSE_MODES.find((mode) => mode === name) ?? 'query'
 
 function redirectUriOf(client: Client, sent: string | undefined, parameters: Parameters): string {
   if (sent !== undefined) {
     if (matchesRedirectUri(client.redirectUris, sent)) return sent
     throw new UntrustedRequest('invalid-redirect', 'the redirect URI is not registered for this application')
   }
+  if (!mayOmitRedirectUri(client)) throw invalidRequest('redirect_uri is missing')
   const [only, ...others] = client.redirectUris
   // RFC 6749 §3.1.2.3. OIDC Core §3.1.2.1 always requires it.
   const isOpenId = parameters.get('scope')?.split(' ').includes('openid')

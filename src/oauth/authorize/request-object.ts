@@ -4,7 +4,7 @@
  */
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { Clock } from '../../system.ts'
+import type { Clock, EpochSeconds } from '../../system.ts'
 import {
   type ClientClaims,
   InvalidClientJwt,
@@ -12,7 +12,9 @@ import {
   verifyClientJwt,
 } from '../client-auth/client-jwt.ts'
 import type { ClientKeys } from '../client-auth/client-keys.ts'
+import { needsRequestPeriod } from '../client-registration/fapi2.ts'
 import { OAuthError } from '../errors.ts'
+import { MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import { isTooLong, MAX_PARAMETERS, type Pair } from '../parameters.ts'
 
 /** RFC 9101 §10.8, and the generic type that older clients use. */
@@ -45,7 +47,9 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
         const claims = await verifyClientJwt(clientKeys, client, jwt, {
           types: TYPES,
           now: clock.now(),
+          required: needsRequestPeriod(client) ? ['nbf'] : [],
         })
+        if (needsRequestPeriod(client)) checkPeriod(claims, clock.now())
         checkClaims(claims, client, issuer)
         return pairsOf(claims)
       } catch (error) {
@@ -76,6 +80,12 @@ function checkClaims(claims: ClientClaims, client: Client, issuer: string): void
   if (claims.request !== undefined || claims.request_uri !== undefined) {
     throw wrongParameters('request or request_uri inside a request object')
   }
+}
+
+/** The `nbf` is required, so it is a number. */
+function checkPeriod({ exp, nbf }: ClientClaims, now: EpochSeconds): void {
+  if (exp - Number(nbf) > MAX_CLIENT_JWT_LIFETIME || now - Number(nbf) > MAX_CLIENT_JWT_LIFETIME)
+    throw new InvalidClientJwt('too_long_lived', 'the time from nbf to exp, or since nbf, is too long')
 }
 
 function pairsOf(claims: ClientClaims): Pair[] {

@@ -14,6 +14,7 @@ import { KeyturnError } from '../../errors.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { CLIENT_ALGORITHMS } from '../client-registration/client-jwks.ts'
+import { permittedAlgorithms } from '../client-registration/fapi2.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
 
@@ -61,7 +62,7 @@ export async function verifyClientJwt(
   const { payload, protectedHeader } = await verifySignature(keys, client, text, {
     issuer: client.id,
     ...(subject === undefined ? {} : { subject }),
-    algorithms: [...CLIENT_ALGORITHMS],
+    algorithms: [...permittedAlgorithms(client, CLIENT_ALGORITHMS)],
     requiredClaims: ['exp', ...required],
     clockTolerance: CLIENT_CLOCK_SKEW,
     currentDate: new Date(now * 1000),

@@ -18,6 +18,7 @@ import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
 import { isRolesClaimName } from '../user-claims.ts'
 import { parseClientJwks } from './client-jwks.ts'
+import { checkFapi2 } from './fapi2.ts'
 import { inField, RegistrationError } from './registration-error.ts'
 import { checkTlsSubject, TLS_CLIENT_AUTH, TLS_SUBJECT_MEMBERS } from './tls-subject.ts'
 
@@ -146,6 +147,7 @@ const rules: readonly Rule[] = [
 export function checkRegistration(client: Registration): void {
   for (const [isBroken, message, field] of rules)
     if (isBroken(client)) throw new RegistrationError(message, 'invalid_client_metadata', undefined, field)
+  if (client.profile === 'fapi2') checkFapi2(client)
   for (const uri of client.redirectUris) inField('redirect_uris', () => checkRedirectUri(uri))
   const { jwks, jwksUri, backchannelLogoutUri, logoUri } = client
   if (client.tlsSubject) checkTlsSubject(client.tlsSubject)

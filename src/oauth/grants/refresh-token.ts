@@ -5,6 +5,7 @@ import type { User } from '../../store/contracts/users.ts'
 import type { EpochSeconds, Seconds } from '../../system.ts'
 import { proves } from '../../tokens/confirmation.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
+import { rotatesRefreshTokens } from '../client-registration/fapi2.ts'
 import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
@@ -20,7 +21,8 @@ type Deps = Pick<
 /**
  * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh creates the next generation in one compare-and-swap. For a short
  * fixed time the previous generation gets the *same* successor, so that a lost response, a crash or two tabs do no harm, and
- * the chain never forks. An older generation is a replay and revokes the session.
+ * the chain never forks. An older generation is a replay and revokes the session. The tokens of a client whose profile forbids rotation
+ * stay as they are (FAPI 2.0 §5.3.2.1-9).
  */
 export function refreshToken(deps: Deps): Grant {
   const { refreshTokens, clientSessions, users, clock, failpoint } = deps
@@ -70,7 +72,8 @@ export function refreshToken(deps: Deps): Grant {
         notAfter: idleExpiresAt,
         confirmation: request.confirmation,
         async commit() {
-          const generation = await advance(session, parts, idleExpiresAt, request)
+          const advanced = rotatesRefreshTokens(request.client) ? advance : keep
+          const generation = await advanced(session, parts, idleExpiresAt, request)
           failpoint('refresh:rotated')
           return { clientSessionId: session.id, generation }
         },
@@ -95,6 +98,21 @@ export function refreshToken(deps: Deps): Grant {
     return generation + 1
   }
 
+  /** Extends the session, and returns the generation that it has. */
+  async function keep(
+    session: ClientSession,
+    parts: RefreshTokenParts,
+    idleExpiresAt: EpochSeconds,
+    request: GrantRequest,
+  ): Promise<number> {
+    if (parts.generation !== session.generation) return session.generation
+    if (await clientSessions.extend(session.id, parts.generation, idleExpiresAt)) return session.generation
+    const current = await clientSessions.find(session.id)
+    if (!current) throw refused('refresh_unknown_session')
+    await refuseReplay(current, parts, request)
+    return current.generation
+  }
+
   /** @throws {OAuthError} invalid_grant unless the token is the current one, or its predecessor within the grace period */
   async function refuseReplay(
     session: ClientSession,
@@ -115,6 +133,8 @@ export function refreshToken(deps: Deps): Grant {
       case 'unknown':
         throw refused('refresh_ahead')
       case 'replay':
+        // The tokens rotated before the client had its profile. Whoever has an old one has also authenticated as the client.
+        if (!rotatesRefreshTokens(request.client)) throw refused('refresh_replayed')
         // RFC 9700 §4.14.2: the thief and the owner cannot be distinguished, so the session is revoked for both.
         if (await clientSessions.revoke(session.id, now, 'refresh token reuse')) {
           deps.audit('token.reuse_detected', {

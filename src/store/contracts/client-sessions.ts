@@ -87,6 +87,12 @@ export interface ClientSessionStore {
   rotate(id: string, generation: number, now: EpochSeconds, idleExpiresAt: EpochSeconds): Promise<boolean>
 
   /**
+   * Extends the idle expiry, and never shortens it, if the generation still is `generation` and the session is not revoked. Otherwise
+   * returns false and changes nothing. For clients whose refresh tokens do not rotate.
+   */
+  extend(id: string, generation: number, idleExpiresAt: EpochSeconds): Promise<boolean>
+
+  /**
    * Revokes the status index that all access tokens of the session carry so far, and gives the session a new index: the tokens
    * become invalid, the session continues. Returns false, and changes nothing, if the index does not equal `expected` or the
    * session is revoked.

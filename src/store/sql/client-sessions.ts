@@ -55,6 +55,18 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
       ])
     },
 
+    extend(id, generation, idleExpiresAt) {
+      return db.batch([
+        {
+          sql: `UPDATE client_sessions
+                   SET idle_expires_at = CASE WHEN idle_expires_at > $3 THEN idle_expires_at ELSE $3 END
+                 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
+          params: [id, generation, idleExpiresAt],
+          expectRows: 1,
+        },
+      ])
+    },
+
     replaceStatus(id, expected, replacement) {
       const where = 'id = $1 AND status_list = $2 AND status_idx = $3'
       return db.batch([
