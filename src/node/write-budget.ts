@@ -8,6 +8,7 @@ import { WRITE_LIMITS, type WriteLimits } from '../accounts/write-limiter.ts'
 import { IDEMPOTENCY_TTL } from '../admin/idempotency.ts'
 import { ACTOR_BUDGET, type Budget, TOTAL_BUDGET } from '../audit/aggregation.ts'
 import { MAX_VERIFIERS } from '../keys/known-verifiers.ts'
+import { STRANGER_LIMITS } from '../oauth/authorize/signed-response.ts'
 import { AUTHORIZATION_CODE_TTL, MAX_CLIENT_JWT_LIFETIME, PUSHED_REQUEST_TTL } from '../oauth/lifetimes.ts'
 import { PUBLIC_LIMITS } from '../oauth/par/pushed-requests.ts'
 import { RETENTION } from '../store/retention.ts'
@@ -55,6 +56,16 @@ export const WRITE_BUDGET = {
     rowsEach: 1,
     bytes: 200,
     kept: PUBLIC_LIMITS.burst * PUBLIC_LIMITS.interval,
+  },
+  signedResponse: {
+    cause: 'a signed authorization response before sign-in',
+    by: 'stranger',
+    tables: ['rate_limits'],
+    countedPer: 'IP prefix',
+    limit: STRANGER_LIMITS,
+    rowsEach: 1,
+    bytes: 200,
+    kept: STRANGER_LIMITS.burst * STRANGER_LIMITS.interval,
   },
   verifier: {
     cause: 'the name of a verifier',

@@ -151,6 +151,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       secondFactors,
       signer,
       clock,
+      rateLimiter,
       writeLimiter,
       random,
       audit,

@@ -32,6 +32,9 @@ export const MAX_CLIENT_JWT_LIFETIME: Seconds = 3600
 /** FAPI 2.0 §5.3.2.1 requires a tolerance between 10 s and 60 s. */
 export const CLIENT_CLOCK_SKEW: Seconds = 30
 
+/** JARM §2.1 recommends at most ten minutes. The browser delivers the response within seconds; clocks may differ. */
+export const SIGNED_RESPONSE_TTL: Seconds = 120
+
 /** OpenID Connect Back-Channel Logout §4: short, because anyone who sees the token could replay it. */
 export const LOGOUT_TOKEN_TTL: Seconds = 120
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import { type FailureDetail, failureDetails } from '../../src/audit/failure-details.ts'
 import { bearerChallenge } from '../../src/http/bearer.ts'
 import { sendFailure } from '../../src/http/failures.ts'
-import { errorResponse } from '../../src/oauth/authorize/response.ts'
+import { deliver, errorFields } from '../../src/oauth/authorize/response.ts'
 import { OAuthError } from '../../src/oauth/errors.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { openBrowser } from '../support/browser/browser.ts'
@@ -503,8 +503,8 @@ t.test('no kind of response reveals a detail to a client', async (t) => {
     return [
       sent,
       bearerChallenge(error),
-      errorResponse({ ...redirect, responseMode: 'query' } as never, error, ISSUER),
-      errorResponse({ ...redirect, responseMode: 'form_post' } as never, error, ISSUER),
+      deliver({ ...redirect, responseMode: 'query' }, errorFields(redirect as never, error, ISSUER)),
+      deliver({ ...redirect, responseMode: 'form_post' }, errorFields(redirect as never, error, ISSUER)),
     ]
   }
   for (const detail of Object.keys(failureDetails) as FailureDetail[]) t.same(ways(detail), ways(), detail)

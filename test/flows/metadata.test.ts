@@ -88,7 +88,7 @@ t.test(
       pushed_authorization_request_endpoint: `${ISSUER}/oauth2/par`,
       jwks_uri: `${ISSUER}/.well-known/jwks.json`,
       response_types_supported: ['code'],
-      response_modes_supported: ['query', 'form_post'],
+      response_modes_supported: ['query', 'form_post', 'jwt', 'query.jwt', 'form_post.jwt'],
       subject_types_supported: ['public'],
       // An OpenID client must refuse a server that does not announce this.
       code_challenge_methods_supported: ['S256'],

@@ -50,6 +50,16 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
     return refusal
   },
 
+  async signedResponse(server) {
+    let refusal: unknown
+    const parameters = { client_id: 'own', prompt: 'none', response_mode: 'jwt' }
+    await times(80, async () => {
+      const answer = await server.inject({ url: authorizeUrl(parameters) })
+      if (answer.statusCode === 429) refusal = 'temporarily_unavailable'
+    })
+    return refusal
+  },
+
   async verifier(server) {
     await times(3000, (i) =>
       server.inject({
@@ -166,7 +176,15 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
 }
 
 /** Limits that refuse, and do not only stop writing, say so with this error. */
-const REFUSES: readonly Name[] = ['publicPush', 'code', 'revocation', 'push', 'assertion', 'repeatable']
+const REFUSES: readonly Name[] = [
+  'publicPush',
+  'signedResponse',
+  'code',
+  'revocation',
+  'push',
+  'assertion',
+  'repeatable',
+]
 
 async function measure({ store }: TestServer, tables: readonly string[]) {
   let rows = 0
@@ -184,7 +202,8 @@ async function measure({ store }: TestServer, tables: readonly string[]) {
 async function stored(name: Name, budget: WriteBudget, limits: WriteLimits = WRITE_LIMITS) {
   const server = await testServer({ writeLimits: limits })
   try {
-    if (name === 'code' || name.toLowerCase().includes('push')) await seedUsers(server.store)
+    if (name === 'code' || name === 'signedResponse' || name.toLowerCase().includes('push'))
+      await seedUsers(server.store)
     else await seed(server.store)
     await server.store.clients.insert(
       client({ id: 'signing', authMethod: 'private_key_jwt', secretHash: null, jwks: { keys: [key.jwk] } }),

@@ -29,7 +29,8 @@ import { findClient, findRedirectTarget, type RedirectTarget, unknownClient } fr
 import { type AuthorizationRequest, readRequest } from './request.ts'
 import type { RequestObjects } from './request-object.ts'
 import { assertManner, resolveRequest } from './resolve-request.ts'
-import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
+import { type AuthorizationResponse, codeFields, errorFields } from './response.ts'
+import { createRespond, type SignedResponseDeps } from './signed-response.ts'
 
 /** The request of the browser: the signed-in user, and the decision that the user has just made. */
 interface AuthorizationRequestContext {
@@ -64,6 +65,8 @@ export interface Authorize {
 }
 
 export interface AuthorizeDeps extends AssessDeps {
+  readonly signer: AssessDeps['signer'] & SignedResponseDeps['signer']
+  readonly rateLimiter: SignedResponseDeps['rateLimiter']
   readonly rights: SessionRights
   readonly users: Pick<UserStore, 'find'>
   readonly codes: CodeStore
@@ -83,6 +86,7 @@ const CODE_BYTES = 32
 export function createAuthorize(deps: AuthorizeDeps): Authorize {
   const { registry, rights, users, codes, consents, clock, random, audit, config } = deps
   const assess = createAssess(deps)
+  const respond = createRespond({ ...deps, issuer: config.issuer })
 
   return {
     async start(pairs, context) {
@@ -234,7 +238,11 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       ip: context.ip,
       request_id: context.requestId,
     })
-    return { step: 'response', response: codeResponse(request, code, config.issuer), clientName: client.name }
+    const response = await respond(request, codeFields(request, code, config.issuer), {
+      stranger: false,
+      ip: context.ip,
+    })
+    return { step: 'response', response, clientName: client.name }
   }
 
   async function respondWithError(
@@ -253,7 +261,10 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       ip: context.ip,
       request_id: context.requestId,
     })
-    const response = errorResponse(target, error, config.issuer)
+    const response = await respond(target, errorFields(target, error, config.issuer), {
+      stranger: !context.current && !flow?.pushed,
+      ip: context.ip,
+    })
     return { step: 'response', response, clientName: target.client.name }
   }
 

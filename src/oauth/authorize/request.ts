@@ -71,7 +71,7 @@ function checkResponse(parameters: Parameters): void {
   if (type !== 'code') throw new OAuthError('unsupported_response_type', 'response_type must be code')
   const mode = parameters.get('response_mode')
   if (mode !== undefined && !isOneOf(RESPONSE_MODES, mode)) {
-    throw invalidRequest('response_mode must be query or form_post')
+    throw invalidRequest(`response_mode must be one of ${RESPONSE_MODES.join(', ')}`)
   }
 }
 

@@ -1,4 +1,4 @@
-/** The response to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure. */
+/** The response to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure; signed-response.ts signs it. */
 import { type OAuthError, sanitizeDescription } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
 import type { RedirectTarget } from './redirect-target.ts'
@@ -8,34 +8,27 @@ export type AuthorizationResponse =
   | { readonly mode: 'query'; readonly url: string }
   | { readonly mode: 'form_post'; readonly action: string; readonly fields: readonly Pair[] }
 
-export function codeResponse(target: RedirectTarget, code: string, issuer: string): AuthorizationResponse {
-  return createResponse(target, [['code', code]], issuer)
+export function codeFields(target: RedirectTarget, code: string, issuer: string): Pair[] {
+  return responseFields(target, [['code', code]], issuer)
 }
 
-export function errorResponse(
-  target: RedirectTarget,
-  error: OAuthError,
-  issuer: string,
-): AuthorizationResponse {
+export function errorFields(target: RedirectTarget, error: OAuthError, issuer: string): Pair[] {
   const fields: Pair[] = [
     ['error', error.code],
     ['error_description', sanitizeDescription(error.message)],
   ]
-  return createResponse(target, fields, issuer)
+  return responseFields(target, fields, issuer)
 }
 
-function createResponse(
-  target: RedirectTarget,
-  parameters: readonly Pair[],
-  issuer: string,
+function responseFields({ state }: RedirectTarget, parameters: readonly Pair[], issuer: string): Pair[] {
+  return [...parameters, ...(state === undefined ? [] : [['state', state] as const]), ['iss', issuer]]
+}
+
+export function deliver(
+  { redirectUri, responseMode }: Pick<RedirectTarget, 'redirectUri' | 'responseMode'>,
+  fields: readonly Pair[],
 ): AuthorizationResponse {
-  const { redirectUri, responseMode, state } = target
-  const fields: Pair[] = [
-    ...parameters,
-    ...(state === undefined ? [] : [['state', state] as const]),
-    ['iss', issuer],
-  ]
-  return responseMode === 'form_post'
+  return responseMode === 'form_post' || responseMode === 'form_post.jwt'
     ? { mode: 'form_post', action: redirectUri, fields }
     : { mode: 'query', url: withQuery(redirectUri, fields) }
 }
