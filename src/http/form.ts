@@ -5,6 +5,7 @@
  */
 import { invalidRequest, OAuthError } from '../oauth/errors.ts'
 import {
+  DEFAULT_MAX_LENGTH,
   isTooLong,
   MAX_PARAMETERS,
   type Pair,
@@ -32,8 +33,16 @@ export function parseForm(text: string): Form {
   return { pairs, parameters: parametersOf(pairs) }
 }
 
-/** The name and the value of every pair, in order, with repetitions. @throws {OAuthError} invalid_request */
-export function readPairs(text: string, max: number = MAX_PARAMETERS): Pair[] {
+/**
+ * The name and the value of every pair, in order, with repetitions.
+ * @param longest the maximum length of a parameter that has no limit of its own
+ * @throws {OAuthError} invalid_request
+ */
+export function readPairs(
+  text: string,
+  max: number = MAX_PARAMETERS,
+  longest: number = DEFAULT_MAX_LENGTH,
+): Pair[] {
   const pairs: Pair[] = []
   for (const pair of text.split('&')) {
     if (pair === '') continue
@@ -44,9 +53,9 @@ export function readPairs(text: string, max: number = MAX_PARAMETERS): Pair[] {
     const name = decode(encodedName)
     const encoded = equals < 0 ? '' : pair.slice(equals + 1)
     // Text without percent signs is as long when it is decoded.
-    if (isTooLong([name, encoded], encoded.includes('%') ? MAX_ENCODED : 1)) throw tooLong()
+    if (isTooLong([name, encoded], encoded.includes('%') ? MAX_ENCODED : 1, longest)) throw tooLong()
     const value = decode(encoded)
-    if (isTooLong([name, value])) throw tooLong()
+    if (isTooLong([name, value], 1, longest)) throw tooLong()
     pairs.push([name, value])
   }
   return pairs

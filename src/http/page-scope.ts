@@ -19,10 +19,12 @@ export interface PageRoute {
   readonly handler: (request: PageRequest) => Promise<FastifyReply>
 }
 
+/** @param longest the maximum length of a form's field that has no limit of its own */
 export async function pageScope(
   app: FastifyInstance,
   deps: PageRequestDeps,
   routes: readonly PageRoute[],
+  longest?: number,
 ): Promise<void> {
   await app.register(cookie)
   app.removeAllContentTypeParsers()
@@ -31,7 +33,7 @@ export async function pageScope(
     { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
     (_request, body, done) => {
       try {
-        done(null, readPairs(body as string, MAX_PAGE_FIELDS))
+        done(null, readPairs(body as string, MAX_PAGE_FIELDS, longest))
       } catch (error) {
         done(error as Error)
       }

@@ -12,7 +12,7 @@ export type Pair = readonly [name: string, value: string]
 export const MAX_PARAMETERS = 64
 
 /** In characters. A whole authorization request that fits into a URL is not longer than this. */
-const DEFAULT_MAX_LENGTH = 8192
+export const DEFAULT_MAX_LENGTH = 8192
 const MAX_NAME_LENGTH = 128
 
 /**
@@ -40,9 +40,10 @@ const MAX_LENGTHS: ReadonlyMap<string, number> = new Map([
 /**
  * Checked where a parameter is read, before anything else touches the value. A name that exceeds its own limit also counts as too long.
  * @param unit how many characters may stand for one, e.g. in percent-encoded text
+ * @param longest the maximum length of a parameter that has no limit of its own
  */
-export function isTooLong([name, value]: Pair, unit = 1): boolean {
-  const max = MAX_LENGTHS.get(name) ?? DEFAULT_MAX_LENGTH
+export function isTooLong([name, value]: Pair, unit = 1, longest = DEFAULT_MAX_LENGTH): boolean {
+  const max = MAX_LENGTHS.get(name) ?? longest
   return name.length > unit * MAX_NAME_LENGTH || value.length > unit * max
 }
 

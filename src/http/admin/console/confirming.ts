@@ -8,7 +8,7 @@ import type { Changed, Found } from '../../../admin/verbs.ts'
 import type { Asked } from '../../../views/admin/confirm.ts'
 import type { FormField, Values } from '../../../views/admin/form.ts'
 import type { HiddenFields } from '../../../views/forms.ts'
-import { changesSince, revisionOf, seenFields } from './editing.ts'
+import { changesSince, revisionOf, seenFields, seenIn } from './seen.ts'
 import type { Visit } from './visit.ts'
 
 /** @typeParam R what the act returns */
@@ -48,12 +48,7 @@ export async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>
       return render(visit, confirming, found, { problem: error.message, insist, changes: null }, status)
     }
     const now = values(found.value)
-    const seen = Object.fromEntries(
-      Object.keys(now).map((name) => [
-        name,
-        (request.form.get(`seen.${name}`) ?? '').replaceAll('\r\n', '\n'),
-      ]),
-    )
+    const seen = seenIn(request, Object.keys(now))
     const changes = changesSince(seen, now, labels, page.words)
     return render(visit, confirming, found, { problem: null, insist: null, changes }, status)
   }

@@ -6,9 +6,10 @@
 import type { FastifyReply } from 'fastify'
 import { AdminError, invalidValue, PROBLEMS } from '../../../admin/errors.ts'
 import type { Changed, Found, ScopeChoice } from '../../../admin/verbs.ts'
-import type { Change, FormField, ResourceForm, Values } from '../../../views/admin/form.ts'
+import type { FormField, ResourceForm, Values } from '../../../views/admin/form.ts'
 import type { HiddenFields } from '../../../views/forms.ts'
 import type { PageRequest } from '../../page-request.ts'
+import { changesSince, normalized, revisionOf, seenFields, seenIn } from './seen.ts'
 import type { Visit } from './visit.ts'
 
 /** One item on each line. */
@@ -33,9 +34,6 @@ interface Choice extends ScopeChoice {
   readonly force: boolean
 }
 
-/** Browsers send a line break as CR LF (HTML §4.10.22.4). */
-const normalized = (text: string | undefined): string => (text ?? '').replaceAll('\r\n', '\n').trim()
-
 const readValues = ({ form }: PageRequest, fields: readonly FormField[]): Values =>
   Object.fromEntries(fields.map(({ name }) => [name, normalized(form.get(name))]))
 
@@ -43,41 +41,6 @@ const choiceOf = ({ form }: PageRequest): Choice => ({
   allowUnowned: form.get('allow_unowned') === 'yes',
   force: form.get('force') === 'yes',
 })
-
-/** undefined if the form has none, as for a new resource. */
-export function revisionOf({ form }: PageRequest): number | undefined {
-  const text = form.get('revision') ?? ''
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-const SEEN = 'seen.'
-
-/** The revision and the values that the administrator sees, which the form carries. */
-export const seenFields = ({ revision }: Found<unknown>, values: Values): HiddenFields => ({
-  revision: revision === null ? null : String(revision),
-  ...Object.fromEntries(Object.entries(values).map(([name, value]) => [SEEN + name, value])),
-})
-
-const seenIn = ({ form }: PageRequest, values: Values): Values =>
-  Object.fromEntries(Object.keys(values).map((name) => [name, normalized(form.get(SEEN + name))]))
-
-/** What others have changed since the page was opened. */
-export function changesSince(
-  seen: Values,
-  now: Values,
-  labels: readonly Pick<FormField, 'name' | 'label' | 'kind'>[],
-  words: Visit['page']['words'],
-): Change[] {
-  const shown = (kind: FormField['kind'], value: string) =>
-    kind === 'check' ? (value === 'yes' ? words.common.yes : words.common.no) : value
-  return labels
-    .filter(({ name }) => (seen[name] ?? '') !== (now[name] ?? ''))
-    .map(({ name, label, kind }) => ({
-      label,
-      before: shown(kind, seen[name] ?? ''),
-      now: shown(kind, now[name] ?? ''),
-    }))
-}
 
 /** @typeParam R what saving returns */
 export interface Editing<T, R = unknown> {
@@ -121,8 +84,8 @@ export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Pr
   const { request, page } = visit
   const { fields, resource, save, saved, render } = editing
   const values = readValues(request, fields)
-  const seen = seenIn(request, values)
-  const changed = new Set(Object.keys(values).filter((name) => values[name] !== seen[name]))
+  const seen = seenIn(request, Object.keys(values))
+  const changed = new Set(Object.keys(values).filter((name) => !seen.is(name, values[name] ?? '')))
   let outcome: Changed<R>
   try {
     outcome = await save(values, { ...choiceOf(request), ifMatch: revisionOf(request) }, changed)
@@ -139,9 +102,7 @@ export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Pr
       const changes = changesSince(seen, now, fields, page.words)
       return visit.send(render({ ...modelOf(editing), hidden, values: merged, changes }), status)
     }
-    const again = resource
-      ? { ...editing.hidden, revision: String(revisionOf(request) ?? ''), ...prefixed(seen) }
-      : editing.hidden
+    const again = resource ? { ...editing.hidden, ...seen.fields } : editing.hidden
     const errors = Object.fromEntries(
       error.errors.map(({ field, message }) => [editing.fieldNames?.[field] ?? field, message]),
     )
@@ -151,9 +112,6 @@ export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Pr
   }
   return saved(outcome, values)
 }
-
-const prefixed = (seen: Values): HiddenFields =>
-  Object.fromEntries(Object.entries(seen).map(([name, value]) => [SEEN + name, value]))
 
 /** The box with which an administrator insists on what was refused. */
 function insistence({ problem }: AdminError, { words }: Visit['page']): FormField[] {

@@ -9,6 +9,7 @@ import { CONSOLE_STYLE } from '../../../views/admin/style.ts'
 import type { Branding } from '../../../views/assets.ts'
 import { assetEndpoint } from '../../endpoints/asset.ts'
 import { sendFailure } from '../../failures.ts'
+import { MAX_BODY_BYTES } from '../../form.ts'
 import { DOCUMENT, notFoundHandler } from '../../methods.ts'
 import { htmlNotFound } from '../../page-error.ts'
 import type { PageRequestDeps } from '../../page-request.ts'
@@ -78,7 +79,8 @@ export async function createConsole(
   } as const
   app.get(style, DOCUMENT, assetEndpoint(file))
   const routes = consoleRoutes.map((route) => pageRouteOf({ ...deps, prefix, formMacs, style }, route))
-  await app.register((scope) => pageScope(scope, pages, routes))
+  // The list of the scopes of an API, for example, may take the whole form.
+  await app.register((scope) => pageScope(scope, pages, routes, MAX_BODY_BYTES))
   await app.ready()
   return app
 }
