@@ -26,7 +26,7 @@ const EXPECTED = [
   ...labels('S', 1, 8),
   ...labels('T', 1, 3),
   ...labels('U', 1, 2),
-  ...labels('V', 1, 4),
+  ...labels('V', 1, 5),
   ...labels('W', 1, 5),
 ]
 
