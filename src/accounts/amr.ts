@@ -13,7 +13,7 @@ export type Proof =
 export const ACR_PASSWORD = 'urn:keyturn:acr:password'
 export const ACR_MFA = 'urn:keyturn:acr:mfa'
 /** Phishing-resistant (OpenID EAP ACR Values §4). */
-const ACR_PHISHING_RESISTANT = 'phr'
+export const ACR_PHISHING_RESISTANT = 'phr'
 
 /** Weakest first. A sign-in that satisfies one value satisfies all values before it. */
 export const ACR_VALUES = [ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT] as const

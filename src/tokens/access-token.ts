@@ -1,4 +1,5 @@
 /** Access tokens (RFC 9068): their type, claims and expiry. */
+import { acrOf } from '../accounts/amr.ts'
 import type { Authorization } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 import type { Confirmation } from './confirmation.ts'
@@ -6,7 +7,7 @@ import type { Confirmation } from './confirmation.ts'
 /** RFC 9068 §2.1. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt'
 
-/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` if the token was issued for a user. */
+/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` and `acr` (§2.2.1) and `sid` if the token was issued for a user. */
 export interface AccessTokenClaims {
   iss: string
   sub: string
@@ -18,6 +19,7 @@ export interface AccessTokenClaims {
   scope?: string
   roles?: readonly string[]
   auth_time?: EpochSeconds
+  acr?: string
   sid?: string
   /** RFC 7800 §3.1. */
   cnf?: Confirmation
@@ -59,6 +61,8 @@ export function accessTokenClaims(
   if (user) {
     claims.roles = user.roles
     claims.auth_time = user.authTime
+    // RFC 9470 §6.1: an API that requires a level of authentication reads it here.
+    claims.acr = acrOf(user.amr)
     claims.sid = user.clientSessionId
   }
   return claims

@@ -49,7 +49,7 @@ t.test(
 )
 
 t.test(
-  'a user’s access token also has roles, auth_time and sid (RFC 9068 §2.2.1, §2.2.3.1; docs/security.md H87)',
+  'a user’s access token also has roles, auth_time, acr and sid (RFC 9068 §2.2.1, §2.2.3.1; docs/security.md H87)',
   async (t) => {
     const now = clock.now()
     const { jti, sid, status, ...claims } = claimsOf((await signedIn(server)).access_token)
@@ -63,6 +63,7 @@ t.test(
       scope: 'orders:read orders:write',
       roles: ['clerk'],
       auth_time: now,
+      acr: 'urn:keyturn:acr:password',
     })
     t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/0` } })
     t.match(jti, /^[A-Za-z0-9_-]{27,}$/)

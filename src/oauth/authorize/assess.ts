@@ -2,7 +2,7 @@
  * Collects the facts that `nextStep` needs and the summary that pages show. Changes nothing; must not know what the next step
  * is.
  */
-import { ACR_MFA, ACR_PASSWORD, ACR_VALUES, satisfies } from '../../accounts/amr.ts'
+import { ACR_MFA, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { Config } from '../../config/load.ts'
@@ -20,6 +20,7 @@ import type { Flow } from './flow.ts'
 import { hintFits } from './login-hint.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
+import { requestedLevel } from './requested-acr.ts'
 
 /** What pages show about an authorization request. */
 export interface RequestSummary {
@@ -109,7 +110,7 @@ export function createAssess(deps: AssessDeps): Assess {
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: expected,
         hintNamesAnother,
-        secondFactor: await secondFactorOf(request, current),
+        secondFactor: await secondFactorOf(request, flow, current),
         hasStoredConsent:
           summary.storedConsent !== null || (client.firstParty && (storable || isDevelopment)),
         now: clock.now(),
@@ -130,17 +131,24 @@ export function createAssess(deps: AssessDeps): Assess {
     return hint.sub
   }
 
-  async function secondFactorOf(request: AuthorizationRequest, current: CurrentUserSession | null) {
-    const acrRequired = request.essentialAcr.length > 0 && !request.essentialAcr.includes(ACR_PASSWORD)
+  async function secondFactorOf(
+    request: AuthorizationRequest,
+    flow: Flow,
+    current: CurrentUserSession | null,
+  ) {
+    const level = requestedLevel(request)
     const required =
       request.client.requireSecondFactor ||
-      acrRequired ||
+      level.secondFactorRequired ||
       (current !== null && registry.requiresSecondFactor(current.user.roles))
-    const stepUpRequested = request.acrValues.some((acr) => isKnown(acr) && acr !== ACR_PASSWORD)
-    const used = current !== null && satisfies(current.userSession.amr, ACR_MFA)
-    if (!current || used || !(required || stepUpRequested))
-      return { required, stepUpRequested, used, enrolled: false }
+    const stepUpRequested = level.secondFactorPreferred
+    const reached = (acr: string) => current !== null && satisfies(current.userSession.amr, acr)
+    if (!current || reached(level.secondFactor) || !(required || stepUpRequested))
+      return { required, stepUpRequested, used: reached(ACR_MFA), enrolled: false }
     const { totp, passkeys } = await secondFactors.summary(current.user.id)
+    // A weaker factor than requested is not asked for twice: the request then fails with `unmet_authentication_requirements`.
+    const canDoBetter = passkeys > 0 && !isReauthenticated(flow, current)
+    const used = reached(ACR_MFA) && !canDoBetter
     return { required, stepUpRequested, used, enrolled: totp || passkeys > 0 }
   }
 }
@@ -160,8 +168,6 @@ export function covers(
       (needed.audience === issuer && needed.scopes.every((scope) => PROTOCOL_SCOPES.includes(scope))))
   )
 }
-
-const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
 
 function namesAnother(flow: Flow, { loginHint }: AuthorizationRequest, current: CurrentUserSession | null) {
   if (loginHint === undefined || !current || flow.chosenUserSession === current.userSession.id) return false

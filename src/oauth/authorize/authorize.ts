@@ -2,7 +2,6 @@
  * The authorization endpoint (RFC 6749 §3.1) without HTTP: reads the request, calls `nextStep`, and returns either the next page
  * or the response to the client. Must not know HTTP, or what the pages look like.
  */
-import { satisfies } from '../../accounts/amr.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
@@ -28,6 +27,7 @@ import { type NextStep, nextStep } from './next-step.ts'
 import { findClient, findRedirectTarget, type RedirectTarget, unknownClient } from './redirect-target.ts'
 import { type AuthorizationRequest, readRequest } from './request.ts'
 import type { RequestObjects } from './request-object.ts'
+import { checkRequestedAcr } from './requested-acr.ts'
 import { assertManner, resolveRequest } from './resolve-request.ts'
 import { type AuthorizationResponse, codeFields, errorFields } from './response.ts'
 import { createRespond, type SignedResponseDeps } from './signed-response.ts'
@@ -157,7 +157,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     if (next.step === 'refuse') throw next.error
     if (next.step !== 'respond') return { step: next.step, flow, summary }
     if (!current || !granted) throw new Error('a response needs a signed-in user')
-    checkEssentialAcr(request, current)
+    checkRequestedAcr(request, current.userSession.amr)
     if (consentGivenNow) await storeConsent(summary, current, context)
     return issueCode(flow, summary, { ...context, current }, consentGivenNow ? null : summary.storedConsent)
   }
@@ -281,18 +281,6 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 }
 
 const alreadyAnswered = () => invalidRequest('this request has already been answered')
-
-/** OIDC Core §5.5.1.1: the request fails if an essential `acr` was not reached. */
-function checkEssentialAcr(
-  { essentialAcr }: AuthorizationRequest,
-  { userSession }: CurrentUserSession,
-): void {
-  if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(userSession.amr, acr))) return
-  throw new OAuthError(
-    'unmet_authentication_requirements',
-    'the user cannot authenticate in the required way',
-  )
-}
 
 /** The condition that a pushed request is answered only once. */
 function singleUseOf({ pushed }: Flow): Pick<CodeConditions, 'pushed' | 'claim'> {

@@ -19,13 +19,13 @@ export interface AuthorizationState {
   /** `login_hint` names somebody other than the signed-in user, who has not chosen to continue. */
   readonly hintNamesAnother: boolean
   readonly secondFactor: {
-    /** The client, a role or an essential `acr` claim requires a second factor. */
+    /** The client, a role, an essential `acr` claim or `acr_values` requires a second factor. */
     readonly required: boolean
-    /** `acr_values` requests it, which counts only if the user has a second factor (OIDC Core §3.1.2.1). */
+    /** `acr_values` prefers it to a password, which counts only if the user has a second factor (OIDC Core §3.1.2.1). */
     readonly stepUpRequested: boolean
     /** The user has set up a second factor. */
     readonly enrolled: boolean
-    /** The user has used a second factor in this user session. */
+    /** The user has used a second factor in this user session, and has none that reaches a requested level better. */
     readonly used: boolean
   }
   /** The user has allowed these scopes before, or the client does not need consent. */
