@@ -52,6 +52,8 @@ export interface System {
   readonly nodeInfo?: NodeInfo
   /** Set only by `serve`. */
   readonly metrics?: Metrics
+  /** Milliseconds by which each commit to an embedded database is delayed. Set only by benchmarks of slow disks. */
+  readonly flushDelay?: number
   /** Set only by `serve`, if the settings enable tracing. */
   readonly tracing?: Tracing
 }
@@ -93,8 +95,12 @@ export async function openBase(own: Config, system: System, mode: MigrationMode)
       ...databaseOptions(own),
       create: mode === 'create',
       integrityCheck: mode !== 'current',
+      ...(system.nodeInfo ? { writer: { onEnd: logWriterEnd, flushDelay: system.flushDelay ?? 0 } } : {}),
     }),
   )
+  function logWriterEnd(err: unknown): void {
+    logger.error({ err }, 'the thread that writes to the database has ended; writing continues without it')
+  }
   db.integrityChecked?.catch((err) => logger.error({ err }, 'the database is damaged: restore a backup'))
   try {
     const clusterClock = await openClusterClock(system, db)

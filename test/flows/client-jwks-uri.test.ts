@@ -12,7 +12,12 @@ import { HANG_MS } from '../support/server/waiting.ts'
 
 /** Short only while a test waits for it. */
 let milliseconds = HANG_MS
-const fetchJwks: FetchJwks = (uri) => createFetchJwks({ ...JWKS_FETCH_LIMITS, milliseconds })(uri)
+/** Fetches by URI. On a busy machine a short limit can pass before the request has reached the client’s server. */
+const fetches = new Map<string, number>()
+const fetchJwks: FetchJwks = (uri) => {
+  fetches.set(uri, (fetches.get(uri) ?? 0) + 1)
+  return createFetchJwks({ ...JWKS_FETCH_LIMITS, milliseconds })(uri)
+}
 
 /** The client’s own server: real HTTP, with a count of its requests. */
 async function clientServer(t: Test) {
@@ -29,9 +34,11 @@ async function clientServer(t: Test) {
     web.close()
   }
   t.teardown(close)
+  const uri = `http://127.0.0.1:${port}/jwks.json`
   return {
-    uri: `http://127.0.0.1:${port}/jwks.json`,
+    uri,
     close,
+    fetchCount: () => fetches.get(uri) ?? 0,
     requestCount: () => requestCount,
     answers(next: (response: ServerResponse) => unknown) {
       answer = (_request, response) => next(response)
@@ -66,7 +73,7 @@ t.test(
   async (t) => {
     const { web, sign } = await remote(t)
     for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
-    t.equal(web.requestCount(), 1)
+    t.equal(web.fetchCount(), 1)
   },
 )
 
@@ -76,7 +83,7 @@ t.test(
     const { web, sign } = await remote(t)
     const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
     t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
-    t.equal(web.requestCount(), 1)
+    t.equal(web.fetchCount(), 1)
   },
 )
 
@@ -90,7 +97,7 @@ t.test(
     refused(t, await present(sign(next)), UNKNOWN, 'not fetched again within the cool-down')
     server.clock.tick(30)
     await accepted(t, sign(next), 'after the cool-down')
-    t.equal(web.requestCount(), 2)
+    t.equal(web.fetchCount(), 2)
     refused(t, await present(sign(key)), UNKNOWN, 'the old key is gone with the new document')
   },
 )
@@ -107,10 +114,10 @@ t.test(
       )
       const answers = await Promise.all(flood)
       t.ok(answers.every(({ statusCode }) => statusCode === 401))
-      t.equal(web.requestCount(), 1 + window, `window ${window}`)
+      t.equal(web.fetchCount(), 1 + window, `window ${window}`)
       await accepted(t, sign(), 'the real key meanwhile')
     }
-    t.equal(web.requestCount(), 4)
+    t.equal(web.fetchCount(), 4)
   },
 )
 
@@ -122,7 +129,7 @@ t.test(
     web.publish(clientKey('ES256', 'another'))
     server.clock.tick(601)
     refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
-    t.equal(web.requestCount(), 2)
+    t.equal(web.fetchCount(), 2)
   },
 )
 
@@ -167,10 +174,10 @@ t.test(
       web.answers(answer)
       milliseconds = timeLimit(failure)
       server.clock.tick(601)
-      const before = web.requestCount()
+      const before = web.fetchCount()
       await accepted(t, sign(), `in spite of ${failure}`)
       refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, failure)
-      t.equal(web.requestCount(), before + 1, `${failure}: one fetch`)
+      t.equal(web.fetchCount(), before + 1, `${failure}: one fetch`)
     }
     milliseconds = HANG_MS
     web.close()
@@ -191,12 +198,12 @@ t.test(
       refused(t, first, UNAVAILABLE, failure)
       t.equal(first.headers['retry-after'], '30', failure)
       for (let i = 0; i < 5; i += 1) refused(t, await present(sign()), UNAVAILABLE, failure)
-      t.equal(web.requestCount(), 1, `${failure}: one fetch`)
+      t.equal(web.fetchCount(), 1, `${failure}: one fetch`)
       web.publish(key)
       milliseconds = HANG_MS
       server.clock.tick(31)
       await accepted(t, text, `after ${failure}, with the same assertion that could not be checked`)
-      t.equal(web.requestCount(), 2)
+      t.equal(web.fetchCount(), 2)
     }
   },
 )

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import { type Param, RESTORE_HINT, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'
+import { bind } from './commit-group.ts'
 import { connect } from './connect.ts'
 import { isBusy, isDamage, openFile } from './file.ts'
-import { bind } from './sqlite.ts'
 
 const LOCK_TIMEOUT_MS = 2000
 

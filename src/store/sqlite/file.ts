@@ -36,6 +36,15 @@ export interface SqliteOptions {
   readonly integrityCheck?: boolean
   /** A file of this size or more is checked while the server already serves, because the check would delay the start. */
   readonly largeFromBytes?: number
+  /** Set for a server: on a slow disk, a thread of its own writes (writer.ts). */
+  readonly writer?: WriterOptions
+}
+
+interface WriterOptions {
+  /** The thread has ended by itself. */
+  readonly onEnd: (error: unknown) => void
+  /** Milliseconds by which each commit is delayed, for benchmarks of slow disks. */
+  readonly flushDelay?: number
 }
 
 /**
@@ -90,9 +99,11 @@ const IDENTITY_MAX_AGE_MS = 100
  * SQLite continues to use files that were deleted or replaced, and every commit would be lost when the process ends. So this
  * checks that the names still refer to the files that were opened.
  */
-export function createIdentityCheck(file: string): (options?: { readonly recentIsEnough: boolean }) => void {
-  const names = [file, `${realpathSync(file)}-wal`]
-  const opened = identityOf(names)
+export function createIdentityCheck(
+  file: string,
+  opened: string = openedFiles(file),
+): (options?: { readonly recentIsEnough: boolean }) => void {
+  const names = filesOf(file)
   let checkedAt = performance.now()
   return ({ recentIsEnough } = { recentIsEnough: false }) => {
     const now = performance.now()
@@ -103,6 +114,11 @@ export function createIdentityCheck(file: string): (options?: { readonly recentI
     checkedAt = now
   }
 }
+
+/** Identifies the files of an open database, so that another connection can check that it has opened the same ones. */
+export const openedFiles = (file: string): string => identityOf(filesOf(file))
+
+const filesOf = (file: string): string[] => [file, `${realpathSync(file)}-wal`]
 
 const replaced = (file: string): StoreUnavailable =>
   new StoreUnavailable(new Error(`${file} was deleted or replaced while it was in use`))
