@@ -48,6 +48,12 @@ export interface ConcurrencyLimiter {
   state(): ConcurrencyState
 }
 
+/** Runs the hash of a new password or secret, when there is room for it. @throws {Overloaded} */
+export type Hashing = <T>(work: () => Promise<T>) => Promise<T>
+
+/** For a command, which has the thread pool of its process to itself. */
+export const unlimited: Hashing = (work) => work()
+
 export interface ConcurrencyLimits {
   /** How many tasks may run at once. */
   readonly running: number

@@ -11,6 +11,7 @@ import type { New } from '../store/contracts/update.ts'
 import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
+import type { Hashing } from './concurrency-limiter.ts'
 import { hashPassword, MAX_PASSWORD_LENGTH } from './password.ts'
 import { createPasswordRules, type PasswordOwner, type PasswordRulesConfig } from './password-rules.ts'
 import { InvalidAccount, prepareProfile } from './profile.ts'
@@ -83,11 +84,12 @@ export interface UsersDeps {
   readonly random: Pick<Random, 'id'>
   readonly audit: Audit
   readonly config: PasswordRulesConfig
+  readonly hashing: Hashing
 }
 
 /** @param actor the `actor` of the audit events */
 export function createUsers(deps: UsersDeps, actor: string): Users {
-  const { store, clock, random, audit } = deps
+  const { store, clock, random, audit, hashing } = deps
   const { users, roles } = store
   const rules = createPasswordRules(deps.config)
 
@@ -188,7 +190,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
         id: `u_${random.id()}`,
         username: name,
         ...profile,
-        passwordHash: password === null ? null : await hashPassword(password),
+        passwordHash: password === null ? null : await hashing(() => hashPassword(password)),
         roles: [...new Set(account.roles)].sort(),
         disabled: false,
         createdAt: now,
@@ -215,7 +217,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
 
     async setPassword(user, password, check) {
       await assertPassword(password, user)
-      const passwordHash = await hashPassword(password)
+      const passwordHash = await hashing(() => hashPassword(password))
       for (;;) {
         const current = await users.find(user.id)
         if (!current) throw missing(user.username)

@@ -48,8 +48,8 @@ export interface ClientsAdmin extends ClientSecretsAdmin {
 }
 
 export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin {
-  const { store, clock, random, audit } = deps
-  const secretDeps = () => ({ random, now: clock.now() })
+  const { store, clock, random, audit, hashing } = deps
+  const secretDeps = () => ({ random, now: clock.now(), hashing })
   const record = (id: string, action: string) =>
     audit('client.changed', { actor: actor.name, client_id: id, target: id, action })
 

@@ -1,3 +1,4 @@
+import type { Hashing } from '../accounts/concurrency-limiter.ts'
 import type { AnchorRecord } from '../audit/anchor.ts'
 import type { Audit } from '../audit/events.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -20,6 +21,8 @@ export interface LocalDeps {
   readonly record: AnchorRecord
   /** The settings of a command's environment whose values differ from those of the serving nodes. */
   readonly replaced: readonly Difference[]
+  /** How new passwords and supplied secrets are hashed. */
+  readonly hashing: Hashing
   /** Opens the master key and the ring, which only verbs of `keys` need. */
   readonly keys: () => Promise<Keys>
 }

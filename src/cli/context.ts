@@ -1,6 +1,7 @@
 /** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
 
 import { Command, InvalidArgumentError } from 'commander'
+import { unlimited } from '../accounts/concurrency-limiter.ts'
 import type { Admin } from '../admin/admin.ts'
 import type { Changed } from '../admin/verbs.ts'
 import { commandLine } from '../command-line.ts'
@@ -150,7 +151,7 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
         // Loaded here, because `serve` does not need it.
         const { createLocalAdmin } = await import('../admin/local.ts')
         const keys = once(() => openRing(base))
-        return work(createLocalAdmin({ ...base, keys })({ name: actor, scopes: null }))
+        return work(createLocalAdmin({ ...base, keys, hashing: unlimited })({ name: actor, scopes: null }))
       })
     },
     changed({ value, notes }) {

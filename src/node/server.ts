@@ -100,7 +100,7 @@ export async function openServer(
     base,
     keys,
     jobs,
-    openAdmin: adminOpener(base, keys),
+    openAdmin: adminOpener(base, keys, accounts.passwordLimiter),
     openActOnce,
     registry,
     clientLogos: store.clientLogos,

@@ -8,7 +8,7 @@ import { type Administrator, administrator } from '../support/server/administrat
 import { imageServer, pngImage } from '../support/server/image-server.ts'
 import { countQueries } from '../support/server/query-count.ts'
 import { basic, post } from '../support/server/requests.ts'
-import { api, client, user } from '../support/server/seed.ts'
+import { api, client, PASSWORD, user } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const ORDERS = 'https://orders.example/v1?a=b'
@@ -304,6 +304,41 @@ t.test('lists have parts, and a search looks at names and ids', async (t) => {
   t.match((await send('GET', '/clients?search=THE%20T')).json(), { items: { length: 2 }, next_cursor: null })
   t.equal((await send('PATCH', `/clients/${COMMAND_LINE_CLIENT}`, { client_name: 'x' })).statusCode, 409)
 })
+
+t.test(
+  'new secrets and passwords are hashed in turn with those of sign-ins, and refused when too many wait',
+  async (t) => {
+    const server = await testServer({ hashingLimits: { running: 1, waiting: 0 } })
+    t.teardown(server.close)
+    const { send } = await administrator(server)
+    await server.store.users.insert(await user({ username: 'carol', roles: [] }))
+    let finish = () => {}
+    const busy = server.deps.accounts.passwordLimiter.run(
+      () => new Promise<void>((resolve) => (finish = resolve)),
+      { kind: 'password', ip: '192.0.2.1', knownLocation: true },
+    )
+    const CLIENT = { ...SHOP, scope: '', client_secret: 'a secret that somebody chose' }
+    const requests = [
+      ['POST', '/clients', CLIENT],
+      ['POST', '/users', { username: 'bob', password: PASSWORD }],
+      ['POST', '/users/carol/password', { password: PASSWORD }],
+    ] as const
+    for (const [method, path, body] of requests) {
+      const refused = await send(method, path, body)
+      t.equal(refused.statusCode, 503, path)
+      t.equal(refused.headers['retry-after'], '1')
+    }
+    t.equal(
+      (await send('POST', '/clients', { ...SHOP, scope: '' })).statusCode,
+      201,
+      'a generated one is not',
+    )
+    finish()
+    await busy
+    t.equal((await send('PATCH', '/clients/shop', { client_secret: CLIENT.client_secret })).statusCode, 200)
+    t.equal((await send('POST', '/users', { username: 'bob', password: PASSWORD })).statusCode, 201)
+  },
+)
 
 t.test('a part of a list reads little more than it shows, however long the list is', async (t) => {
   const { send, server, token } = await withOrders(t as Test)

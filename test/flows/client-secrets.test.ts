@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { hashGeneratedSecret, hashSuppliedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
@@ -70,7 +71,9 @@ t.test(
     ]
     for (const [i, secret] of secrets.entries()) {
       const id = `chosen-${i}`
-      await server.store.clients.insert(client({ id, secretHash: await hashSuppliedSecret(secret) }))
+      await server.store.clients.insert(
+        client({ id, secretHash: await hashSuppliedSecret(secret, unlimited) }),
+      )
       await basicAnswers(t, 200, {
         [`encoded: ${secret}`]: basic(id, secret),
         [`with encodeURIComponent: ${secret}`]: rawBasic(`${id}:${encodeURIComponent(secret)}`),
@@ -84,7 +87,7 @@ t.test(
       })
     }
     await server.store.clients.insert(
-      client({ id: 'latin', secretHash: await hashSuppliedSecret('Ein größeres Geheimnis') }),
+      client({ id: 'latin', secretHash: await hashSuppliedSecret('Ein größeres Geheimnis', unlimited) }),
     )
     await basicAnswers(t, 200, {
       'raw ISO-8859-1': rawBasic(Buffer.from('latin:Ein größeres Geheimnis', 'latin1')),

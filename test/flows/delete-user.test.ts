@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { deleteUser } from '../../src/accounts/delete-user.ts'
 import { createOneTimeLink } from '../../src/accounts/one-time-links.ts'
 import { createUsers } from '../../src/accounts/users.ts'
@@ -51,7 +52,7 @@ async function start(t: Test) {
 
 /** Leaves something of the user in every place that can have it. Returns the tokens of a session. */
 async function live(server: TestServer, { id }: User) {
-  const users = createUsers(server.deps.base, 'operator:root')
+  const users = createUsers({ ...server.deps.base, hashing: unlimited }, 'operator:root')
   const owner = (await server.store.users.find(id)) as User
   const home = from(server, HOME)
   const { username } = owner

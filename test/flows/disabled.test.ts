@@ -1,5 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { createUsers } from '../../src/accounts/users.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
@@ -13,10 +14,7 @@ t.teardown(() => server.close())
 const { store, clock } = server
 await seed(store)
 await store.clients.insert(client({ id: 'watch', introspects: [ORDERS, STOCK] }))
-const users = createUsers(
-  { store, clock, random: server.deps.base.random, audit: server.deps.base.audit, config: server.config },
-  'operator:test',
-)
+const users = createUsers({ ...server.deps.base, store, clock, hashing: unlimited }, 'operator:test')
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
 const INVALID_GRANT = [400, 'invalid_grant']

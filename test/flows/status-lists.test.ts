@@ -1,5 +1,6 @@
 import { inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { createUsers } from '../../src/accounts/users.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { testVerifier } from '../support/issuers/verifier.ts'
@@ -135,7 +136,7 @@ t.test(
     const server = await started(t as Test)
     const { store, clock } = server
     const users = createUsers(
-      { store, clock, random: server.deps.base.random, audit: () => {}, config: server.config },
+      { ...server.deps.base, store, clock, audit: () => {}, hashing: unlimited },
       'test',
     )
     const alice = await users.find('alice')

@@ -1,5 +1,6 @@
 /** A client changes to a new secret while the old one is still accepted. */
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { CLIENT_SECRET_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { generateSecret } from '../../src/oauth/client-auth/secret.ts'
 import { SECRET_USE_INTERVAL } from '../../src/oauth/client-auth/secret-uses.ts'
@@ -36,7 +37,7 @@ const ask = (server: TestServer, secret: string, id = 'machine', remoteAddress =
 async function rotate(server: TestServer, overlap: number, supplied?: string, id = 'machine') {
   let made = supplied
   await server.store.clients.update(id, async (current) => {
-    const deps = { random: systemRandom, now: server.clock.now() }
+    const deps = { random: systemRandom, now: server.clock.now(), hashing: unlimited }
     const { secrets, secret } = await addSecret(current, { supplied, overlap }, deps)
     made ??= secret
     return { ...current, secrets }

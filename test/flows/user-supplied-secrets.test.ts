@@ -1,5 +1,6 @@
 import argon2 from 'argon2'
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { CLIENT_SECRET_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { generateSecret, hashSuppliedSecret } from '../../src/oauth/client-auth/secret.ts'
@@ -167,7 +168,9 @@ t.test(
 t.test('a supplied secret in the form of a generated one is stored like one', async (t) => {
   const server = await start(t)
   const secret = generateSecret({ bytes: (count) => Buffer.alloc(count, 2) })
-  await server.store.clients.insert(client({ id: 'moved', secretHash: await hashSuppliedSecret(secret) }))
+  await server.store.clients.insert(
+    client({ id: 'moved', secretHash: await hashSuppliedSecret(secret, unlimited) }),
+  )
   await server.poll()
   const work = watchArgon2(t)
   t.equal((await ask(server, secret, HOME, 'moved')).statusCode, 200)

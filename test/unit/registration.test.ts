@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { unlimited } from '../../src/accounts/concurrency-limiter.ts'
 import { checkApi } from '../../src/oauth/api-rules.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
@@ -291,7 +292,7 @@ t.test(
     const { secret, added } = await addSecret(
       { secrets: [] },
       { overlap: 0 },
-      { random: systemRandom, now: 1 },
+      { random: systemRandom, now: 1, hashing: unlimited },
     )
     const { hash } = added
     t.ok(isGeneratedSecret(secret ?? ''))

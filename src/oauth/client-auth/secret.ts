@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import type { Hashing } from '../../accounts/concurrency-limiter.ts'
 import { hashPassword } from '../../accounts/password.ts'
 import type { ClientSecret } from '../../store/contracts/clients.ts'
 import type { Clock, EpochSeconds, Random } from '../../system.ts'
@@ -75,9 +76,11 @@ export const isHashOfSuppliedSecret = (hash: string): boolean => !hash.startsWit
  * The hash to store for a secret that an administrator supplies, which may be one that a Keyturn server has generated.
  * @param beside the hash of another supplied secret of the client, if there is one
  */
-export async function hashSuppliedSecret(secret: string, beside?: string): Promise<string> {
+export async function hashSuppliedSecret(secret: string, hashing: Hashing, beside?: string): Promise<string> {
   const prepared = prepareSecret(secret)
-  return isGeneratedSecret(prepared) ? hashGeneratedSecret(prepared) : hashPassword(prepared, beside)
+  return isGeneratedSecret(prepared)
+    ? hashGeneratedSecret(prepared)
+    : hashing(() => hashPassword(prepared, beside))
 }
 
 export interface SecretVerifier {

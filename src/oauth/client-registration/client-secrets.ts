@@ -3,6 +3,7 @@
  * can change to the new one, one after the other. Each function returns the changed list of secrets, for an update of the client
  * (store/contracts/update.ts). Must not know the store, or who changes a client.
  */
+import type { Hashing } from '../../accounts/concurrency-limiter.ts'
 import { isOutdated, preparePassword } from '../../accounts/password.ts'
 import type { Client, ClientSecret } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
@@ -51,6 +52,7 @@ export interface NewSecret {
 export interface SecretDeps {
   readonly random: Pick<Random, 'bytes' | 'id'>
   readonly now: EpochSeconds
+  readonly hashing: Hashing
 }
 
 export interface RotatedSecrets {
@@ -70,7 +72,7 @@ export interface RotatedSecrets {
 export async function addSecret(
   { secrets: current, revision }: Pick<Client, 'secrets'> & Partial<Pick<Client, 'revision'>>,
   { supplied, overlap }: NewSecret,
-  { random, now }: SecretDeps,
+  { random, now, hashing }: SecretDeps,
 ): Promise<RotatedSecrets> {
   const old = overlap > 0 ? goodSecrets(current, now) : []
   const addedIn = old.length > 0 && revision !== undefined ? revision + 1 : null
@@ -85,7 +87,7 @@ export async function addSecret(
   }))
   const secret = supplied === undefined ? generateSecret(random) : undefined
   const hash =
-    supplied === undefined ? hashGeneratedSecret(secret as string) : await hashBeside(supplied, old)
+    supplied === undefined ? hashGeneratedSecret(secret as string) : await hashBeside(supplied, old, hashing)
   const added = { id: `cs_${random.id()}`, hash, createdAt: now, expiresAt: null, addedIn }
   return { secrets: [...kept, added], added, ...(secret === undefined ? {} : { secret }) }
 }
@@ -94,7 +96,7 @@ export async function addSecret(
  * Two supplied secrets of one client have one salt and the same parameters, so that one hash tells whether a sent secret is either of
  * them. Otherwise a wrong secret would take twice as long for this client as for others (user-supplied-secret.ts).
  */
-async function hashBeside(supplied: string, old: readonly ClientSecret[]): Promise<string> {
+async function hashBeside(supplied: string, old: readonly ClientSecret[], hashing: Hashing): Promise<string> {
   checkUserSuppliedSecret(supplied)
   const other = old.find(({ hash }) => isHashOfSuppliedSecret(hash))
   if (other && isOutdated(other.hash)) {
@@ -102,7 +104,7 @@ async function hashBeside(supplied: string, old: readonly ClientSecret[]): Promi
       'the old secret was hashed with parameters that are no longer used, so it cannot overlap with another one that you supply',
     )
   }
-  return hashSuppliedSecret(supplied, other?.hash)
+  return hashSuppliedSecret(supplied, hashing, other?.hash)
 }
 
 /**
