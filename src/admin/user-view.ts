@@ -1,12 +1,25 @@
 /** Users as plain values, and back: the names of the JSON are those of OpenID Connect. */
+import { createHash } from 'node:crypto'
 import type { DeletedUser } from '../accounts/delete-user.ts'
 import { EMPTY_PROFILE } from '../accounts/profile.ts'
 import type { SignedOut } from '../accounts/sign-out.ts'
 import type { AccountChange } from '../accounts/users.ts'
-import type { New } from '../store/contracts/update.ts'
+import { type New, REVISIONS_PER_ROW } from '../store/contracts/update.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
 import { count } from './count.ts'
 import type { InvitationView, UserChangeView, UserView } from './users.schema.ts'
+
+/** Far more than there are users with one name. */
+const RANGES = 900_000_000
+
+/**
+ * The revision that administrators see. A username can belong to another user later, and then no revision of the first user may be one of
+ * the second: what an administrator has decided about one person must not happen to another. So each user has a range of revisions.
+ */
+export function revisionOf({ id, revision }: Pick<User, 'id' | 'revision'>): number {
+  const range = createHash('sha256').update(id).digest().readUInt32BE() % RANGES
+  return range * REVISIONS_PER_ROW + revision
+}
 
 export const viewOf = (user: New<User>): UserView => ({
   id: user.id,

@@ -13,7 +13,7 @@ import type { LocalDeps } from './deps.ts'
 import { conflict, invalidValue, notFound } from './errors.ts'
 import { ageCursor, ageOf, storedPage } from './page.ts'
 import { assertRevision } from './revision.ts'
-import { accountOf, changeOf, deletedNotes, signedOutNotes, viewOf } from './user-view.ts'
+import { accountOf, changeOf, deletedNotes, revisionOf, signedOutNotes, viewOf } from './user-view.ts'
 import type {
   CheckedUserView,
   InvitationView,
@@ -72,7 +72,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
   const checking =
     ({ ifMatch, force }: Condition & Force, loses?: (current: User) => boolean) =>
     async (current: User) => {
-      assertRevision(current.revision, ifMatch, `the user ${current.username}`)
+      assertRevision(revisionOf(current), ifMatch, `the user ${current.username}`)
       await administrators.assertMayChange(current)
       if (loses?.(current)) await administrators.assertOthersLeft(current, force)
     }
@@ -87,7 +87,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
 
   const changed = ({ after, ...signedOut }: ChangedUser): Changed<UserView> => ({
     value: viewOf(after),
-    revision: after.revision,
+    revision: revisionOf(after),
     notes: signedOutNotes(signedOut),
   })
 
@@ -109,7 +109,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
     async find(username) {
       const user = await requireUser(username)
       const browsers = (await store.userSessions.list(user.id, clock.now())).length
-      return { value: { ...viewOf(user), browsers }, revision: user.revision }
+      return { value: { ...viewOf(user), browsers }, revision: revisionOf(user) }
     },
 
     checkNew: refusing(async ({ username, password, ...profile }) => {
@@ -132,7 +132,7 @@ export function createUsersAdmin(deps: LocalDeps, actor: Actor): UsersAdmin {
       const stored = await store.users.find(user.id)
       return {
         value: viewOf(user),
-        revision: stored?.revision ?? null,
+        revision: stored && revisionOf(stored),
         notes:
           password === null
             ? [`${user.username} has no password yet: users invite makes a link to set one`]

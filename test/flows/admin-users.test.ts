@@ -129,6 +129,26 @@ t.test('of two administrators who change the same revision of a user, the second
   t.equal((await login(server)).statusCode, 200)
 })
 
+t.test(
+  'what an administrator has seen of a user does not fit another user who gets the username (RFC 9110 §13.1.1; docs/security.md R1)',
+  async (t) => {
+    const { send, server, alice } = await administered(t as Test)
+    const etagOf = async () => ({ 'if-match': String((await send('GET', '/users/alice')).headers.etag) })
+    const create = () => send('POST', '/users', { username: 'alice', password: PASSWORD })
+    const first = await etagOf()
+    t.equal((await send('PATCH', '/users/alice', { username: 'alicia' })).statusCode, 200)
+    t.equal((await create()).statusCode, 201)
+    const second = await etagOf()
+    t.equal((await send('DELETE', '/users/alice', undefined, first)).statusCode, 412)
+    t.equal((await send('DELETE', '/users/alice', undefined, second)).statusCode, 200)
+    t.equal((await create()).statusCode, 201)
+    for (const seen of [first, second])
+      t.equal((await send('POST', '/users/alice/disable', {}, seen)).statusCode, 412)
+    t.match(await server.store.users.findByUsername('alice'), { disabled: false })
+    t.match(await server.store.users.find(alice.id), { username: 'alicia' })
+  },
+)
+
 t.test('a value that is not valid is named, and nothing changes', async (t) => {
   const { send, server } = await administered(t as Test)
   const ivy = { username: 'ivy', password: PASSWORD }
