@@ -1,5 +1,5 @@
 /**
- * The scope of all protocol endpoints: form in, JSON out, never cached, errors as in RFC 6749 §5.2, so that no endpoint can forget
+ * The scope of all protocol endpoints: form in, JSON or a JWT out, never cached, errors as in RFC 6749 §5.2, so that no endpoint can forget
  * these rules. Must not know any endpoint. The list of endpoints is routes.ts.
  */
 import formbody from '@fastify/formbody'
@@ -15,6 +15,7 @@ import { type Form, MAX_BODY_BYTES, parseForm } from './form.ts'
 
 export type ProtocolResponse =
   | { readonly kind: 'json'; readonly body: object }
+  | { readonly kind: 'jwt'; readonly type: string; readonly jwt: string }
   /** The endpoint needs an access token, and the request has none (RFC 6750 §3.1). */
   | { readonly kind: 'token-missing' }
 
@@ -62,6 +63,7 @@ export async function protocolScope(
           // which clients that expect JSON refuse.
           return reply.status(401).header('www-authenticate', bearerChallenge(null)).send()
         }
+        if (response.kind === 'jwt') return reply.status(status).type(response.type).send(response.jwt)
         return reply.status(status).type('application/json').send(JSON.stringify(response.body))
       },
       errorHandler(error, request, reply) {
@@ -84,6 +86,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
   return {
     ...((request.body as Form | undefined) ?? EMPTY_FORM),
     authorization: request.headers.authorization,
+    accept: request.headers.accept,
     dpop: fieldsOf(request, 'dpop'),
     endpoint,
     ip: clientAddress(request),

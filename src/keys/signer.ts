@@ -20,6 +20,9 @@ export interface Signer {
    */
   sign(typ: string, claims: JWTPayload & { exp: EpochSeconds }, alg?: string): Promise<string>
 
+  /** A signed JWT without an expiry of its own. Its key stays in the JWKS until `until`. @throws {StoreUnavailable} */
+  signUntil(typ: string, claims: JWTPayload, until: EpochSeconds, alg?: string): Promise<string>
+
   /** The algorithm of the default lane, for a token with claims that depend on its algorithm. @throws {StoreUnavailable} */
   defaultAlg(): Promise<AlgorithmName>
 
@@ -50,10 +53,13 @@ export function createSigner(ring: LiveRing, issuer: string): Signer {
     return keySet.get
   }
 
+  const signUntil: Signer['signUntil'] = async (typ, claims, until, alg) =>
+    signCompact(await ring.signingKey(until, alg), typ, JSON.stringify(claims))
+
   return {
-    async sign(typ, claims, alg) {
-      return signCompact(await ring.signingKey(claims.exp, alg), typ, JSON.stringify(claims))
-    },
+    sign: (typ, claims, alg) => signUntil(typ, claims, claims.exp, alg),
+
+    signUntil,
 
     defaultAlg: () => ring.defaultAlg(),
 

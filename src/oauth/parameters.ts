@@ -83,6 +83,8 @@ export interface ProtocolRequest {
   readonly pairs: readonly Pair[]
   /** The `Authorization` header as it was sent. */
   readonly authorization: string | undefined
+  /** The `Accept` header as it was sent. */
+  readonly accept: string | undefined
   /** The values of all `DPoP` header fields (RFC 9449 §4.1). Usually empty. */
   readonly dpop: readonly string[]
   /** The endpoint's public URL, derived from the settings. */

@@ -39,6 +39,8 @@ export function traceSigner(signer: Signer, spans: Spans): Signer {
   return {
     ...signer,
     sign: (typ, claims, alg) => spans.child(`sign ${typ}`, {}, () => signer.sign(typ, claims, alg)),
+    signUntil: (typ, claims, until, alg) =>
+      spans.child(`sign ${typ}`, {}, () => signer.signUntil(typ, claims, until, alg)),
   }
 }
 

@@ -28,6 +28,7 @@ t.test('100,000 client_credentials tokens add no rows except index leases', asyn
     pairs: [],
     parameters,
     authorization: basic('machine', SECRET),
+    accept: undefined,
     dpop: [],
     endpoint: '',
     ip: '127.0.0.1',

@@ -59,6 +59,8 @@ export function serverMetadata(
     subject_types_supported: ['public'],
     // The algorithm of the ring.
     id_token_signing_alg_values_supported: [DEFAULT_ALGORITHM],
+    // RFC 9701 §7
+    introspection_signing_alg_values_supported: [DEFAULT_ALGORITHM],
     // JARM §4
     authorization_signing_alg_values_supported: [DEFAULT_ALGORITHM],
     ui_locales_supported: [...LOCALES],

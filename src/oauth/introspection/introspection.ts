@@ -11,7 +11,8 @@ import { auditFailure } from '../audit-failures.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
 import { invalidClient, invalidRequest } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.ts'
+import { type PresentedToken, type PresentedTokenDeps, readPresentedToken } from '../presented-token.ts'
+import { createSignIntrospection } from './signed-introspection.ts'
 
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
@@ -23,16 +24,31 @@ export interface IntrospectionDeps extends PresentedTokenDeps {
 /** RFC 7662 §2.2: the response for an inactive token contains nothing else, whatever the reason. */
 type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
 
-/** @throws {OAuthError} invalid_client unless a confidential client sent the request (§2.1) */
-export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionResponse>
+/** Both throw an OAuthError: invalid_client unless a confidential client sent the request (§2.1). */
+export interface Introspection {
+  plain(request: ProtocolRequest): Promise<IntrospectionResponse>
+  /** The same response as a signed JWT (RFC 9701). */
+  signed(request: ProtocolRequest): Promise<string>
+}
 
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
   const { authenticate, clientSessions, activeTokens, clock, audit } = deps
+  const sign = createSignIntrospection(deps)
 
-  return (request) =>
-    auditFailure(audit, 'introspection.refused', request, async (established) => {
+  return {
+    plain: async (request) => (await introspect(request)).response,
+    async signed(request) {
+      const { client, response } = await introspect(request)
+      return sign(response, client)
+    },
+  }
+
+  function introspect(
+    request: ProtocolRequest,
+  ): Promise<{ client: Client; response: IntrospectionResponse }> {
+    return auditFailure(audit, 'introspection.refused', request, async (established) => {
       const client = await authenticate(request)
       established.clientId = client.id
       // §4: otherwise anyone who knows a client id could check stolen tokens here.
@@ -40,11 +56,19 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       const token = request.parameters.get('token')
       if (token === undefined) throw invalidRequest('token is missing')
       const presented = await readPresentedToken(deps, token)
-      if (!presented) return INACTIVE
-      return presented.type === 'access_token'
-        ? accessToken(presented.claims, client)
-        : refreshToken(presented.parts, client)
+      return { client, response: await responseFor(presented, client) }
     })
+  }
+
+  async function responseFor(
+    presented: PresentedToken | null,
+    client: Client,
+  ): Promise<IntrospectionResponse> {
+    if (!presented) return INACTIVE
+    return presented.type === 'access_token'
+      ? accessToken(presented.claims, client)
+      : refreshToken(presented.parts, client)
+  }
 
   async function accessToken(claims: AccessTokenClaims, requester: Client): Promise<IntrospectionResponse> {
     const isForApi = requester.introspects.some((api) => isSameResource(api, claims.aud))
