@@ -19,6 +19,7 @@ const MECHANISMS = [
   'src/secret-file.ts',
   'src/text.ts',
   'src/single-flight.ts',
+  'src/reloaded-files.ts',
   'src/durable-file.ts',
   'src/image-type.ts',
   'src/ip-address.ts',

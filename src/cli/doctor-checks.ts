@@ -25,6 +25,7 @@ import { isEmpty, migrationStatus } from '../store/migrate.ts'
 import { systemClock } from '../system.ts'
 import { checkNodeSettings, checkNodes } from './doctor-nodes.ts'
 import { checkServer } from './doctor-server.ts'
+import { checkTls } from './doctor-tls.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
 
@@ -37,6 +38,7 @@ export async function runChecks(io: Io): Promise<readonly Finding[]> {
   await check('clock', () => checkClock(now))
   if (!config) return findings
 
+  if (config.tlsCertFile !== null) await check('TLS', () => checkTls(config, now))
   const record = createStoreRecord(config)
   const masterKeys = await checkFiles(report, config, {
     recordFile: record.file,

@@ -4,7 +4,7 @@ import type { Config } from '../config/load.ts'
 import { JWKS_PATH } from '../http/routes.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
-import { localIssuer, localUrl } from './local-server.ts'
+import { fetchLocal, localIssuer, localUrl } from './local-server.ts'
 
 const TIMEOUT_MS = 10_000
 /** Long enough for a running server to have polled the store. */
@@ -27,25 +27,31 @@ export async function checkServer(
 ): Promise<readonly [string]> {
   const base = issuerBase(config.issuer)
   const isHere = config.port !== 0 && (await localIssuer(config)) === config.issuer
-  if (isHere) await assertReady(localUrl(config))
-  const isPublic = (await fetchKids(base + JWKS_PATH)) !== null
+  if (isHere) await assertReady(config)
+  const publicJwks: Jwks = {
+    url: base + JWKS_PATH,
+    request: () => fetch(base + JWKS_PATH, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) }),
+  }
+  const isPublic = (await fetchKids(publicJwks)) !== null
   // The name of the issuer may lead to a proxy that only others can reach.
-  const reachable = isPublic ? base : isHere ? localUrl(config) + issuerPath(config.issuer) : null
-  if (reachable === null) return [notReached(config, nodes)]
+  if (!isPublic && !isHere) return [notReached(config, nodes)]
+  const localPath = issuerPath(config.issuer) + JWKS_PATH
+  const jwks: Jwks = isPublic
+    ? publicJwks
+    : { url: localUrl(config) + localPath, request: () => fetchLocal(config, localPath) }
   const where = isPublic
     ? `running at ${config.issuer}`
     : `running at ${localUrl(config)}, and ${config.issuer} is not reachable from here`
   if (published === null) return [`${where}; its keys cannot be compared with this store`]
-  const url = reachable + JWKS_PATH
-  let served = await fetchKids(url)
+  let served = await fetchKids(jwks)
   const deadline = performance.now() + UPDATE_TIMEOUT_MS
   while (!sameKids(served ?? [], published) && performance.now() < deadline) {
     await sleep(RETRY_INTERVAL_MS)
-    served = await fetchKids(url)
+    served = await fetchKids(jwks)
   }
   if (!sameKids(served ?? [], published)) {
     throw new Error(
-      `${url} has other keys than this store: it is another server, or it no longer reads the store`,
+      `${jwks.url} has other keys than this store: it is another server, or it no longer reads the store`,
     )
   }
   return [`${where}; it publishes the keys of this store`]
@@ -58,17 +64,24 @@ function notReached({ issuer }: Config, nodes: readonly string[]): string {
 }
 
 /** A server that cannot use its store answers all the same. */
-async function assertReady(url: string): Promise<void> {
-  const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+async function assertReady(config: Config): Promise<void> {
+  const response = await fetchLocal(config, '/health/ready')
   await response.body?.cancel()
   if (response.ok) return
-  throw new Error(`the server at ${url} runs, but is not ready (${response.status}): its log says why`)
+  throw new Error(
+    `the server at ${localUrl(config)} runs, but is not ready (${response.status}): its log says why`,
+  )
 }
 
-async function fetchKids(url: string): Promise<string[] | null> {
+interface Jwks {
+  readonly url: string
+  readonly request: () => Promise<Response>
+}
+
+async function fetchKids({ url, request }: Jwks): Promise<string[] | null> {
   let response: Response
   try {
-    response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
+    response = await request()
   } catch (error) {
     if (isUnreachable(error)) return null
     const { message, cause } = error as Error

@@ -7,28 +7,38 @@ import { localIssuer } from './local-server.ts'
 
 interface Reserved {
   readonly config: Config
-  /** Frees the port, so that the server can listen on it. */
+  /** Frees the ports, so that the server can listen on them. */
   release(): Promise<void>
 }
 
 /**
- * With KEYTURN_PORT=0, finds a free port and holds it until the server listens. The issuer contains the port, so it must be
- * known before the server is created, and generating the first keys takes long enough for another program to take the port.
+ * With KEYTURN_PORT=0 or KEYTURN_MTLS_PORT=0, finds a free port and holds it until the server listens. The issuer and the metadata
+ * contain the ports, so they must be known before the server is created, and generating the first keys takes long enough for another
+ * program to take a port.
  */
-export async function reservePort(config: Config): Promise<Reserved> {
-  if (config.port !== 0) return { config, release: async () => {} }
+export async function reservePorts(config: Config): Promise<Reserved> {
+  const main = config.port === 0 ? await reserve(config.host) : null
+  const mtls = config.mtlsPort === 0 ? await reserve(config.host) : null
+  const withMain = main ? onPort(config, main.port) : config
+  return {
+    config: mtls ? Object.freeze({ ...withMain, mtlsPort: mtls.port }) : withMain,
+    async release() {
+      await main?.release()
+      await mtls?.release()
+    },
+  }
+}
+
+async function reserve(host: string): Promise<{ readonly port: number; release(): Promise<void> }> {
   const reservation = createServer()
   await new Promise<void>((resolve, reject) => {
     reservation.once('error', reject)
-    reservation.listen(0, config.host, resolve)
+    reservation.listen(0, host, resolve)
   })
   // The reserved port must not keep the process alive if the start fails.
   reservation.unref()
   const { port } = reservation.address() as AddressInfo
-  return {
-    config: onPort(config, port),
-    release: () => new Promise((resolve) => reservation.close(() => resolve())),
-  }
+  return { port, release: () => new Promise((resolve) => reservation.close(() => resolve())) }
 }
 
 interface ListenAt {

@@ -7,7 +7,8 @@ import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
-import { type AppDeps, createAdminApp, createApp, createMetricsApp } from '../http/app.ts'
+import { type AppDeps, createAdminApp, createApp, createMetricsApp, createMtlsApp } from '../http/app.ts'
+import type { TlsFiles } from '../http/tls/files.ts'
 import { hostAndPort } from '../ip-address.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
@@ -31,7 +32,7 @@ import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
-import { listenOn, reservePort } from './listen.ts'
+import { listenOn, reservePorts } from './listen.ts'
 import { withProgress } from './progress.ts'
 
 /** How long a stopping server waits for requests in progress. */
@@ -58,13 +59,17 @@ interface ServeOptions extends KeyOptions, Json {
 async function serve(context: Context, options: ServeOptions): Promise<void> {
   const { io } = context
   const stopped = io.stopSignal()
-  const { config, release } = await reservePort(context.config())
+  const { config, release } = await reservePorts(context.config())
   // Imported here because it is slow to load and no other command needs it.
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ processMetrics: true })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
   const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
-  const base = await openOwnBase(config, system, options.new === true)
+  const tls = await openTls(config, system)
+  const base = await openOwnBase(config, system, options.new === true).catch((error) => {
+    tls?.stop()
+    throw error
+  })
   let recorder: Recorder | undefined
   let poller: ChangePoller | undefined
   let jobs: BackgroundJobs | undefined
@@ -98,9 +103,17 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
       // Before the main port, which is announced: when it answers, the administration does too.
-      const adminApp = hasAdminPort(config) ? await listenForAdmin(server, system, metrics) : null
+      const deps: AppDeps = {
+        server,
+        logger: system.logger as FastifyBaseLogger,
+        metrics,
+        tracing: system.tracing,
+        tls,
+      }
+      const adminApp = hasAdminPort(config) ? await listenForAdmin(deps) : null
       if (adminApp) ports.push(adminApp)
-      ports.push(await listen(server, system, metrics))
+      if (config.mtlsPort !== null) ports.push(await listenForMtls(deps, config.mtlsPort))
+      ports.push(await listen(deps))
       poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
       if (config.ignoredVariables.length > 0)
         system.logger.info(
@@ -132,6 +145,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
     await (recorder ? base.store.db.close() : closeBase(base, system.logger))
     // After the store is closed, so that the spans of its last statements are sent too.
     await system.tracing?.stop()
+    tls?.stop()
   }
   system.logger.info('stopped')
 }
@@ -167,25 +181,28 @@ async function withTracing(config: Config, system: System, nodeInfo: NodeInfo): 
   return { ...system, tracing, logger: tracing.logger(system.logger) }
 }
 
-const appDeps = (server: Server, system: System, metrics: Metrics): AppDeps => ({
-  server,
-  logger: system.logger as FastifyBaseLogger,
-  metrics,
-  tracing: system.tracing,
-})
+/** Loads TLS if it is configured. */
+async function openTls(config: Config, { logger }: System): Promise<TlsFiles | null> {
+  if (config.tlsCertFile === null) return null
+  const { openTlsFiles } = await import('../http/tls/files.ts')
+  return openTlsFiles(config, logger)
+}
 
-async function listen(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
-  const { config } = server.base
-  const app = await createApp(appDeps(server, system, metrics))
-  return listenOn(app, config, { port: config.port, setting: 'KEYTURN_PORT' })
+async function listen(deps: AppDeps): Promise<FastifyInstance> {
+  const { config } = deps.server.base
+  return listenOn(await createApp(deps), config, { port: config.port, setting: 'KEYTURN_PORT' })
+}
+
+async function listenForMtls(deps: AppDeps, port: number): Promise<FastifyInstance> {
+  return listenOn(await createMtlsApp(deps), deps.server.base.config, { port, setting: 'KEYTURN_MTLS_PORT' })
 }
 
 const hasAdminPort = ({ admin, adminPort }: Config): boolean => admin && adminPort !== null
 
-async function listenForAdmin(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
-  const { config } = server.base
-  const app = await createAdminApp(appDeps(server, system, metrics))
-  return listenOn(app, config, { port: config.adminPort ?? 0, setting: 'KEYTURN_ADMIN_PORT' })
+async function listenForAdmin(deps: AppDeps): Promise<FastifyInstance> {
+  const { config } = deps.server.base
+  const at = { port: config.adminPort ?? 0, setting: 'KEYTURN_ADMIN_PORT' }
+  return listenOn(await createAdminApp(deps), config, at)
 }
 
 function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
@@ -226,6 +243,8 @@ async function printStartup(
     lines.push(
       `Administration is on ${hostAndPort(config.host, adminPort)}${issuerPath(config.issuer)}${ADMIN_PATH}`,
     )
+  if (config.mtlsPort !== null)
+    lines.push(`Client certificates are accepted on ${hostAndPort(config.host, config.mtlsPort)}`)
   if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (isNew)
     lines.push('To sign users in, see docs/sign-in.md. Their account page is at', `${url}/account`, '')
@@ -233,6 +252,7 @@ async function printStartup(
     issuer: config.issuer,
     host: config.host,
     port: config.port,
+    ...(config.mtlsPort === null ? {} : { mtls_port: config.mtlsPort }),
     ...(metricsPort === undefined ? {} : { metrics_port: metricsPort }),
     ...(adminPort === undefined ? {} : { admin_port: adminPort }),
     first_start: keys.firstStart,

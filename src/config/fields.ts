@@ -31,6 +31,7 @@ interface DerivationBasis {
   readonly port: number
   readonly issuer: string
   readonly keysDir: string
+  readonly tlsCertFile?: string | null
 }
 
 export interface Field<T> {
@@ -99,12 +100,31 @@ export const fields = {
     derived(
       'ISSUER',
       issuer,
-      (basis) => `http://localhost:${basis.port}`,
-      'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`',
+      (basis) => `${basis.tlsCertFile ? 'https' : 'http'}://localhost:${basis.port}`,
+      'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`, or `https` with `KEYTURN_TLS_CERT_FILE`',
     ),
   ),
   host: field('HOST', host, '127.0.0.1', 'address to listen on'),
   port: field('PORT', port, '3000', 'port to listen on; `0` picks a free one and prints it'),
+  /** null: a proxy ends TLS. */
+  tlsCertFile: optional(
+    'TLS_CERT_FILE',
+    path,
+    'certificate of this server and its intermediates, PEM; the server then speaks HTTPS; read again when it changes',
+  ),
+  tlsKeyFile: optional('TLS_KEY_FILE', path, 'private key of `KEYTURN_TLS_CERT_FILE`, PEM'),
+  /** null: no port asks for client certificates. */
+  mtlsPort: optional(
+    'MTLS_PORT',
+    port,
+    'port that asks for client certificates, on the same address; `0` picks a free one; see docs/sender-constrained.md',
+  ),
+  /** null: no authority is accepted for client certificates that Keyturn receives itself, and proxies check those that they pass on. */
+  tlsClientCaFile: optional(
+    'TLS_CLIENT_CA_FILE',
+    path,
+    'authorities that issue client certificates, PEM; read again when it changes',
+  ),
   /** null: metrics are served on the main port, only to clients on this machine. */
   metricsPort: optional(
     'METRICS_PORT',

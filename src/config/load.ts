@@ -93,17 +93,39 @@ function refuseContradictions(
       'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
     )
   }
-  const { port, metricsPort, adminPort } = values
+  const { port, metricsPort, adminPort, mtlsPort } = values
   if (metricsPort !== undefined && metricsPort !== 0 && metricsPort === port)
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
   if (adminPort !== undefined && adminPort !== 0 && [port, metricsPort].includes(adminPort))
     problems.push('KEYTURN_ADMIN_PORT must differ from KEYTURN_PORT and KEYTURN_METRICS_PORT')
+  if (mtlsPort !== undefined && mtlsPort !== 0 && [port, metricsPort, adminPort].includes(mtlsPort))
+    problems.push('KEYTURN_MTLS_PORT must differ from the other ports')
+  refuseHalfTls(values, problems)
+}
+
+/** Settings of TLS that say only half of what is needed: otherwise a server would seem to be protected, and would not be. */
+function refuseHalfTls(
+  { tlsCertFile, tlsKeyFile, mtlsPort, tlsClientCaFile, issuer, trustProxy }: Record<string, unknown>,
+  problems: string[],
+): void {
+  if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined))
+    problems.push('KEYTURN_TLS_CERT_FILE and KEYTURN_TLS_KEY_FILE must be set together')
+  if (tlsCertFile !== undefined && typeof issuer === 'string' && issuer.startsWith('http:'))
+    problems.push('KEYTURN_ISSUER must be an https URL, because KEYTURN_TLS_CERT_FILE is set')
+  if (mtlsPort !== undefined && tlsCertFile === undefined)
+    problems.push('KEYTURN_MTLS_PORT needs KEYTURN_TLS_CERT_FILE and KEYTURN_TLS_KEY_FILE')
+  // A number of proxies, or their addresses.
+  if (tlsClientCaFile !== undefined && mtlsPort === undefined && (trustProxy ?? 0) === 0)
+    problems.push(
+      'KEYTURN_TLS_CLIENT_CA_FILE needs KEYTURN_MTLS_PORT, or a proxy in KEYTURN_TRUST_PROXY: otherwise no client certificate arrives',
+    )
 }
 
 /** Returns the settings with the port that the system chose for `KEYTURN_PORT=0`, and with the issuer that contains this port. */
 export function onPort(config: Config, port: number): Config {
-  const derived = `http://localhost:${config.port}`
-  const withPort = (value: string) => (value === derived ? `http://localhost:${port}` : value)
+  const scheme = config.tlsCertFile === null ? 'http' : 'https'
+  const derived = `${scheme}://localhost:${config.port}`
+  const withPort = (value: string) => (value === derived ? `${scheme}://localhost:${port}` : value)
   return Object.freeze({
     ...config,
     port,

@@ -34,7 +34,13 @@ import { metadataEndpoint } from './endpoints/metadata.ts'
 import { localMetricsEndpoint, metricsEndpoint } from './endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './endpoints/status-list.ts'
 import { sendFailure } from './failures.ts'
-import { CONNECTION_LIMITS, type ConnectionLimits, createListener, listenerOptions } from './listener.ts'
+import {
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  createListener,
+  type Listener,
+  listenerOptions,
+} from './listener.ts'
 import { DOCUMENT, notFoundHandler } from './methods.ts'
 import { htmlNotFound } from './page-error.ts'
 import type { PageRequestDeps } from './page-request.ts'
@@ -49,6 +55,8 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from './routes.ts'
+import type { TlsFiles } from './tls/files.ts'
+import { mtlsBase } from './tls/mtls-base.ts'
 import { trustedProxies } from './trusted-proxies.ts'
 
 /** Limit of the port that serves only metrics. */
@@ -90,6 +98,8 @@ export interface AppDeps {
   readonly limits?: ConnectionLimits
   readonly metrics?: Metrics | undefined
   readonly tracing?: Tracing | undefined
+  /** Without it the ports speak plain HTTP. */
+  readonly tls?: TlsFiles | null
 }
 
 export function brandingOf(
@@ -100,29 +110,15 @@ export function brandingOf(
 }
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
-  const { signing, status, oauth } = server
-  const { config, random, audit } = server.base
+  const { server, metrics } = deps
+  const { signing, status } = server
+  const { config } = server.base
   const pages = pagesOf(server)
   const { prefix } = pages
-  const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
+  const listener = openListener(deps, pages)
   const { app } = listener
-  app.setErrorHandler(sendFailure)
-  notFoundHandler(app, htmlNotFound(pages))
   metrics?.observeConnections(listener.connections)
-
-  const base = issuerBase(config.issuer)
-  const routes = (cors: boolean): ProtocolRoute[] =>
-    protocolEndpoints
-      .filter((endpoint) => endpoint.cors === cors)
-      .map(({ path, failureEvent, status = 200, bearer, handler }) => ({
-        url: prefix + path,
-        endpoint: base + path,
-        failureEvent,
-        status,
-        bearer,
-        handler: handler(oauth),
-      }))
+  await registerProtocol(listener, server, issuerBase(config.issuer))
 
   await app.register(async (scope) => {
     enableCors(scope)
@@ -140,15 +136,9 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
       statusListEndpoint(status.lists, config.statusTtl),
     )
     for (const path of metadataPaths(prefix)) scope.get(path, DOCUMENT, metadata)
-    await scope.register((inner) => protocolScope(inner, routes(true), audit))
-  })
-  await app.register(async (scope) => {
-    refreshFirst(scope, server.refreshIfStale)
-    await scope.register((inner) => protocolScope(inner, routes(false), audit))
   })
   await registerPages(app, server, pages)
-  if (config.admin && config.adminPort === null)
-    await mountAdministration(app, deps, pages, listener.isClosing)
+  if (config.admin && config.adminPort === null) await mountAdministration(listener, deps, pages)
 
   app.get('/health/live', DOCUMENT, live)
   app.get('/health/ready', DOCUMENT, ready(server.readiness))
@@ -156,6 +146,73 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, DOCUMENT, localMetricsEndpoint(metrics))
   return app
+}
+
+/** A port of this server, whose responses to what no route accepts are pages for browsers. */
+function openListener(
+  { server, logger, limits = CONNECTION_LIMITS, metrics, tracing, tls }: AppDeps,
+  pages: Pages,
+  asksForCertificates = false,
+): Listener {
+  const { config, random } = server.base
+  const { prefix } = pages
+  const listener = createListener({
+    config,
+    random,
+    logger,
+    limits,
+    metrics,
+    tracing,
+    prefix,
+    tls,
+    asksForCertificates,
+  })
+  listener.app.setErrorHandler(sendFailure)
+  notFoundHandler(listener.app, htmlNotFound(pages))
+  return listener
+}
+
+/**
+ * The endpoints for programs.
+ * @param base what the public URLs of the endpoints begin with
+ */
+async function registerProtocol(listener: Listener, server: AppParts, base: string): Promise<void> {
+  const { app, clientCertificateOf } = listener
+  const { config, audit } = server.base
+  const prefix = issuerPath(config.issuer)
+  for (const cors of [true, false]) {
+    const routes = protocolEndpoints
+      .filter((endpoint) => endpoint.cors === cors)
+      .map(
+        ({ path, failureEvent, status = 200, bearer, handler }): ProtocolRoute => ({
+          url: prefix + path,
+          endpoint: base + path,
+          failureEvent,
+          status,
+          bearer,
+          handler: handler(server.oauth),
+        }),
+      )
+    await app.register(async (scope) => {
+      if (cors) enableCors(scope)
+      refreshFirst(scope, server.refreshIfStale)
+      await scope.register((inner) => protocolScope(inner, routes, audit, clientCertificateOf))
+    })
+  }
+}
+
+/**
+ * The port of KEYTURN_MTLS_PORT (RFC 8705 §5): the endpoints at which clients authenticate or use tokens. It is the only port that asks
+ * for certificates, because a browser that is asked for one asks its user.
+ */
+export async function createMtlsApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { server } = deps
+  const pages = pagesOf(server)
+  const listener = openListener(deps, pages, true)
+  const { config } = server.base
+  await registerProtocol(listener, server, mtlsBase(config) ?? issuerBase(config.issuer))
+  if (config.admin && config.adminPort === null) await mountAdminApi(listener, deps, pages)
+  return listener.app
 }
 
 type Pages = PageRequestDeps & { readonly branding: Branding }
@@ -191,28 +248,22 @@ async function registerPages(app: FastifyInstance, server: AppParts, pages: Page
  * port reach this one only if both have one host name.
  */
 export async function createAdminApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
-  const { config, random } = server.base
-  const pages = pagesOf(server)
-  const { prefix } = pages
-  const listener = createListener({ config, random, logger, limits, metrics, tracing, prefix })
-  const { app } = listener
-  app.setErrorHandler(sendFailure)
-  notFoundHandler(app, htmlNotFound(pages))
-  await registerPages(app, server, pages)
-  await mountAdministration(app, deps, pages, listener.isClosing)
-  return app
+  const pages = pagesOf(deps.server)
+  const listener = openListener(deps, pages)
+  await registerPages(listener.app, deps.server, pages)
+  await mountAdministration(listener, deps, pages)
+  return listener.app
 }
 
-async function mountAdministration(
-  app: FastifyInstance,
-  deps: AppDeps,
-  pages: Pages,
-  isClosing: () => boolean,
-): Promise<void> {
-  await mountAdmin(app, pages.prefix, (requestId) => openAdminApi(deps, isClosing, requestId))
-  await mountConsole(app, pages.prefix, (requestId) => openConsole(deps, pages, isClosing, requestId))
+async function mountAdministration(listener: Listener, deps: AppDeps, pages: Pages): Promise<void> {
+  await mountAdminApi(listener, deps, pages)
+  await mountConsole(listener.app, pages.prefix, (requestId) =>
+    openConsole(deps, pages, listener.isClosing, requestId),
+  )
 }
+
+const mountAdminApi = (listener: Listener, deps: AppDeps, { prefix }: Pages): Promise<void> =>
+  mountAdmin(listener.app, prefix, (requestId) => openAdminApi(deps, listener, requestId))
 
 /** Loads the console; `mountConsole` calls it once. */
 async function openConsole(
@@ -246,7 +297,7 @@ const innerOptions = (
 /** Loads the routes of the administration; `mountAdmin` calls it once. */
 async function openAdminApi(
   { server, logger, limits = CONNECTION_LIMITS }: AppDeps,
-  isClosing: () => boolean,
+  { isClosing, clientCertificateOf }: Listener,
   requestId: RequestId,
 ): Promise<FastifyInstance> {
   const { config, audit } = server.base
@@ -258,6 +309,7 @@ async function openAdminApi(
       admin: await server.openAdmin(),
       actOnce: await server.openActOnce(),
       verifyBearerToken: server.oauth.verifyBearerToken,
+      clientCertificateOf,
       audit,
       refreshIfStale: server.refreshIfStale,
       refresh: server.refresh,

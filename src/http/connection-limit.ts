@@ -10,6 +10,7 @@ import { ipPrefix } from '../accounts/ip-prefix.ts'
 import type { ConnectionCounts } from '../metrics/connections.ts'
 import { refuseOnSocket } from './broken-request.ts'
 import { createGroupedSet } from './grouped-set.ts'
+import { connectionSockets } from './tls/sockets.ts'
 
 /**
  * One IP prefix may have a quarter of all connections. Requests with unfinished bodies may use a quarter of all connections too,
@@ -50,7 +51,15 @@ export function limitConnections(
   const connections = createGroupedSet<Socket>()
   const bodies = createGroupedSet<IncomingMessage>()
   const states = new WeakMap<Socket, ConnectionState>()
+  const sockets = connectionSockets(server)
   let refused = 0
+
+  /** A client in the handshake of TLS would not understand a response. */
+  function refuse(socket: Socket): void {
+    const carrier = sockets.carrier(socket)
+    if (carrier) refuseOnSocket(carrier)
+    else socket.destroy()
+  }
 
   /**
    * The connection of this prefix to close: the oldest idle one, otherwise the oldest whose request has not arrived completely.
@@ -76,7 +85,7 @@ export function limitConnections(
     if (!socket) return false
     connections.delete(from, socket)
     // An idle client gets no response, because it would take it for the response to its next request.
-    if (isOpen(states.get(socket)?.lastResponse ?? null)) refuseOnSocket(socket)
+    if (isOpen(states.get(socket)?.lastResponse ?? null)) refuse(socket)
     else socket.destroy()
     return true
   }
@@ -87,7 +96,7 @@ export function limitConnections(
     const atPrefixLimit = connections.count(prefix) >= perPrefix && !isProxy(address)
     if (atPrefixLimit || connections.size >= max) {
       refused += 1
-      if (!makeRoom(prefix, atPrefixLimit)) return refuseOnSocket(socket)
+      if (!makeRoom(prefix, atPrefixLimit)) return refuse(socket)
     }
     states.set(socket, {
       address,
@@ -104,7 +113,7 @@ export function limitConnections(
 
   // This listener must run before the one that handles the request.
   server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-    const state = states.get(request.socket)
+    const state = states.get(sockets.plain(request.socket))
     if (!state) return
     state.lastRequest = request
     state.bodyFrom = null
@@ -146,7 +155,7 @@ export function limitConnections(
 
   return {
     receiving(request, clientAddress) {
-      const state = states.get(request.socket)
+      const state = states.get(sockets.plain(request.socket))
       // A request that a test injects has no connection.
       if (!state) return
       const { 'content-length': length, 'transfer-encoding': coding } = request.headers

@@ -2,6 +2,7 @@
  * What every port of the server has in common: how long and how much clients may send, how many may be connected, metrics, spans, and
  * the end of its connections. Must not know any route.
  */
+import type { Server, TlsOptions } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { ADMIN_PATH } from '../admin/built-ins.ts'
 import type { Config } from '../config/load.ts'
@@ -12,6 +13,12 @@ import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
 import { clientAddress } from './client-address.ts'
 import { type ConnectionLimit, limitConnections } from './connection-limit.ts'
 import { measure } from './measure.ts'
+import {
+  type ClientCertificateOf,
+  certificateFromProxy,
+  certificateOfConnection,
+} from './tls/client-certificate.ts'
+import type { TlsFiles } from './tls/files.ts'
 import { trace } from './trace.ts'
 import { trustedProxies } from './trusted-proxies.ts'
 import { watchUnusedConnections } from './unused-connections.ts'
@@ -86,10 +93,15 @@ export interface ListenerDeps {
   readonly tracing: Tracing | undefined
   /** The path of the issuer, or empty. */
   readonly prefix: string
+  /** Without it the listener speaks plain HTTP. */
+  readonly tls?: TlsFiles | null | undefined
+  /** Whether the listener asks clients for certificates. */
+  readonly asksForCertificates?: boolean
 }
 
-interface Listener {
+export interface Listener {
   readonly app: FastifyInstance
+  readonly clientCertificateOf: ClientCertificateOf
   readonly connections: ConnectionLimit['counts']
   /** Whether the server is stopping. */
   isClosing(): boolean
@@ -104,16 +116,24 @@ export function createListener({
   metrics,
   tracing,
   prefix,
+  tls,
+  asksForCertificates = false,
 }: ListenerDeps): Listener {
   const isTrustedProxy = trustedProxies(config.trustProxy)
+  const options = listenerOptions(logger, limits)
   const app = Fastify({
-    ...listenerOptions(logger, limits),
+    ...options,
+    // Fastify's types would make every instance with TLS a type of its own.
+    ...(tls
+      ? ({ https: { ...options.http, ...tlsOptions(tls, limits, asksForCertificates) } } as object)
+      : {}),
     trustProxy: config.trustProxy === 0 ? false : isTrustedProxy,
     genReqId: () => random.id(),
     return503OnClosing: false,
     frameworkErrors: respondToBadUrl(config.admin ? prefix + ADMIN_PATH : null),
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: MAX_PATH_LENGTH },
   })
+  tls?.renew(app.server as unknown as Server)
   if (tracing) trace(app, tracing, prefix)
   if (metrics) measure(app, metrics, prefix)
   const connections = limitConnections(app.server, config.maxConnections, (address) =>
@@ -135,5 +155,21 @@ export function createListener({
     if (closing) reply.header('connection', 'close')
     done(null, payload)
   })
-  return { app, connections: connections.counts, isClosing: () => closing }
+  return {
+    app,
+    clientCertificateOf: asksForCertificates
+      ? certificateOfConnection()
+      : config.trustProxy === 0
+        ? () => null
+        : certificateFromProxy(isTrustedProxy),
+    connections: connections.counts,
+    isClosing: () => closing,
+  }
 }
+
+const tlsOptions = (tls: TlsFiles, limits: ConnectionLimits, asksForCertificates: boolean): TlsOptions => ({
+  ...tls.options(),
+  handshakeTimeout: limits.headers,
+  requestCert: asksForCertificates,
+  rejectUnauthorized: false,
+})

@@ -7,11 +7,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Audit, AuditEvent } from '../audit/events.ts'
 import { failureFields } from '../oauth/audit-failures.ts'
 import { invalidRequest } from '../oauth/errors.ts'
+import type { PresentedCertificate } from '../oauth/mtls/presented-certificate.ts'
 import type { ProtocolRequest } from '../oauth/parameters.ts'
 import { bearerChallenge } from './bearer.ts'
 import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
 import { type Form, MAX_BODY_BYTES, parseForm } from './form.ts'
+import type { ClientCertificateOf } from './tls/client-certificate.ts'
 
 export type ProtocolResponse =
   | { readonly kind: 'json'; readonly body: object }
@@ -41,6 +43,7 @@ export async function protocolScope(
   app: FastifyInstance,
   routes: readonly ProtocolRoute[],
   audit: Audit,
+  clientCertificateOf: ClientCertificateOf,
 ): Promise<void> {
   // The only accepted content type is that of the RFCs. A body of any other type is refused before it is parsed.
   app.removeAllContentTypeParsers()
@@ -55,7 +58,7 @@ export async function protocolScope(
         noStore(reply)
         if (bearer) refuseTokenInUrl(request)
         else refuseQuery(request)
-        const parsed = protocolRequest(request, endpoint)
+        const parsed = protocolRequest(request, endpoint, clientCertificateOf(request.raw))
         handled.add(request)
         const response = await handler(parsed)
         if (response.kind === 'token-missing') {
@@ -81,13 +84,18 @@ export async function protocolScope(
 
 const EMPTY_FORM = parseForm('')
 
-function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolRequest {
+function protocolRequest(
+  request: FastifyRequest,
+  endpoint: string,
+  certificate: PresentedCertificate | null,
+): ProtocolRequest {
   refuseRepeatedHeader(request, 'authorization')
   return {
     ...((request.body as Form | undefined) ?? EMPTY_FORM),
     authorization: request.headers.authorization,
     accept: request.headers.accept,
     dpop: fieldsOf(request, 'dpop'),
+    certificate,
     endpoint,
     ip: clientAddress(request),
     requestId: request.id,

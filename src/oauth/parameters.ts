@@ -1,3 +1,5 @@
+import type { PresentedCertificate } from './mtls/presented-certificate.ts'
+
 /** The parameters of a request, from its form or query. */
 export interface Parameters {
   get(name: string): string | undefined
@@ -87,6 +89,8 @@ export interface ProtocolRequest {
   readonly accept: string | undefined
   /** The values of all `DPoP` header fields (RFC 9449 §4.1). Usually empty. */
   readonly dpop: readonly string[]
+  /** The certificate of the client (RFC 8705); null if it has presented none. */
+  readonly certificate: PresentedCertificate | null
   /** The endpoint's public URL, derived from the settings. */
   readonly endpoint: string
   readonly ip: string

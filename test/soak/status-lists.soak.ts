@@ -30,6 +30,7 @@ t.test('100,000 client_credentials tokens add no rows except index leases', asyn
     authorization: basic('machine', SECRET),
     accept: undefined,
     dpop: [],
+    certificate: null,
     endpoint: '',
     ip: '127.0.0.1',
     requestId: 'soak',

@@ -10,6 +10,7 @@ const NOWHERE = '/nonexistent'
 const DAY = 86_400
 const LOGO = join(root, 'docs/rotation.svg')
 const KEY = Buffer.alloc(32, 7).toString('base64url')
+const TLS = { TLS_CERT_FILE: 'server.pem', TLS_KEY_FILE: 'server.key' }
 
 const load = (env: Record<string, string> = {}, cwd = NOWHERE): Config =>
   loadConfig(Object.fromEntries(Object.entries(env).map(([name, value]) => [`KEYTURN_${name}`, value])), cwd)
@@ -29,6 +30,10 @@ t.test('without any setting every option has its documented default', async (t) 
     issuer: 'http://localhost:3000',
     host: '127.0.0.1',
     port: 3000,
+    tlsCertFile: null,
+    tlsKeyFile: null,
+    mtlsPort: null,
+    tlsClientCaFile: null,
     metricsPort: null,
     databaseUrl: 'sqlite:data/keyturn.db',
     databasePool: 10,
@@ -92,6 +97,10 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['HOST', 'keyturn.internal', 'host', 'keyturn.internal'],
   ['PORT', '0', 'port', 0],
   ['PORT', '65535', 'port', 65_535],
+  ['TLS_CERT_FILE', '/etc/tls/tls.crt', 'tlsCertFile', '/etc/tls/tls.crt'],
+  ['TLS_KEY_FILE', '/etc/tls/tls.key', 'tlsKeyFile', '/etc/tls/tls.key'],
+  ['MTLS_PORT', '3443', 'mtlsPort', 3443],
+  ['TLS_CLIENT_CA_FILE', '/etc/tls/clients.crt', 'tlsClientCaFile', '/etc/tls/clients.crt'],
   ['METRICS_PORT', '9464', 'metricsPort', 9464],
   ['ADMIN', 'off', 'admin', false],
   ['ADMIN_PORT', '9465', 'adminPort', 9465],
@@ -137,7 +146,9 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
 
 t.test('every setting is parsed to its meaning', async (t) => {
   for (const [name, written, member, meant] of GOOD) {
-    t.same(load({ [name]: written })[member], meant, `${name}=${written}`)
+    // Settings of TLS are good only together.
+    const others = /^M?TLS_/.test(name) ? { ...TLS, MTLS_PORT: '4000' } : {}
+    t.same(load({ ...others, [name]: written })[member], meant, `${name}=${written}`)
   }
   t.same(
     names.filter((name) => !GOOD.some((row) => row[0] === name)),
@@ -209,6 +220,10 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
     'https://example.com/.well-known/x',
     'javascript:alert(1)',
   ],
+  TLS_CERT_FILE: ['~/server.pem', ' server.pem'],
+  TLS_KEY_FILE: ['~/server.key', 'server.key '],
+  TLS_CLIENT_CA_FILE: ['~/clients.pem', 'clients\n.pem'],
+  MTLS_PORT: ['-1', '65536', 'off'],
   METRICS_PORT: ['-1', '65536', 'off'],
   ADMIN: ['true', 'auto', '1'],
   ADMIN_PORT: ['-1', '65536', 'off'],
@@ -300,6 +315,36 @@ t.test('metrics have a separate port or none', async (t) => {
   t.same(problems({ PORT: '4000', ADMIN_PORT: '4000' }), [shared])
   t.same(problems({ METRICS_PORT: '4000', ADMIN_PORT: '4000' }), [shared])
   t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ports')
+})
+
+t.test(
+  'with a certificate the default issuer is https, and the port that is found later is in it',
+  async (t) => {
+    const config = load({ ...TLS, PORT: '0', MTLS_PORT: '8444' })
+    t.equal(config.issuer, 'https://localhost:0')
+    t.equal(config.mtlsPort, 8444)
+    t.equal(onPort(config, 4000).issuer, 'https://localhost:4000')
+    t.equal(onPort(config, 4000).defaultAudience, 'https://localhost:4000')
+  },
+)
+
+t.test('settings of TLS that say only half of what is needed are refused', async (t) => {
+  const together = 'KEYTURN_TLS_CERT_FILE and KEYTURN_TLS_KEY_FILE must be set together'
+  t.same(problems({ TLS_CERT_FILE: 'server.pem' }), [together])
+  t.same(problems({ TLS_KEY_FILE: 'server.key' }), [together])
+  t.same(problems({ ...TLS, ISSUER: 'http://localhost:3000' }), [
+    'KEYTURN_ISSUER must be an https URL, because KEYTURN_TLS_CERT_FILE is set',
+  ])
+  t.same(problems({ MTLS_PORT: '4000' }), [
+    'KEYTURN_MTLS_PORT needs KEYTURN_TLS_CERT_FILE and KEYTURN_TLS_KEY_FILE',
+  ])
+  t.match(problems({ TLS_CLIENT_CA_FILE: 'clients.pem' }), [/^KEYTURN_TLS_CLIENT_CA_FILE needs/])
+  t.match(problems({ ...TLS, TLS_CLIENT_CA_FILE: 'clients.pem' }), [/no client certificate arrives$/])
+  t.same(problems({ TRUST_PROXY: 'on', TLS_CLIENT_CA_FILE: 'clients.pem' }), [])
+  const other = 'KEYTURN_MTLS_PORT must differ from the other ports'
+  for (const name of ['PORT', 'METRICS_PORT', 'ADMIN_PORT'])
+    t.same(problems({ ...TLS, MTLS_PORT: '4000', [name]: '4000' }), [other], name)
+  t.equal(load({ ...TLS, PORT: '0', MTLS_PORT: '0' }).mtlsPort, 0, 'two free ports')
 })
 
 t.test('no error message repeats a secret', async (t) => {

@@ -9,9 +9,9 @@ t.test('an IPv6 address before a port is in brackets (RFC 3986 §3.2.2)', async 
 })
 
 t.test('a server that listens on every address is reached on this machine', async (t) => {
-  t.equal(localUrl({ host: '0.0.0.0', port: 80 }), 'http://127.0.0.1:80')
-  t.equal(localUrl({ host: '::', port: 80 }), 'http://[::1]:80')
-  t.equal(localUrl({ host: 'fd00::1', port: 80 }), 'http://[fd00::1]:80')
+  t.equal(localUrl({ host: '0.0.0.0', port: 80, tlsCertFile: null }), 'http://127.0.0.1:80')
+  t.equal(localUrl({ host: '::', port: 80, tlsCertFile: null }), 'http://[::1]:80')
+  t.equal(localUrl({ host: 'fd00::1', port: 80, tlsCertFile: null }), 'http://[fd00::1]:80')
 })
 
 t.test(

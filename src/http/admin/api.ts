@@ -19,6 +19,7 @@ import { bearerChallenge } from '../bearer.ts'
 import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
+import type { ClientCertificateOf } from '../tls/client-certificate.ts'
 import { assertParams, canonical, headerOf, parseBodies, queryOf } from './body.ts'
 import { adminRoutes, resources } from './index.ts'
 import { openApiDocument } from './openapi.ts'
@@ -33,6 +34,7 @@ export interface AdminApiDeps {
   readonly admin: (actor: Actor) => Admin
   readonly actOnce: ActOnce
   readonly verifyBearerToken: VerifyBearerToken
+  readonly clientCertificateOf: ClientCertificateOf
   readonly audit: Audit
   readonly refreshIfStale: () => Promise<void> | undefined
   readonly refresh: () => Promise<void>

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { ensureBuiltIns } from '../../../src/admin/built-ins.ts'
 import { type Config, loadConfig } from '../../../src/config/load.ts'
-import { createApp } from '../../../src/http/app.ts'
+import { type AppDeps, createApp } from '../../../src/http/app.ts'
+import type { TlsFiles } from '../../../src/http/tls/files.ts'
 import { openKeys } from '../../../src/keys/index.ts'
 import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts'
 import { openBase, type System } from '../../../src/node/base.ts'
@@ -24,6 +25,8 @@ export interface TestServer {
   readonly logger: TestLogger
   readonly store: Store
   readonly deps: Server
+  /** For a further port of the same server. */
+  readonly appDeps: AppDeps
   readonly metrics: Metrics
   /** One request, without a socket. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
@@ -44,6 +47,8 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   readonly skipAuditCheck?: string
   /** A real log instead of `logger`, which then stays empty. */
   readonly log?: FastifyBaseLogger
+  /** TLS of the server; without it, plain HTTP. */
+  readonly openTls?: (config: Config, logger: TestLogger) => Promise<TlsFiles | null>
 }
 
 export function testConfig(settings: Record<string, string> = {}): Config {
@@ -74,6 +79,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     problem,
     log,
     skipAuditCheck,
+    openTls,
     ...system
   } = options
   const logger = testLogger()
@@ -96,12 +102,9 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const keys = await openKeys(base)
   await ensureBuiltIns(base)
   const deps = await openServer(base, keys, machine, problem)
-  const app = await createApp({
-    server: deps,
-    logger: lines,
-    metrics,
-    tracing: system.tracing,
-  })
+  const tls = (await openTls?.(config, logger)) ?? null
+  const appDeps: AppDeps = { server: deps, logger: lines, metrics, tracing: system.tracing, tls }
+  const app = await createApp(appDeps)
   await app.ready()
   return {
     app,
@@ -110,6 +113,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     logger,
     store: base.store,
     deps,
+    appDeps,
     metrics,
     inject: (request) => app.inject(request),
     async poll() {
@@ -119,6 +123,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     },
     async close() {
       await app.close()
+      tls?.stop()
       await deps.jobs.stop()
       try {
         await auditCheck?.check()
