@@ -195,6 +195,9 @@ t.test('a non-empty target is refused and left unchanged', async (t) => {
   t.match(await runTransfer(cli, first, first), { code: 2, err: /is the source database/ })
   t.match(await runTransfer(cli, first, `sqlite:${cli.dir}/./first.db`), { code: 2 })
   for (const to of ['mysql://x', 'sqlite::memory:']) t.match(await runTransfer(cli, first, to), { code: 2 })
+  for (const to of [`${second}\r`, ` ${second}`, 'postgres://x.example/y ']) {
+    t.match(await runTransfer(cli, first, to), { code: 2, err: /must not begin or end with white space/ })
+  }
   const none = `sqlite:${join(cli.dir, 'none.db')}`
   t.match(await runTransfer(cli, none, `sqlite:${join(cli.dir, 'new.db')}`), {
     code: 1,

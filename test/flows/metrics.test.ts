@@ -79,6 +79,16 @@ t.test('issued tokens are counted by grant, starting from zero', async (t) => {
   t.equal(await issued('authorization_code'), 0)
 })
 
+t.test('labels do not have the path of the issuer, with or without a slash at its end', async (t) => {
+  const server = await started(t, { settings: { ISSUER: 'https://example.com/auth' } })
+  for (const url of ['/auth', '/auth/', '/auth/.well-known/jwks.json', '/health/live'])
+    await server.inject({ url })
+  const { value } = await scrape(server)
+  t.equal(value(...requests('/', 'GET', '3xx')), 2)
+  t.equal(value(...requests('/.well-known/jwks.json', 'GET', '2xx')), 1)
+  t.equal(value(...requests('/health/live', 'GET', '2xx')), 1)
+})
+
 t.test('errors are counted by endpoint and error code', async (t) => {
   const server = await started(t)
   const machine = { authorization: basic('machine') }

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -197,6 +198,25 @@ t.test('the driver opens the file whose name was checked, whatever the name look
     t.throws(() => openCopy(name), StoreUnusable)
   }
   t.same(readdirSync(folder), [], 'and nothing is created under a name that the driver would change')
+})
+
+t.test('a file that is replaced while it is being opened is not used (docs/security.md Q4)', async (t) => {
+  const [file, other] = [fileIn(t), join(t.testdirName, 'other.db')]
+  await make(file)
+  await make(other)
+  const { pragma } = Database.prototype
+  t.teardown(() => {
+    Database.prototype.pragma = pragma
+  })
+  // A restore replaces the file while this process waits for the lock, which the first pragma needs.
+  Database.prototype.pragma = function replacing(this: Database.Database, ...args) {
+    Database.prototype.pragma = pragma
+    renameSync(other, file)
+    return this.pragma(...args)
+  }
+  t.throws(() => openDb(`sqlite:${file}`), {
+    cause: { message: /was deleted or replaced while it was in use/ },
+  })
 })
 
 t.test('a relative name that looks like a URI is the name of a file', async (t) => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, chownSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -25,6 +27,26 @@ t.test('a file of this user that others can read or change is exposed (docs/secu
   }
   t.equal(exposedMessage(file), `${file} can be read by others: chmod 600 ${file}`)
 })
+
+t.test(
+  'the file that is read is the one that is checked, even if another gets its name (docs/security.md R3)',
+  async (t) => {
+    const folder = t.testdir({})
+    const name = join(folder, 'secret')
+    for (const [mode, other] of [
+      ['644', '600'],
+      ['600', '644'],
+    ] as const) {
+      // A pipe with a name is open once both ends are. Then the other process gives the name to another file, and only then it writes.
+      const script = `mkfifo -m ${mode} secret && echo ready && exec 3> secret && rm secret && (umask 077 && echo x > secret) && chmod ${other} secret && printf hush >&3 && exec 3>&- && rm secret`
+      const writer = spawn('sh', ['-c', script], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+      const ended = once(writer, 'exit')
+      await once(writer.stdout, 'data')
+      t.same(readSecretFile(name), { text: 'hush', exposed: mode === '644' }, mode)
+      t.same(await ended, [0, null])
+    }
+  },
+)
 
 t.test(
   'a file of another user may be readable by its group, which this process needs (docs/security.md R3)',
