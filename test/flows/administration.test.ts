@@ -54,6 +54,25 @@ t.test(
   },
 )
 
+t.test('If-Match with several tags is met by any of them (RFC 9110 §13.1.1)', async (t) => {
+  const { send } = await administered(t as Test)
+  await send('POST', '/roles?allow_unowned=true', CLERK)
+  const change = async (tags: string) => {
+    const { headers } = await send('GET', '/roles/clerk')
+    const header = { 'if-match': tags.replaceAll('NOW', String(headers.etag)) }
+    const { require_second_factor: before } = (await send('GET', '/roles/clerk')).json()
+    const { statusCode } = await send('PATCH', '/roles/clerk', { require_second_factor: !before }, header)
+    const { require_second_factor: after } = (await send('GET', '/roles/clerk')).json()
+    t.equal(before !== after, statusCode === 200, tags)
+    return statusCode
+  }
+  for (const tags of ['NOW', '"1", NOW', '"x,y" ,NOW,W/"3"', ', "",, NOW ,', 'NOW,NOW', '*'])
+    t.equal(await change(tags), 200, tags)
+  const many = Array.from({ length: 33 }, (_, i) => `"${i}"`).join()
+  for (const tags of ['"1", "2"', 'W/NOW', '1', '*, NOW', 'NOW "1"', '"1', `${many}, NOW`, ' , '])
+    t.equal(await change(tags), 412, tags)
+})
+
 t.test('a value that is not valid is named in a problem document (RFC 9457)', async (t) => {
   const { send, server } = await administered(t as Test)
   const bad: readonly [object, string][] = [

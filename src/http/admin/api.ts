@@ -21,6 +21,7 @@ import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
 import type { ClientCertificateOf } from '../tls/client-certificate.ts'
 import { assertParams, canonical, headerOf, parseBodies, queryOf } from './body.ts'
+import { matchingAny, revisionsOf } from './if-match.ts'
 import { adminRoutes, resources } from './index.ts'
 import { openApiDocument } from './openapi.ts'
 import { problemDocument, sendProblem, sendThrown } from './problem.ts'
@@ -121,9 +122,10 @@ export async function createAdminApi(
           params: request.params as Record<string, string>,
           query: request.query as never,
           body: request.body as never,
-          ifMatch: ifMatchOf(request),
         }
-        const act = () => route.handler(deps.admin(actor), input)
+        const revisions = revisionsOf(headerOf(request, 'if-match'))
+        const act = () =>
+          matchingAny(revisions, (ifMatch) => route.handler(deps.admin(actor), { ...input, ifMatch }))
         const key = route.method === 'POST' ? headerOf(request, 'idempotency-key') : undefined
         const asked = `${request.url} ${canonical(request.body)}`
         const outcome =
@@ -194,17 +196,6 @@ async function authenticate(
     name: endUser ? `user:${endUser.user.id}` : `client:${client.id}`,
     scopes: new Set(rights.scopes),
   }
-}
-
-/** No resource has this revision, so a tag that this server did not issue never matches. */
-const NO_REVISION = -1
-
-/** RFC 9110 §13.1.1. `*` requires only that the resource exists, which every change does. Weak tags never match (§8.8.3.2). */
-function ifMatchOf(request: FastifyRequest): number | undefined {
-  const value = headerOf(request, 'if-match')
-  if (value === undefined || value.trim() === '*') return undefined
-  const [, revision] = /^"(\d{1,15})"$/.exec(value.trim()) ?? []
-  return revision === undefined ? NO_REVISION : Number(revision)
 }
 
 function refuseUnknown(app: FastifyInstance, base: string): void {

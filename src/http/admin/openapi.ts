@@ -141,7 +141,8 @@ const HEADER_PARAMETERS = {
   IfMatch: {
     name: 'If-Match',
     in: 'header',
-    description: 'The `ETag` that was read: the change applies only to this revision (RFC 9110 §13.1.1).',
+    description:
+      'The `ETag` that was read: the change applies only to this revision, or to one of up to 32 (RFC 9110 §13.1.1).',
     schema: { type: 'string' },
   },
   IdempotencyKey: {
