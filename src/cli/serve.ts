@@ -62,7 +62,7 @@ async function serve(context: Context, options: ServeOptions): Promise<void> {
   const { config, release } = await reservePorts(context.config())
   // Imported here because it is slow to load and no other command needs it.
   const { createMetrics } = await import('../metrics/metrics.ts')
-  const metrics = createMetrics({ processMetrics: true })
+  const metrics = createMetrics({ processMetrics: config.metricsPort !== null })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
   const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
   const tls = await openTls(config, system)

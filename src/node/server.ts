@@ -63,7 +63,10 @@ export async function openServer(
     async poll() {
       await clusterClock.poll()
       keys.masterKeys.refresh()
-      for (const view of [ring, dataKeys, registry, status.cache]) await view.sync()
+      // Together, so that they share one look at what has changed. Status lists need the data keys.
+      const views = await Promise.allSettled([ring, dataKeys, registry].map((view) => view.sync()))
+      for (const view of views) if (view.status === 'rejected') throw view.reason
+      await status.cache.sync()
     },
   })
   const { secretUses } = oauth

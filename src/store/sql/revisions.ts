@@ -3,26 +3,37 @@ import { REVISIONS_PER_ROW } from '../contracts/update.ts'
 import type { Db, Step } from '../db.ts'
 
 export function createRevisionStore(db: Db): RevisionStore {
+  /** Callers of the same turn share a query, which has not begun yet, so each gets what was stored before it called. */
+  let next: ReturnType<RevisionStore['read']> | undefined
+
   return {
-    async read() {
-      const [row] = await db.query<{
-        ring: number | null
-        registry: number
-        status: number
-        data_keys: number
-      }>(
-        `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
+    read() {
+      next ??= Promise.resolve().then(() => {
+        next = undefined
+        return readAll()
+      })
+      return next
+    },
+  }
+
+  async function readAll(): ReturnType<RevisionStore['read']> {
+    const [row] = await db.query<{
+      ring: number | null
+      registry: number
+      status: number
+      data_keys: number
+    }>(
+      `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
                 (SELECT value FROM revisions WHERE name = 'registry') AS registry,
                 (SELECT value FROM revisions WHERE name = 'status') AS status,
                 (SELECT value FROM revisions WHERE name = 'data_keys') AS data_keys`,
-      )
-      return {
-        ring: row?.ring ?? 0,
-        registry: row?.registry ?? 0,
-        status: row?.status ?? 0,
-        dataKeys: row?.data_keys ?? 0,
-      }
-    },
+    )
+    return {
+      ring: row?.ring ?? 0,
+      registry: row?.registry ?? 0,
+      status: row?.status ?? 0,
+      dataKeys: row?.data_keys ?? 0,
+    }
   }
 }
 

@@ -1,0 +1,34 @@
+import t from 'tap'
+import type { Db } from '../../src/store/db.ts'
+import { createRevisionStore } from '../../src/store/sql/revisions.ts'
+
+t.test('callers of one turn share a query, which begins after all of them have called', async (t) => {
+  let stored = 1
+  let queries = 0
+  const query = async () => {
+    queries += 1
+    return [{ ring: stored, registry: 0, status: 0, data_keys: 0 }]
+  }
+  const revisions = createRevisionStore({ query } as unknown as Db)
+  const first = revisions.read()
+  stored = 2
+  const [one, two] = await Promise.all([first, revisions.read()])
+  t.equal(queries, 1)
+  t.equal(one.ring, 2)
+  t.equal(two.ring, 2)
+  stored = 3
+  t.equal((await revisions.read()).ring, 3)
+  t.equal(queries, 2)
+})
+
+t.test('a query that fails fails its callers, and not later ones', async (t) => {
+  let works = false
+  const query = async () => {
+    if (!works) throw new Error('down')
+    return []
+  }
+  const revisions = createRevisionStore({ query } as unknown as Db)
+  await Promise.all([t.rejects(revisions.read()), t.rejects(revisions.read())])
+  works = true
+  t.match(await revisions.read(), { ring: 0 })
+})
