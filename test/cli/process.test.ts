@@ -169,6 +169,25 @@ t.test('a command whose output does not fit on the disk says so in one line', as
   })
 })
 
+t.test('a command keeps its exit code if its messages cannot be written either', async (t) => {
+  const cli = await startedCli(t)
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  for (const stderr of [full, 'pipe'] as const) {
+    const args = [ENTRY, 'apis', 'show', 'https://orders.example']
+    const child = spawn(process.execPath, args, {
+      cwd: cli.dir,
+      env: environment(cli),
+      stdio: ['ignore', 'ignore', stderr],
+    })
+    child.stderr?.destroy()
+    t.same(await once(child, 'close'), [1, null])
+    const usage = spawn(process.execPath, [ENTRY, 'apis', 'shwo'], { stdio: ['ignore', 'ignore', stderr] })
+    usage.stderr?.destroy()
+    t.same(await once(usage, 'close'), [2, null])
+  }
+})
+
 t.test('a server serves and stops without standard output', async (t) => {
   const cli = await startedCli(t)
   const port = String(await freePort())

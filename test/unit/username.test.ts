@@ -63,3 +63,12 @@ t.test('invisible characters and line breaks are not allowed in a username', asy
   t.equal(normalizeUsername('x'.repeat(201)), null)
   t.equal(normalizeUsername('ﷺ'.repeat(60)), null, 'the length is counted after normalization')
 })
+
+t.test('a long name is refused before it is normalized, which would take long', async (t) => {
+  const { normalize } = String.prototype
+  t.teardown(() => {
+    String.prototype.normalize = normalize
+  })
+  String.prototype.normalize = () => t.fail('a long name was normalized') as never
+  t.equal(normalizeUsername(`a${'\u0316\u0301'.repeat(400)}`), null)
+})
