@@ -92,7 +92,7 @@ CREATE TABLE apis (
   name             TEXT,
   access_token_ttl BIGINT,
   -- The algorithm of its access tokens; NULL: the default of the ring.
-  signing_alg      TEXT,
+  signing_alg      TEXT REFERENCES ring_lanes (alg),
   created_at       BIGINT NOT NULL,
   revision         BIGINT NOT NULL
 );
@@ -128,6 +128,16 @@ CREATE TABLE clients (
 
 -- Lists are in the order of creation.
 CREATE INDEX clients_by_age ON clients (created_at, id);
+
+-- The lanes that the metadata of a client names.
+CREATE TABLE client_lanes (
+  client_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  alg       TEXT NOT NULL REFERENCES ring_lanes (alg),
+  PRIMARY KEY (client_id, alg)
+);
+
+CREATE INDEX client_lanes_by_lane ON client_lanes (alg);
+
 CREATE INDEX clients_by_logo ON clients (logo) WHERE logo IS NOT NULL;
 
 -- The secrets of clients. A change of them is a change of the client, and so a compare-and-swap on the client's revision.

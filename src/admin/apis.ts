@@ -16,6 +16,7 @@ import type { ApiChangeView, ApiView, NewApiView } from './apis.schema.ts'
 import { isAdminScope } from './built-ins.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, notFound } from './errors.ts'
+import { assertLanesUsable } from './lanes.ts'
 import { ageCursor, ageOf, eachRow, storedPage } from './page.ts'
 import { refusing } from './refused.ts'
 import { assertRevision } from './revision.ts'
@@ -44,6 +45,12 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
     const api = await store.apis.find(identifier)
     if (!api) throw unknown(identifier)
     return api
+  }
+
+  /** @throws {AdminError} if the access tokens of the API cannot be signed with its algorithm yet */
+  async function assertUsable(before: New<Api> | null, { signingAlg: alg }: New<Api>): Promise<void> {
+    if (alg !== null && alg !== before?.signingAlg)
+      await assertLanesUsable(deps, [{ alg, field: 'signing_alg' }])
   }
 
   async function scopeTaken(api: Pick<Api, 'identifier' | 'scopes'>): Promise<AdminError> {
@@ -110,9 +117,11 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
         checkNotIssuer(identifier, config.issuer)
       })
       assertNotBuiltIn(api)
+      await assertUsable(null, api)
       if (!(await store.apis.insert(api))) {
         const existing = await store.apis.find(identifier)
         if (existing) throw conflict(`the API ${existing.identifier} already exists`)
+        await assertUsable(null, api)
         throw await scopeTaken(api)
       }
       record(identifier, 'created')
@@ -131,10 +140,13 @@ export function createApisAdmin(deps: LocalDeps, actor: Actor): ApisAdmin {
         const api = wanted
         await refusing('scopes', () => checkApi(api))
         assertNotBuiltIn(api)
+        await assertUsable(current, api)
         return api
       })
       if (!outcome.updated) {
-        const { identifier: own } = await found(identifier)
+        const current = await found(identifier)
+        if (wanted) await assertUsable(current, wanted)
+        const { identifier: own } = current
         throw await scopeTaken({ identifier: own, scopes: wanted?.scopes ?? [] })
       }
       const { before, after } = outcome

@@ -13,6 +13,7 @@ import {
 } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { New } from '../store/contracts/update.ts'
+import { ConstraintViolation } from '../store/db.ts'
 import { checkAccessTokenTtl } from './access-token-ttl.ts'
 import { type Actor, assertMayGrant } from './actor.ts'
 import { COMMAND_LINE_CLIENT, isAdminScope } from './built-ins.ts'
@@ -22,6 +23,7 @@ import { type ClientSecretsAdmin, createClientSecretsAdmin } from './client-secr
 import type { ClientChangeView, ClientView, NewClientView, RegisteredClientView } from './clients.schema.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError, conflict, invalidValue, notFound } from './errors.ts'
+import { assertLanesUsable, newLanes } from './lanes.ts'
 import { ageCursor, ageOf, storedPage } from './page.ts'
 import { refusing } from './refused.ts'
 import { assertRevision } from './revision.ts'
@@ -82,10 +84,7 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
       assertChangeable(current, condition)
       return refusing('client_id', () => change(current))
     })
-    if (!outcome.updated)
-      throw outcome.reason === 'not_found'
-        ? unknown(id)
-        : conflict('the logo was removed at the same time: try again')
+    if (!outcome.updated) throw outcome.reason === 'not_found' ? unknown(id) : removedMeanwhile()
     return outcome
   }
 
@@ -145,6 +144,7 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
       draft.scopes.filter((scope) => !earlier.includes(scope)),
       choice,
     )
+    await assertLanesUsable(deps, newLanes(before, draft))
     return { ...draft, introspects }
   }
 
@@ -188,7 +188,10 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
       const { client, secret } = await refusing('client_secret', () =>
         withSecrets(null, draft, client_secret, secretDeps()),
       )
-      if (!(await store.clients.insert(client))) throw conflict(`the client ${id} already exists`)
+      const inserted = await store.clients.insert(client).catch((error) => {
+        throw error instanceof ConstraintViolation ? removedMeanwhile() : error
+      })
+      if (!inserted) throw conflict(`the client ${id} already exists`)
       record(id, 'created')
       const stored = await store.clients.find(id)
       const notes = [
@@ -261,6 +264,9 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
     },
   }
 }
+
+const removedMeanwhile = (): AdminError =>
+  conflict('the logo, or a lane of the key ring, was removed at the same time: try again')
 
 const unknown = (id: string): AdminError => notFound(`there is no client ${id}`)
 

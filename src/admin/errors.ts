@@ -14,6 +14,8 @@ export const PROBLEMS = {
   'built-in': { status: 409, exitCode: 1, title: 'The resource is built in' },
   'force-needed': { status: 409, exitCode: 1, title: 'The change would lock somebody out' },
   'rotation-unsafe': { status: 409, exitCode: 1, title: 'The rotation is not safe yet' },
+  /** A verifier may lack the key of the algorithm that was chosen. */
+  'lane-unsafe': { status: 409, exitCode: 1, title: 'The algorithm is not safe yet' },
   /** `Idempotency-Key` was used before; see idempotency.ts. */
   'idempotency-mismatch': { status: 422, exitCode: 1, title: 'The key was used for another request' },
   'idempotency-in-progress': { status: 409, exitCode: 1, title: 'The first request is in progress' },

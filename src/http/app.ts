@@ -123,7 +123,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(async (scope) => {
     enableCors(scope)
     refreshFirst(scope, server.refreshIfStale)
-    const metadata = metadataEndpoint(config, protocolEndpoints)
+    const metadata = metadataEndpoint(config, protocolEndpoints, signing.ring)
     scope.get(prefix + JWKS_PATH, DOCUMENT, jwksEndpoint(signing))
     scope.get(
       prefix + STATUS_AGGREGATION_PATH,

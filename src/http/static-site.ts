@@ -5,6 +5,7 @@
 import type { Config } from '../config/load.ts'
 import { issuerPath } from '../issuer-path.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
+import { laneNames } from '../keys/ring.ts'
 import type { StatusListSigner } from '../status/status-list-signer.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
@@ -25,7 +26,7 @@ export interface StaticFile {
 
 export interface StaticSiteParts {
   readonly base: { readonly config: Config }
-  readonly signing: { readonly ring: Pick<LiveRing, 'jwks'> }
+  readonly signing: { readonly ring: Pick<LiveRing, 'jwks' | 'ring'> }
   readonly status: { readonly lists: StatusListSigner }
 }
 
@@ -39,7 +40,7 @@ export async function staticSite({ base, signing, status }: StaticSiteParts): Pr
   const statusLists = status.lists
   const prefix = issuerPath(config.issuer)
   const { body, cacheControl } = signing.ring.jwks()
-  const metadata = JSON.stringify(serverMetadata(config, protocolEndpoints))
+  const metadata = JSON.stringify(serverMetadata(config, protocolEndpoints, laneNames(signing.ring.ring())))
   const metadataControl = `public, max-age=${config.jwksMaxAge}`
   const statusControl = `public, max-age=${config.statusTtl}`
 

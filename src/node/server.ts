@@ -49,7 +49,8 @@ export async function openServer(
   const registry = await openRegistry({ store })
   const endpoint = issuerBase(issuer) + STATUS_LISTS_PATH
   const status = await createStatus({ store, clock, dataKeys, signer, issuer, endpoint, ttl })
-  const tokens = createTokens({ signer, dataKeys, status, clock, random, issuer })
+  const signingAlgOf = (audience: string) => registry.api(audience)?.signingAlg ?? null
+  const tokens = createTokens({ signer, dataKeys, status, clock, random, issuer, signingAlgOf })
 
   const traceLimiter = tracing.hashingLimiter
   const shared = { config, clock, random, audit, dataKeys, store }

@@ -25,6 +25,7 @@ export const TABLES: readonly Table[] = [
   table('api_scopes', 'scope'),
   { name: 'client_logos', key: ['hash'], rowsPerPage: 50 },
   table('clients', 'id'),
+  table('client_lanes', 'client_id', 'alg'),
   table('client_secrets', 'id'),
   table('roles', 'name'),
   table('users', 'id'),

@@ -6,7 +6,7 @@ import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Status } from '../status/index.ts'
 import type { Clock, Random } from '../system.ts'
-import { createTokenIssuer, type IssueTokens } from './issue.ts'
+import { createTokenIssuer, type IssueTokens, type TokenIssuerDeps } from './issue.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from './refresh-token.ts'
 
 export interface Tokens {
@@ -21,9 +21,11 @@ export interface TokensDeps {
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string
+  readonly signingAlgOf: TokenIssuerDeps['signingAlgOf']
 }
 
-export function createTokens({ signer, dataKeys, status, clock, random, issuer }: TokensDeps): Tokens {
+export function createTokens(deps: TokensDeps): Tokens {
+  const { signer, dataKeys, status, clock, random, issuer, signingAlgOf } = deps
   const refreshTokens = createRefreshTokenCodec(dataKeys)
   const issueTokens = createTokenIssuer({
     signer,
@@ -31,6 +33,7 @@ export function createTokens({ signer, dataKeys, status, clock, random, issuer }
     clock,
     random,
     issuer,
+    signingAlgOf,
     statusIndexAllocator: status.indices,
     statusUri: status.lists.uri,
   })

@@ -36,12 +36,14 @@ export interface TokenIssuerDeps {
   readonly random: Random
   readonly issuer: string
   readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forToken'>
+  /** The algorithm that the API with this identifier has chosen; null: the default. */
+  readonly signingAlgOf: (audience: string) => string | null
   /** The URI of a status list, by its number. */
   readonly statusUri: (list: number) => string
 }
 
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
-  const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri } = deps
+  const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri, signingAlgOf } = deps
 
   /** undefined without the scope `openid`. */
   async function signIdToken(
@@ -50,7 +52,7 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
   ): Promise<string | undefined> {
     if (!user || !scopes.includes('openid')) return undefined
     // Known before the token is signed, because `at_hash` depends on it.
-    const alg = await signer.defaultAlg()
+    const alg = client.idTokenSigningAlg ?? (await signer.defaultAlg())
     const claims = idTokenClaims(user, { ...times, issuer, clientId: client.id, alg })
     return signer.sign(ID_TOKEN_TYPE, claims, alg)
   }
@@ -63,7 +65,11 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
       : await statusIndexAllocator.forToken(authorization.client, exp)
     const status = { idx: index.idx, uri: statusUri(index.list) }
     const claims = accessTokenClaims(authorization, { issuer, now, jti: random.id(), exp, status })
-    const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
+    const accessToken = await signer.sign(
+      ACCESS_TOKEN_TYPE,
+      claims,
+      signingAlgOf(authorization.audience) ?? undefined,
+    )
     const idToken = await signIdToken(authorization, { now, exp, accessToken })
     const refreshParts = await authorization.commit()
     const response: TokenResponse = {

@@ -1,18 +1,19 @@
 import type { Api } from '../../src/store/contracts/apis.ts'
 import { api, ORDERS, STOCK } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
+import { createLanes } from './ring.ts'
 import { updateContract } from './update.ts'
 
 const stock = api({
   identifier: STOCK,
   scopes: ['stock:read', 'stock:write'],
   accessTokenTtl: 60,
-  signingAlg: 'ES256',
   createdAt: 2,
 })
 
 export const apisContract: Contract = {
-  'find returns every member of an inserted API, with the scopes in order': async (t, { apis }) => {
+  'find returns every member of an inserted API, with the scopes in order': async (t, { apis, ring }) => {
+    await createLanes({ ring }, 'EdDSA')
     const orders = api({ scopes: ['z', 'a', 'm'], accessTokenTtl: 300, signingAlg: 'EdDSA' })
     t.equal(await apis.insert(orders), true)
     t.same(await apis.find(ORDERS), orders)
@@ -87,7 +88,8 @@ export const apisContract: Contract = {
       t.match(await apis.find(ORDERS), { identifier: slashed })
     },
 
-  'update changes the scopes, the lifetime and the algorithm of an API': async (t, { apis }) => {
+  'update changes the scopes, the lifetime and the algorithm of an API': async (t, { apis, ring }) => {
+    await createLanes({ ring }, 'PS256')
     await apis.insert(api())
     const changed = api({
       scopes: ['orders:delete', 'orders:read'],
@@ -97,6 +99,18 @@ export const apisContract: Contract = {
     })
     t.match(await apis.update(ORDERS, () => changed), { updated: true })
     t.same(await apis.find(ORDERS), changed)
+  },
+
+  'insert and update refuse an algorithm for which the ring has no lane': async (t, { apis, ring }) => {
+    await createLanes({ ring })
+    t.equal(await apis.insert(api({ signingAlg: 'ES256' })), false)
+    t.same(await apis.list(), [])
+    await apis.insert(api({ signingAlg: 'RS256' }))
+    t.same(await apis.update(ORDERS, (one) => ({ ...one, signingAlg: 'ES256' })), {
+      updated: false,
+      reason: 'conflict',
+    })
+    t.match(await apis.find(ORDERS), { signingAlg: 'RS256', revision: 1 })
   },
 
   'an API has a name, and its scopes have texts': async (t, { apis }) => {

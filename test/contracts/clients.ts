@@ -1,7 +1,8 @@
-import type { Client } from '../../src/store/contracts/clients.ts'
+import { type Client, LANE_MEMBERS } from '../../src/store/contracts/clients.ts'
 import { client, storedSecret, user } from '../support/server/seed.ts'
 import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
+import { createLanes } from './ring.ts'
 import { updateContract } from './update.ts'
 
 /** Every member set to something that is not its default. */
@@ -47,13 +48,31 @@ const full: Client = {
   revision: 1,
 }
 
+/** The lanes that `full` names. */
+const LANES = ['ES256', 'PS256', 'EdDSA']
+
 export const clientsContract: Contract = {
-  'find returns every member of an inserted client': async (t, { clients }) => {
+  'find returns every member of an inserted client': async (t, { clients, ring }) => {
+    await createLanes({ ring }, ...LANES)
     t.equal(await clients.insert(full), true)
     t.equal(await clients.insert(client()), true)
     t.same(await clients.find(full.id), full)
     t.same(await clients.find('machine'), client())
     t.equal(await clients.find('nobody'), null)
+  },
+
+  'insert and update refuse a client that names a lane that the ring lacks': async (t, { clients, ring }) => {
+    await createLanes({ ring }, 'ES256')
+    for (const member of LANE_MEMBERS) {
+      await t.rejects(clients.insert(client({ [member]: 'PS256' })), { name: 'ConstraintViolation' }, member)
+    }
+    t.same(await clients.page(null, 1000), [])
+    await clients.insert(client({ idTokenSigningAlg: 'RS256', introspectionSignedResponseAlg: 'ES256' }))
+    for (const member of LANE_MEMBERS) {
+      const outcome = await clients.update('machine', (one) => ({ ...one, [member]: 'PS256' }))
+      t.same(outcome, { updated: false, reason: 'conflict' }, member)
+    }
+    t.match(await clients.find('machine'), { idTokenSigningAlg: 'RS256', revision: 1 })
   },
 
   'a client without a PKCE policy keeps none': async (t, { clients }) => {
@@ -68,14 +87,16 @@ export const clientsContract: Contract = {
     t.equal(await clients.find('%'), null)
   },
 
-  'page returns all clients, oldest first': async (t, { clients }) => {
+  'page returns all clients, oldest first': async (t, { clients, ring }) => {
+    await createLanes({ ring }, ...LANES)
     t.same(await clients.page(null, 1000), [])
     await clients.insert(full)
     await clients.insert(client())
     t.same(await clients.page(null, 1000), [client(), full])
   },
 
-  'page returns clients part by part, oldest first, with all their secrets': async (t, { clients }) => {
+  'page returns clients part by part, oldest first, with all their secrets': async (t, { clients, ring }) => {
+    await createLanes({ ring }, ...LANES)
     const all = [
       client({ id: 'd', createdAt: 3 }),
       { ...full, id: 'c', createdAt: 5, secrets: full.secrets.map((one) => ({ ...one, id: `${one.id}_c` })) },
@@ -99,7 +120,8 @@ export const clientsContract: Contract = {
     t.same(await winners(50, (i) => clients.insert(client({ name: `n${i}` }))), { won: 1, lost: 49 })
   },
 
-  'update changes everything that is registered under the id': async (t, { clients }) => {
+  'update changes everything that is registered under the id': async (t, { clients, ring }) => {
+    await createLanes({ ring }, ...LANES)
     await clients.insert(client({ createdAt: full.createdAt, id: full.id }))
     t.match(await clients.update(full.id, () => full), { updated: true })
     t.same(await clients.find(full.id), { ...full, revision: 2 })

@@ -1,4 +1,6 @@
 import type { Ring, RingKey } from '../../src/store/contracts/ring.ts'
+import type { Store } from '../../src/store/index.ts'
+import { api, client } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 export function ringKey(overrides: Partial<RingKey> = {}): RingKey {
@@ -29,6 +31,10 @@ export function ring(overrides: Partial<Ring> = {}): Ring {
     ...overrides,
   }
 }
+
+/** A ring with RS256 and these lanes, for what is signed in one of them. */
+export const createLanes = (store: Pick<Store, 'ring'>, ...algs: string[]): Promise<boolean> =>
+  store.ring.create(ring({ keys: [...ring().keys, ...algs.flatMap((alg) => lane(alg))] }))
 
 /** The keys of a lane, in the order in which the store returns them. */
 const lane = (alg: string, publishedIn = 1): RingKey[] => [
@@ -206,6 +212,62 @@ export const ringContract: Contract = {
       await t.rejects(store.ring.replace(first, wrong), { name: 'ConstraintViolation' })
     t.same(await store.ring.read(), first)
   },
+
+  'replace refuses the removal of a lane that an API or a client uses, until it does not': async (
+    t,
+    store,
+  ) => {
+    const keys = [...ring().keys, ...lane('ES256'), ...lane('PS256')]
+    const before = ring({ keys })
+    await store.ring.create(before)
+    await store.apis.insert(api({ signingAlg: 'ES256' }))
+    await store.clients.insert(
+      client({ idTokenSigningAlg: 'PS256', introspectionSignedResponseAlg: 'ES256' }),
+    )
+    const without = (alg: string, version: number, all: readonly RingKey[]): Ring => ({
+      ...before,
+      version,
+      keys: [...all.filter((key) => key.alg !== alg), ...gone(alg)],
+    })
+    const refused = (alg: string) =>
+      t.rejects(store.ring.replace(before, without(alg, 2, keys)), { name: 'ConstraintViolation' }, alg)
+    t.same(await store.ring.usersOf('ES256', 9), { apis: [api().identifier], clients: ['machine'] })
+    t.same(await store.ring.usersOf('PS256', 9), { apis: [], clients: ['machine'] })
+    t.same(await store.ring.usersOf('ES256', 0), { apis: [], clients: [] })
+    t.same(await store.ring.usersOf('RS256', 9), { apis: [], clients: [] })
+    await refused('ES256')
+    await refused('PS256')
+    await store.apis.update(api().identifier, (one) => ({ ...one, signingAlg: 'RS256' }))
+    await refused('ES256')
+    await store.clients.update('machine', (one) => ({ ...one, introspectionSignedResponseAlg: null }))
+    t.same(await store.ring.read(), before)
+    const first = without('ES256', 2, keys)
+    t.equal(await store.ring.replace(before, first), true)
+    await store.clients.delete('machine')
+    t.equal(await store.ring.replace(first, without('PS256', 3, first.keys)), true)
+  },
+
+  'of fifty concurrent uses and removals of a lane, no use is left without its lane (docs/security.md Q9)':
+    async (t, store, database) => {
+      const other = await database.connect()
+      const keys = [...ring().keys, ...lane('ES256')]
+      const before = ring({ keys })
+      await store.ring.create(before)
+      const removed = { ...before, version: 2, keys: [...ring().keys, ...gone('ES256')] }
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 50 }, (_, i) =>
+          i === 25
+            ? other.ring.replace(before, removed)
+            : store.clients.insert(client({ id: `c${i}`, idTokenSigningAlg: 'ES256' })),
+        ),
+      )
+      const isGone = (await store.ring.read())?.version === 2
+      t.equal((await store.clients.page(null, 1000)).length === 0, isGone, 'either the lane or its clients')
+      t.equal(
+        outcomes.every(({ status }) => status === 'fulfilled'),
+        false,
+      )
+    },
 
   'of fifty concurrent additions of one lane, one is stored completely (docs/security.md Q9)': async (
     t,

@@ -2,7 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ACR_VALUES } from '../../accounts/amr.ts'
 import type { Config } from '../../config/load.ts'
 import { issuerBase } from '../../issuer-path.ts'
-import { DEFAULT_ALGORITHM } from '../../keys/algorithms.ts'
+import type { LiveRing } from '../../keys/live-ring.ts'
+import { laneNames } from '../../keys/ring.ts'
 import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
@@ -31,10 +32,14 @@ const ENDPOINTS_WITH_AUTH_METHODS: readonly string[] = [
   'introspection_endpoint',
 ]
 
-/** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself uses. */
+/**
+ * RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself uses.
+ * @param lanes the algorithms that the ring signs with, the default one first
+ */
 export function serverMetadata(
   config: Config,
   endpoints: readonly ProtocolEndpoint[],
+  lanes: readonly string[],
 ): Record<string, unknown> {
   const base = issuerBase(config.issuer)
   const metadata: Record<string, unknown> = {
@@ -57,12 +62,11 @@ export function serverMetadata(
     claims_parameter_supported: true,
     acr_values_supported: [...ACR_VALUES],
     subject_types_supported: ['public'],
-    // The algorithm of the ring.
-    id_token_signing_alg_values_supported: [DEFAULT_ALGORITHM],
+    id_token_signing_alg_values_supported: [...lanes],
     // RFC 9701 §7
-    introspection_signing_alg_values_supported: [DEFAULT_ALGORITHM],
+    introspection_signing_alg_values_supported: [...lanes],
     // JARM §4
-    authorization_signing_alg_values_supported: [DEFAULT_ALGORITHM],
+    authorization_signing_alg_values_supported: [...lanes],
     ui_locales_supported: [...LOCALES],
     // RP-Initiated Logout §2.1, Back-Channel Logout §2.1
     end_session_endpoint: base + LOGOUT_PATH,
@@ -82,8 +86,22 @@ export function serverMetadata(
   return metadata
 }
 
-export function metadataEndpoint(config: Config, endpoints: readonly ProtocolEndpoint[]) {
-  const body = JSON.stringify(serverMetadata(config, endpoints))
-  return async (_request: FastifyRequest, reply: FastifyReply) =>
-    reply.type('application/json').header('cache-control', `public, max-age=${config.jwksMaxAge}`).send(body)
+export function metadataEndpoint(
+  config: Config,
+  endpoints: readonly ProtocolEndpoint[],
+  { ring }: Pick<LiveRing, 'ring'>,
+) {
+  let version: number | undefined
+  let body = ''
+  return async (_request: FastifyRequest, reply: FastifyReply) => {
+    const current = ring()
+    if (version !== current.version) {
+      body = JSON.stringify(serverMetadata(config, endpoints, laneNames(current)))
+      version = current.version
+    }
+    return reply
+      .type('application/json')
+      .header('cache-control', `public, max-age=${config.jwksMaxAge}`)
+      .send(body)
+  }
 }

@@ -102,7 +102,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
       return logoutOutbox.delete(clientSessionId)
     }
     const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: clientSessionId }
-    const failure = await attempt(entry, client.backchannelLogoutUri)
+    const failure = await attempt(entry, client.backchannelLogoutUri, client.idTokenSigningAlg)
     const refused = failure instanceof LogoutTokenRefused
     if (failure === null || refused) failing.delete(clientId)
     else if (!stopping.signal.aborted) failing.add(clientId)
@@ -123,7 +123,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   }
 
   /** null if the client has accepted the logout token. */
-  async function attempt(entry: LogoutOutboxEntry, uri: NonNullable<Client['backchannelLogoutUri']>) {
+  async function attempt(entry: LogoutOutboxEntry, uri: string, alg: Client['idTokenSigningAlg']) {
     // The last attempt was interrupted by a crash.
     if (entry.attempts >= MAX_ATTEMPTS) return new Error('no attempts are left')
     try {
@@ -133,7 +133,9 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
         jti: deps.random.id(),
         ttl: LOGOUT_TOKEN_TTL,
       })
-      await deps.send(uri, await deps.signer.sign(LOGOUT_TOKEN_TYPE, claims), stopping.signal)
+      // With the algorithm of the client’s ID tokens (Back-Channel Logout §2.6).
+      const token = await deps.signer.sign(LOGOUT_TOKEN_TYPE, claims, alg ?? undefined)
+      await deps.send(uri, token, stopping.signal)
       return null
     } catch (error) {
       return error as Error

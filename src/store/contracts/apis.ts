@@ -29,11 +29,14 @@ export interface ApiStore {
   /** The identifier of the API that owns each of these scopes. A scope that no API owns is not in it. */
   owners(scopes: readonly string[]): Promise<ReadonlyMap<string, string>>
   /**
-   * Returns false, and changes nothing, if the identifier, an equivalent spelling of it, or one of the scopes is taken. Deletes
-   * consents for the identifier, which can only be for an earlier API.
+   * Returns false, and changes nothing, if the identifier, an equivalent spelling of it, or one of the scopes is taken, or if the
+   * ring lacks the lane of its algorithm. Deletes consents for the identifier, which can only be for an earlier API.
    */
   insert(api: New<Api>): Promise<boolean>
-  /** Changes name, scopes, texts, lifetime and algorithm. The text of a scope that the API does not have is not stored. Reports a conflict if another API owns one of the scopes. */
+  /**
+   * Changes name, scopes, texts, lifetime and algorithm. The text of a scope that the API does not have is not stored. Reports a
+   * conflict if another API owns one of the scopes, or if the ring lacks the lane of the algorithm.
+   */
   readonly update: Update<Api>
   /**
    * Deletes the API, its scopes, and the consents of users for it. Returns false if the API does not exist or, with `revision`, if it

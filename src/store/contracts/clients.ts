@@ -95,13 +95,26 @@ export interface Client {
   readonly revision: number
 }
 
+/** The members of a client that name a lane of the ring. */
+export const LANE_MEMBERS = [
+  'idTokenSigningAlg',
+  'authorizationSignedResponseAlg',
+  'introspectionSignedResponseAlg',
+] as const satisfies (keyof Client)[]
+
 export interface ClientStore {
   find(id: string): Promise<Client | null>
   /** At most `limit` clients after this one, oldest first, or from the beginning. */
   page(after: Pick<Client, 'createdAt' | 'id'> | null, limit: number): Promise<Client[]>
-  /** Returns false, and changes nothing, if the id is taken. */
+  /**
+   * Returns false, and changes nothing, if the id is taken.
+   * @throws {ConstraintViolation} if the ring lacks a lane that the client names
+   */
   insert(client: New<Client>): Promise<boolean>
-  /** Changes everything that is registered under the id, except `id` and `createdAt`. */
+  /**
+   * Changes everything that is registered under the id, except `id` and `createdAt`. Reports a conflict if the ring lacks a lane that
+   * the client names, or if the logo does not exist.
+   */
   readonly update: Update<Client>
   /**
    * When the secrets of the client were used last, by their ids. A secret that was never used is not in it. Does not change the

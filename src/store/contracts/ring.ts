@@ -46,6 +46,13 @@ export interface Ring {
   readonly keys: readonly RingKey[]
 }
 
+export interface LaneUsers {
+  /** Identifiers of APIs. */
+  readonly apis: readonly string[]
+  /** Ids of clients. */
+  readonly clients: readonly string[]
+}
+
 /** The one ring of a store. */
 export interface RingStore {
   /** null before the first start. */
@@ -63,6 +70,9 @@ export interface RingStore {
    * @throws {ConstraintViolation} if the successor lacks a lane that an API or a client uses
    */
   replace(expected: Ring, successor: Ring): Promise<boolean>
+
+  /** At most `limit` APIs, and as many clients, that name the lane. */
+  usersOf(alg: string, limit: number): Promise<LaneUsers>
 
   /**
    * Records that a token signed with `kid` may be valid until `until`; never moves `tokensUntil` back. Called *before* such a token

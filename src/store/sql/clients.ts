@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { EpochSeconds } from '../../system.ts'
-import type { Client, ClientSecret, ClientStore } from '../contracts/clients.ts'
+import { type Client, type ClientSecret, type ClientStore, LANE_MEMBERS } from '../contracts/clients.ts'
 import type { New } from '../contracts/update.ts'
 import type { Db, Param, Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
@@ -51,6 +51,7 @@ export function createClientStore(db: Db): ClientStore {
         expectRows: 1,
       },
       ...secretChanges(after, before),
+      ...laneChanges(after, lanesOf(before)),
       registryChanged,
     ])
   }
@@ -73,6 +74,7 @@ export function createClientStore(db: Db): ClientStore {
           expectRows: 1,
         },
         ...client.secrets.map((secret) => putSecret(client.id, secret)),
+        ...laneChanges(client, new Set()),
         registryChanged,
       ])
     },
@@ -137,6 +139,29 @@ function secretChanges(after: Client, before: Client): Step[] {
   return [
     ...gone.map(({ id }) => ({ sql: 'DELETE FROM client_secrets WHERE id = $1', params: [id] })),
     ...changed.map((secret) => putSecret(after.id, secret)),
+  ]
+}
+
+/** The lanes that something for the client is signed in. */
+const lanesOf = (client: New<Client>): ReadonlySet<string> =>
+  new Set(LANE_MEMBERS.map((member) => client[member]).filter((alg) => alg !== null))
+
+/** Rows that refer to the lanes, so that the database refuses a lane that the ring lacks, and the removal of one that is used. */
+function laneChanges(client: New<Client>, before: ReadonlySet<string>): Step[] {
+  const after = lanesOf(client)
+  return [
+    ...[...before]
+      .filter((alg) => !after.has(alg))
+      .map((alg) => ({
+        sql: 'DELETE FROM client_lanes WHERE client_id = $1 AND alg = $2',
+        params: [client.id, alg],
+      })),
+    ...[...after]
+      .filter((alg) => !before.has(alg))
+      .map((alg) => ({
+        sql: 'INSERT INTO client_lanes (client_id, alg) VALUES ($1, $2)',
+        params: [client.id, alg],
+      })),
   ]
 }
 

@@ -72,6 +72,23 @@ export function createRingStore(db: Db): RingStore {
       ])
     },
 
+    async usersOf(alg, limit) {
+      const [apis, clients] = await Promise.all([
+        db.query<{ identifier: string }>(
+          'SELECT identifier FROM apis WHERE signing_alg = $1 ORDER BY identifier LIMIT $2',
+          [alg, limit],
+        ),
+        db.query<{ client_id: string }>(
+          'SELECT client_id FROM client_lanes WHERE alg = $1 ORDER BY client_id LIMIT $2',
+          [alg, limit],
+        ),
+      ])
+      return {
+        apis: apis.map(({ identifier }) => identifier),
+        clients: clients.map(({ client_id }) => client_id),
+      }
+    },
+
     extendTokensUntil(kid, until) {
       return db.batch([
         {
