@@ -308,6 +308,8 @@ CREATE TABLE client_sessions (
   backchannel_logout BIGINT NOT NULL,
   -- JSON: the key or certificate that the refresh tokens are bound to (RFC 7800). NULL: they are not bound, or bound to the client.
   confirmation       TEXT,
+  -- The first generation that is bound: earlier ones were issued before the client had proven anything.
+  bound_from         BIGINT NOT NULL,
   -- The status index that all access tokens of the session carry.
   status_list        BIGINT NOT NULL,
   status_idx         BIGINT NOT NULL,
@@ -345,6 +347,8 @@ CREATE TABLE authorization_codes (
   -- The client session that begins when the code is redeemed.
   client_session_id TEXT NOT NULL,
   code_challenge    TEXT,
+  -- The thumbprint of the key that the code is bound to (RFC 9449). Kept when the code was used, so that a replay must prove it too.
+  dpop_jkt          TEXT,
   -- Wrong code verifiers that were presented with the code.
   pkce_failures     BIGINT NOT NULL,
   redirect_uri      TEXT NOT NULL,

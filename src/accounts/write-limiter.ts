@@ -27,6 +27,10 @@ export const WRITE_LIMITS = {
   pushedKilobyte: { burst: 20_000, interval: 0.01 },
   /** Client assertions of one client, which are stored so that each is accepted once. */
   assertion: { burst: 50_000, interval: 0.002 },
+  /** DPoP proofs of one confidential client, which are stored so that each is accepted once. */
+  proof: { burst: 50_000, interval: 0.002 },
+  /** DPoP proofs for the tokens of one user of public clients. */
+  userProof: { burst: 5000, interval: 1 },
   /** Requests with an `Idempotency-Key` of one administrator, whose answers are stored for a day. */
   repeatable: { burst: 10_000, interval: 1 },
 } as const satisfies Record<string, WriteLimit>

@@ -20,12 +20,37 @@ const clientJwt = {
 
 export type ClientJwtProblem = keyof typeof clientJwt
 
-type Prefixed<P extends string> = { readonly [K in ClientJwtProblem as `${P}_${K}`]: string }
+/** Problems of a DPoP proof (RFC 9449 §4.3). */
+const dpopProof = {
+  repeated: 'the request has more than one `DPoP` header',
+  malformed: 'it is not a compact JWS of two JSON objects, or it is too long',
+  wrong_type: '`typ` is not `dpop+jwt`',
+  wrong_algorithm: '`alg` may not sign proofs',
+  wrong_key: '`jwk` is missing, private, too small, malformed, or not for `alg`',
+  wrong_signature: 'the key in `jwk` did not make the signature',
+  missing_claim: '`jti`, `htm`, `htu` or `iat` is missing or has the wrong type',
+  wrong_method: '`htm` is not the method of the request',
+  wrong_uri: '`htu` is not the URL of the endpoint',
+  expired: '`iat` is too old, or `exp` is in the past',
+  not_yet_valid: '`iat` or `nbf` is in the future',
+  wrong_token: '`ath` is not the hash of the access token',
+  replayed: 'its `jti` was used before',
+  no_nonce: 'it has no `nonce`, which the settings require',
+  unknown_nonce: '`nonce` was not issued here, or it is too old',
+} as const
 
-function prefixed<P extends string>(prefix: P, subject: string): Prefixed<P> {
+export type DpopProblem = keyof typeof dpopProof
+
+type Prefixed<P extends string, Problem extends string> = { readonly [K in Problem as `${P}_${K}`]: string }
+
+function prefixed<P extends string, Problem extends string>(
+  prefix: P,
+  subject: string,
+  problems: Readonly<Record<Problem, string>>,
+): Prefixed<P, Problem> {
   return Object.fromEntries(
-    Object.entries(clientJwt).map(([name, meaning]) => [`${prefix}_${name}`, `${subject}: ${meaning}`]),
-  ) as Prefixed<P>
+    Object.entries(problems).map(([name, meaning]) => [`${prefix}_${name}`, `${subject}: ${meaning}`]),
+  ) as Prefixed<P, Problem>
 }
 
 export const failureDetails = {
@@ -38,8 +63,10 @@ export const failureDetails = {
   wrong_secret: 'the client secret is wrong',
   public_client: 'the client is public, and the endpoint is for confidential clients only',
   client_keys_unavailable: 'the `jwks_uri` of the client cannot be fetched',
-  ...prefixed('assertion', 'client assertion'),
+  ...prefixed('assertion', 'client assertion', clientJwt),
   assertion_replayed: 'client assertion: its `jti` was used before',
+  ...prefixed('dpop', 'DPoP proof', dpopProof),
+  dpop_required: 'the request has no DPoP proof, which the client or the access token needs',
   grant_not_registered: 'the client is not registered for the grant',
   other_client: 'the code, token or request belongs to another client',
   unknown_code: 'no such code was issued, or it was deleted after its retention',
@@ -71,6 +98,8 @@ export const failureDetails = {
   api_deleted: 'the API of the code, token or session was deleted, and another one has its identifier now',
   token_expired: 'the access token has expired',
   token_revoked: 'the access token was revoked',
+  bound_token_as_bearer: 'the access token is bound to a key, and was sent as a bearer token',
+  token_not_bound: 'the access token is not bound to a key, and was sent with the scheme `DPoP`',
   session_ended: 'the session of the access token has ended',
   no_user: 'the access token was issued without a user (`client_credentials`)',
   audience_mismatch: 'the access token is for another API',
@@ -80,7 +109,7 @@ export const failureDetails = {
   unknown_request_uri: 'no such request was pushed, or it was deleted after its retention',
   request_uri_expired: 'the pushed request has expired',
   request_uri_used: 'the pushed request was used before',
-  ...prefixed('request_object', 'request object'),
+  ...prefixed('request_object', 'request object', clientJwt),
   request_object_wrong_client: 'request object: `client_id` is another client',
   request_object_is_assertion: 'request object: `sub` is the client, as in a client assertion',
   request_object_wrong_parameters:

@@ -245,6 +245,12 @@ export const fields = {
   statusTtl: shared(
     field('STATUS_TTL', duration('1s', '1h'), '10s', 'time for which verifiers may cache a status list'),
   ),
+  dpopNonce: field(
+    'DPOP_NONCE',
+    boolean(),
+    'off',
+    'DPoP proofs must have a nonce of this server: `on` or `off`; see docs/sender-constrained.md',
+  ),
   trustProxy: field(
     'TRUST_PROXY',
     trustProxy,

@@ -5,9 +5,9 @@
 import type { FastifyInstance } from 'fastify'
 
 /** `*` covers every header except Authorization. A fixed list would break clients that add a tracing header. */
-const REQUEST_HEADERS = 'Authorization, *'
+const REQUEST_HEADERS = 'Authorization, DPoP, *'
 /** Headers that a page may read in addition to those that are always readable. */
-const RESPONSE_HEADERS = 'ETag, Retry-After, WWW-Authenticate'
+const RESPONSE_HEADERS = 'DPoP-Nonce, ETag, Retry-After, WWW-Authenticate'
 const PREFLIGHT_SECONDS = 600
 
 /** Applies to every route that is added to this scope afterwards. */

@@ -3,17 +3,18 @@
  * these rules. Must not know any endpoint. The list of endpoints is routes.ts.
  */
 import formbody from '@fastify/formbody'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Audit, AuditEvent } from '../audit/events.ts'
 import { failureFields } from '../oauth/audit-failures.ts'
 import { invalidRequest } from '../oauth/errors.ts'
 import type { PresentedCertificate } from '../oauth/mtls/presented-certificate.ts'
 import type { ProtocolRequest } from '../oauth/parameters.ts'
-import { bearerChallenge } from './bearer.ts'
 import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
 import { type Form, MAX_BODY_BYTES, parseForm } from './form.ts'
+import { fieldsOf } from './header-fields.ts'
 import type { ClientCertificateOf } from './tls/client-certificate.ts'
+import { tokenChallenge } from './token-challenge.ts'
 
 export type ProtocolResponse =
   | { readonly kind: 'json'; readonly body: object }
@@ -58,13 +59,13 @@ export async function protocolScope(
         noStore(reply)
         if (bearer) refuseTokenInUrl(request)
         else refuseQuery(request)
-        const parsed = protocolRequest(request, endpoint, clientCertificateOf(request.raw))
+        const parsed = protocolRequest(request, reply, endpoint, clientCertificateOf(request.raw))
         handled.add(request)
         const response = await handler(parsed)
         if (response.kind === 'token-missing') {
           // Without a payload, Fastify sends `Content-Length: 0` and no Content-Type. It would declare an empty text as plain text,
           // which clients that expect JSON refuse.
-          return reply.status(401).header('www-authenticate', bearerChallenge(null)).send()
+          return reply.status(401).header('www-authenticate', tokenChallenge(undefined, null)).send()
         }
         if (response.kind === 'jwt') return reply.status(status).type(response.type).send(response.jwt)
         return reply.status(status).type('application/json').send(JSON.stringify(response.body))
@@ -75,7 +76,8 @@ export async function protocolScope(
           const from = { ip: clientAddress(request), request_id: request.id }
           audit(failureEvent, { ...failureFields(failure), ...from })
         }
-        if (bearer && failure.status < 500) reply.header('www-authenticate', bearerChallenge(failure))
+        if (bearer && failure.status < 500)
+          reply.header('www-authenticate', tokenChallenge(request.headers.authorization, failure))
         return sendFailure(error, request, reply)
       },
     })
@@ -86,6 +88,7 @@ const EMPTY_FORM = parseForm('')
 
 function protocolRequest(
   request: FastifyRequest,
+  reply: FastifyReply,
   endpoint: string,
   certificate: PresentedCertificate | null,
 ): ProtocolRequest {
@@ -96,6 +99,8 @@ function protocolRequest(
     accept: request.headers.accept,
     dpop: fieldsOf(request, 'dpop'),
     certificate,
+    method: request.method,
+    supplyNonce: (nonce) => reply.header('dpop-nonce', nonce),
     endpoint,
     ip: clientAddress(request),
     requestId: request.id,
@@ -116,15 +121,6 @@ function refuseTokenInUrl({ url }: FastifyRequest): void {
   if (queryAt >= 0 && new URLSearchParams(url.slice(queryAt)).has('access_token')) {
     throw invalidRequest('the access token must not be in the URL')
   }
-}
-
-const NO_FIELDS: readonly string[] = []
-
-/** The values of all header fields with this name. Node.js joins them with commas, which a value may contain. */
-function fieldsOf({ headers, raw }: FastifyRequest, name: string): readonly string[] {
-  if (headers[name] === undefined) return NO_FIELDS
-  const { rawHeaders } = raw
-  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name)
 }
 
 /** Node silently keeps only the first of two headers of the same name. */

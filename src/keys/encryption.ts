@@ -21,6 +21,7 @@ export type DataKeyPurpose =
   | 'keyturn/flows/v1'
   | 'keyturn/pushed-requests/v1'
   | 'keyturn/csrf/v1'
+  | 'keyturn/dpop-nonces/v1'
   | 'keyturn/idempotency/v1'
   | 'keyturn/audit-head/v1'
 

@@ -9,7 +9,13 @@ import { IDEMPOTENCY_TTL } from '../admin/idempotency.ts'
 import { ACTOR_BUDGET, type Budget, TOTAL_BUDGET } from '../audit/aggregation.ts'
 import { MAX_VERIFIERS } from '../keys/known-verifiers.ts'
 import { STRANGER_LIMITS } from '../oauth/authorize/signed-response.ts'
-import { AUTHORIZATION_CODE_TTL, MAX_CLIENT_JWT_LIFETIME, PUSHED_REQUEST_TTL } from '../oauth/lifetimes.ts'
+import {
+  AUTHORIZATION_CODE_TTL,
+  CLIENT_CLOCK_SKEW,
+  DPOP_PROOF_MAX_AGE,
+  MAX_CLIENT_JWT_LIFETIME,
+  PUSHED_REQUEST_TTL,
+} from '../oauth/lifetimes.ts'
 import { PUBLIC_LIMITS } from '../oauth/par/pushed-requests.ts'
 import { RETENTION } from '../store/retention.ts'
 import type { Seconds } from '../system.ts'
@@ -35,6 +41,9 @@ export interface WriteBudget {
   readonly keptIfUsed?: string
 }
 
+/** The identifier of a proof is kept until the proof is too old. */
+const KEPT_PROOF = DPOP_PROOF_MAX_AGE + CLIENT_CLOCK_SKEW + RETENTION.singleUse.seconds
+
 export const WRITE_BUDGET = {
   guess: {
     cause: 'a wrong password, code or client secret',
@@ -50,10 +59,11 @@ export const WRITE_BUDGET = {
   publicPush: {
     cause: 'a pushed request of a public client',
     by: 'stranger',
-    tables: ['rate_limits'],
+    tables: ['rate_limits', 'single_use'],
     countedPer: 'IP prefix',
     limit: PUBLIC_LIMITS,
-    rowsEach: 1,
+    // The second row is for its DPoP proof.
+    rowsEach: 2,
     bytes: 200,
     kept: PUBLIC_LIMITS.burst * PUBLIC_LIMITS.interval,
   },
@@ -175,6 +185,28 @@ export const WRITE_BUDGET = {
     rowsEach: 1,
     bytes: 200,
     kept: MAX_CLIENT_JWT_LIFETIME + RETENTION.singleUse.seconds,
+  },
+  proof: {
+    cause: 'a DPoP proof of a confidential client',
+    by: 'client',
+    tables: ['single_use'],
+    countedPer: 'client',
+    limit: WRITE_LIMITS.proof,
+    kind: 'proof',
+    rowsEach: 1,
+    bytes: 200,
+    kept: KEPT_PROOF,
+  },
+  userProof: {
+    cause: 'a DPoP proof of a public client, for tokens of a user',
+    by: 'user',
+    tables: ['single_use'],
+    countedPer: 'user',
+    limit: WRITE_LIMITS.userProof,
+    kind: 'userProof',
+    rowsEach: 1,
+    bytes: 200,
+    kept: KEPT_PROOF,
   },
   repeatable: {
     cause: 'a request with an `Idempotency-Key`',

@@ -7,8 +7,8 @@ import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
 /**
- * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1, and OpenID's
- * unmet_authentication_requirements. The status is not sent with an error that reaches the client through the browser.
+ * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1, RFC 9449
+ * §12.2, and OpenID's unmet_authentication_requirements. The status is not sent with an error that reaches the client through the browser.
  */
 export const statuses = {
   invalid_request: 400,
@@ -30,6 +30,8 @@ export const statuses = {
   invalid_request_uri: 400,
   request_not_supported: 400,
   request_uri_not_supported: 400,
+  invalid_dpop_proof: 400,
+  use_dpop_nonce: 400,
   invalid_token: 401,
   insufficient_scope: 403,
   temporarily_unavailable: 503,

@@ -6,6 +6,7 @@ import type { Accounts } from '../accounts/index.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
 import { createTransitCipher, type DataKeys } from '../keys/data-keys.ts'
+import { createMacs } from '../keys/macs.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Status } from '../status/index.ts'
 import type { Store } from '../store/index.ts'
@@ -20,6 +21,8 @@ import { createClientKeys, type FetchJwks } from './client-auth/client-keys.ts'
 import { createClientAuthentication } from './client-auth/index.ts'
 import { createSecretVerifier } from './client-auth/secret.ts'
 import { createSecretUses, type SecretUses } from './client-auth/secret-uses.ts'
+import { createProveKey } from './dpop/index.ts'
+import { createDpopNonces } from './dpop/nonces.ts'
 import { createGrants } from './grants/index.ts'
 import { createIntrospection, type Introspection } from './introspection/introspection.ts'
 import { createLogout, type Logout } from './logout/logout.ts'
@@ -102,6 +105,13 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     clock,
     audit,
   })
+  const proveKey = createProveKey({
+    nonces: createDpopNonces(createMacs(dataKeys, 'keyturn/dpop-nonces/v1'), clock),
+    singleUse,
+    writeLimiter,
+    clock,
+    config,
+  })
   const requestObjects = createRequestObjects({ clientKeys, clock, issuer })
   const carriedRequests = createCarriedRequests(
     createTransitCipher(dataKeys, random, {
@@ -134,7 +144,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     failpoint,
     config,
   })
-  const verifyBearerToken = createVerifyBearerToken({ signer, activeTokens, clock, issuer })
+  const verifyBearerToken = createVerifyBearerToken({ signer, activeTokens, proveKey, clock, issuer })
   const presentedTokens = { signer, refreshTokens, clock, issuer }
 
   return {
@@ -164,13 +174,14 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     tokenRequest: createTokenRequest({
       authenticate,
       grants,
-      proveSender: createProveSender(),
+      proveSender: createProveSender({ proveKey }),
       issueTokens,
       audit,
       failpoint,
     }),
     pushRequest: createPushRequest({
       authenticate,
+      proveKey,
       rateLimiter,
       writeLimiter,
       registry,

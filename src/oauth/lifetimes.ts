@@ -35,6 +35,12 @@ export const CLIENT_CLOCK_SKEW: Seconds = 30
 /** JARM §2.1 recommends at most ten minutes. The browser delivers the response within seconds; clocks may differ. */
 export const SIGNED_RESPONSE_TTL: Seconds = 120
 
+/** RFC 9449 §11.1: seconds or minutes, counted from `iat` of a DPoP proof, whose `jti` is remembered as long. */
+export const DPOP_PROOF_MAX_AGE: Seconds = 60
+
+/** RFC 9449 §8.2: a new DPoP nonce is supplied after this time, and the one before it is accepted for as long again. */
+export const DPOP_NONCE_PERIOD: Seconds = 120
+
 /** OpenID Connect Back-Channel Logout §4: short, because anyone who sees the token could replay it. */
 export const LOGOUT_TOKEN_TTL: Seconds = 120
 

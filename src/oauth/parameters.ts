@@ -1,3 +1,4 @@
+import type { ProvenRequest } from './dpop/index.ts'
 import type { PresentedCertificate } from './mtls/presented-certificate.ts'
 
 /** The parameters of a request, from its form or query. */
@@ -79,7 +80,7 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
 }
 
 /** What a protocol endpoint needs from a request, independent of the HTTP library. */
-export interface ProtocolRequest {
+export interface ProtocolRequest extends ProvenRequest {
   readonly parameters: Parameters
   /** The parameters as they were sent, in order. */
   readonly pairs: readonly Pair[]
@@ -87,12 +88,8 @@ export interface ProtocolRequest {
   readonly authorization: string | undefined
   /** The `Accept` header as it was sent. */
   readonly accept: string | undefined
-  /** The values of all `DPoP` header fields (RFC 9449 §4.1). Usually empty. */
-  readonly dpop: readonly string[]
   /** The certificate of the client (RFC 8705); null if it has presented none. */
   readonly certificate: PresentedCertificate | null
-  /** The endpoint's public URL, derived from the settings. */
-  readonly endpoint: string
   readonly ip: string
   readonly requestId: string
 }

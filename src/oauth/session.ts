@@ -56,5 +56,6 @@ export function newClientSession(
     backchannelLogout: client.backchannelLogoutUri !== null,
     // RFC 9449 §5, RFC 8705 §4: a confidential client proves at every refresh who it is, and may change its key.
     confirmation: client.authMethod === 'none' ? confirmation : null,
+    boundFrom: 1,
   }
 }

@@ -48,7 +48,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       const proof = await proveSender(request, client)
       const confirmation = proof?.confirmation ?? null
       const authorization = await grant.authorize({ client, parameters, confirmation, ip, requestId })
-      await proof?.consume()
+      await proof?.consume(authorization.user?.userId ?? null)
       const { response, jti, sub } = await issueTokens(authorization)
       failpoint('token:issued')
       audit('token.issued', {

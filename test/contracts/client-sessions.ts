@@ -36,6 +36,7 @@ export const sessionsContract: Contract = {
       offline: true,
       backchannelLogout: true,
       confirmation: { jkt: 'thumbprint', 'x5t#S256': 'hash' },
+      boundFrom: 3,
     })
     await store.clientSessions.insert(full)
     await store.clientSessions.insert(session({ id: 'bare', scopes: [] }))
@@ -52,6 +53,24 @@ export const sessionsContract: Contract = {
       t.equal(await store.clientSessions.insert(session()), true)
       t.equal(await store.clientSessions.insert(session({ generation: 9 })), false)
       t.same(await store.clientSessions.list({}, 10), [session()])
+    },
+
+  'rotate binds the new generation and all later ones if it is told to (RFC 9449 §5; docs/security.md L130)':
+    async (t, store) => {
+      await insertOwners(store)
+      await store.clientSessions.insert(session())
+      const bound = async () => {
+        const found = await store.clientSessions.find('session')
+        return [found?.generation, found?.confirmation, found?.boundFrom]
+      }
+      await store.clientSessions.rotate('session', 1, 1100, 2100)
+      t.same(await bound(), [2, null, 1])
+      t.equal(await store.clientSessions.rotate('session', 1, 1100, 2100, { jkt: 'other' }), false)
+      t.same(await bound(), [2, null, 1])
+      await store.clientSessions.rotate('session', 2, 1100, 2100, { jkt: 'key' })
+      t.same(await bound(), [3, { jkt: 'key' }, 3])
+      await store.clientSessions.rotate('session', 3, 1100, 2100)
+      t.same(await bound(), [4, { jkt: 'key' }, 3])
     },
 
   'rotate increments the generation and extends the idle expiry': async (t, store) => {

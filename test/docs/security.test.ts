@@ -18,6 +18,7 @@ const EXPECTED = [
   ...labels('H', 86, 96),
   ...labels('I', 97, 109),
   ...labels('K', 117, 128),
+  ...labels('L', 128, 135),
   ...labels('M', 136, 144),
   ...labels('N', 145, 151),
   ...labels('P', 1, 41),

@@ -2,8 +2,8 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { type FailureDetail, failureDetails } from '../../src/audit/failure-details.ts'
-import { bearerChallenge } from '../../src/http/bearer.ts'
 import { sendFailure } from '../../src/http/failures.ts'
+import { tokenChallenge } from '../../src/http/token-challenge.ts'
 import { deliver, errorFields } from '../../src/oauth/authorize/response.ts'
 import { OAuthError } from '../../src/oauth/errors.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
@@ -22,13 +22,16 @@ import {
   tokensOf,
   VERIFIER,
 } from '../support/browser/sign-in.ts'
+import { type WrongProof, wrongProofs, wrongTokenHashes } from '../support/dpop/proofs.ts'
+import { dpopSender } from '../support/dpop/sender.ts'
+import { overHttp } from '../support/server/http-inject.ts'
 import { asserting, assertion, clientKey, compact } from '../support/server/jws.ts'
 import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
 import { client, ORDERS, STOCK, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 import { introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
-const server = await testServer()
+const server = await testServer({ settings: { DPOP_NONCE: 'on' } })
 t.teardown(() => server.close())
 const { store, clock } = server
 const { alice } = await seedUsers(store)
@@ -42,6 +45,7 @@ for (const one of [
   client({ id: 'keeper', scopes: ['admin:keys'] }),
   client({ id: 'both', scopes: ['orders:read', 'stock:read'] }),
   client({ id: 'careful', grants: ['password'], requireSecondFactor: true }),
+  client({ id: 'strict', requireDpop: true }),
   client({ id: 'other-app', grants: ['password', 'refresh_token'] }),
   codeClient({ id: 'signing', ...OWN, jwks }),
   codeClient({ id: 'own-too', ...OWN }),
@@ -94,6 +98,15 @@ async function silently(overrides: Overrides, signedInFor?: number) {
 const ownCode = () => freshCode(server, { client_id: 'own' })
 const redeemed = async (form: Record<string, string> = {}, as = 'own', code?: string) =>
   redeem(server, code ?? (await ownCode()), { as, form: { redirect_uri: OWN_REDIRECT, ...form } })
+
+// Over HTTP, because only there can a header field be sent twice.
+const dpop = dpopSender({
+  ...overHttp(await server.app.listen({ host: '127.0.0.1', port: 0 })),
+  clock,
+  config: server.config,
+})
+const withNonce = async () => ({ nonce: String((await dpop.machine()).headers['dpop-nonce']) })
+const boundToken = async (): Promise<string> => (await dpop.machine(await withNonce())).json().access_token
 
 const userinfo = (accessToken: string) =>
   server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${accessToken}` } })
@@ -266,6 +279,17 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['refresh_unknown_session', () => afterSql('DELETE FROM client_sessions WHERE id = $1')],
     ['refresh_ahead', () => afterSql('UPDATE client_sessions SET generation = 1 WHERE id = $1')],
   ],
+  ...dpopCases(),
+  'a DPoP proof that is missing': [['dpop_required', () => clientCredentials(server, {}, 'strict')]],
+  'a bound access token without its key': [
+    ['bound_token_as_bearer', async () => userinfo(await boundToken())],
+  ],
+  'an access token of another key': [
+    ['sender_mismatch', async () => dpopSender(server).userinfo(await boundToken(), await withNonce())],
+  ],
+  'an access token of no key with the scheme DPoP': [
+    ['token_not_bound', async () => dpop.userinfo((await clientCredentials(server)).json().access_token)],
+  ],
   'scopes that cannot be granted': [
     ['scope_not_registered', () => clientCredentials(server, { scope: 'x' })],
     ['scope_not_in_roles', () => login(server, { username: 'bob', scope: 'orders:read' })],
@@ -426,6 +450,31 @@ async function afterSql(sql: string) {
   return refresh(server, second)
 }
 
+/** The first proof in the table for each way of being wrong, each with an answer of its own. */
+function dpopCases(): Record<string, readonly Case[]> {
+  const rows: readonly WrongProof[] = [...Object.values(wrongProofs), ...Object.values(wrongTokenHashes)]
+  const first = new Map(rows.toReversed().map((row) => [row.problem, row]))
+  const wrong = [...first.values()].map(({ problem, fields }): [string, readonly Case[]] => [
+    `a DPoP proof: ${problem}`,
+    [[`dpop_${problem}`, async () => dpop.userinfo(await boundToken(), { make: fields })]],
+  ])
+  return {
+    ...Object.fromEntries(wrong),
+    'a DPoP proof that was used': [
+      [
+        'dpop_replayed',
+        async () => {
+          const sending = { ...(await withNonce()), change: { claims: { jti: 'used' } } }
+          await dpop.machine(sending)
+          return dpop.machine(sending)
+        },
+      ],
+    ],
+    'a DPoP proof with an unknown nonce': [['dpop_unknown_nonce', () => dpop.machine({ nonce: 'x' })]],
+    'a DPoP proof without a nonce': [['dpop_no_nonce', () => dpop.machine()]],
+  }
+}
+
 /** Everything that a client sees, except the random cookie that a new browser gets. */
 function seen({ statusCode, body, headers }: Answer) {
   const { date, 'x-request-id': id, 'set-cookie': cookie, ...rest } = headers
@@ -502,7 +551,8 @@ t.test('no kind of response reveals a detail to a client', async (t) => {
     const redirect = { client: {}, redirectUri: 'https://a.test', redirectUriSent: true, state: 's' }
     return [
       sent,
-      bearerChallenge(error),
+      tokenChallenge(undefined, error),
+      tokenChallenge('DPoP x', error),
       deliver({ ...redirect, responseMode: 'query' }, errorFields(redirect as never, error, ISSUER)),
       deliver({ ...redirect, responseMode: 'form_post' }, errorFields(redirect as never, error, ISSUER)),
     ]

@@ -14,6 +14,7 @@ import {
   seedUsers,
   signIn,
 } from '../support/browser/sign-in.ts'
+import { dpopSender } from '../support/dpop/sender.ts'
 import { administrator } from '../support/server/administrator.ts'
 import { asserting, assertion, clientKey } from '../support/server/jws.ts'
 import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
@@ -44,7 +45,8 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
     let refusal: unknown
     await times(80, async () => {
       const parameters = authorizeParams({ client_id: 'spa' })
-      const answer = await post(server, '/oauth2/par', Object.fromEntries(parameters))
+      const form = Object.fromEntries(parameters)
+      const answer = await dpopSender(server, key).send('/oauth2/par', { form })
       if (answer.statusCode !== 201) refusal = answer.json().error
     })
     return refusal
@@ -163,6 +165,26 @@ const DRIVERS: Record<Name, (server: TestServer) => Promise<unknown>> = {
     return refusal
   },
 
+  async proof(server) {
+    let refusal: unknown
+    await times(12, async () => {
+      const answer = await dpopSender(server, key).machine()
+      if (answer.statusCode !== 200) refusal = answer.json().error
+    })
+    return refusal
+  },
+
+  async userProof(server) {
+    const sender = dpopSender(server, key)
+    const { access_token } = (await sender.login('viewer', {}, { scope: 'openid' })).json()
+    let refusal: unknown
+    await times(12, async () => {
+      const answer = await sender.userinfo(access_token)
+      if (answer.statusCode !== 200) refusal = answer.json().error
+    })
+    return refusal
+  },
+
   async repeatable(server) {
     const { send } = await administrator(server)
     let refusal: unknown
@@ -183,6 +205,8 @@ const REFUSES: readonly Name[] = [
   'revocation',
   'push',
   'assertion',
+  'proof',
+  'userProof',
   'repeatable',
 ]
 
@@ -205,6 +229,15 @@ async function stored(name: Name, budget: WriteBudget, limits: WriteLimits = WRI
     if (name === 'code' || name === 'signedResponse' || name.toLowerCase().includes('push'))
       await seedUsers(server.store)
     else await seed(server.store)
+    await server.store.clients.insert(
+      client({
+        id: 'viewer',
+        authMethod: 'none',
+        secretHash: null,
+        grants: ['password'],
+        scopes: ['openid', 'orders:read'],
+      }),
+    )
     await server.store.clients.insert(
       client({ id: 'signing', authMethod: 'private_key_jwt', secretHash: null, jwks: { keys: [key.jwk] } }),
     )

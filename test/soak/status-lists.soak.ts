@@ -31,6 +31,8 @@ t.test('100,000 client_credentials tokens add no rows except index leases', asyn
     accept: undefined,
     dpop: [],
     certificate: null,
+    method: 'POST',
+    supplyNonce: () => {},
     endpoint: '',
     ip: '127.0.0.1',
     requestId: 'soak',

@@ -55,6 +55,7 @@ t.test('without any setting every option has its documented default', async (t) 
     trustProxy: 0,
     admin: true,
     adminPort: null,
+    dpopNonce: false,
     maxConnections: 2000,
     shutdownDelay: 0,
     minPasswordLength: 8,
@@ -104,6 +105,7 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['METRICS_PORT', '9464', 'metricsPort', 9464],
   ['ADMIN', 'off', 'admin', false],
   ['ADMIN_PORT', '9465', 'adminPort', 9465],
+  ['DPOP_NONCE', 'on', 'dpopNonce', true],
   ['DATABASE_URL', 'sqlite:/var/lib/keyturn.db', 'databaseUrl', 'sqlite:/var/lib/keyturn.db'],
   ['DATABASE_URL', 'sqlite:///var/lib/key turn.db', 'databaseUrl', 'sqlite:///var/lib/key turn.db'],
   ['DATABASE_POOL', '100', 'databasePool', 100],
@@ -227,6 +229,7 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   METRICS_PORT: ['-1', '65536', 'off'],
   ADMIN: ['true', 'auto', '1'],
   ADMIN_PORT: ['-1', '65536', 'off'],
+  DPOP_NONCE: ['true', '1', 'auto'],
   PORT: ['-1', '65536', '3000x', '0x50', '1e3', ' 80', '999999'],
   DATABASE_URL: [
     'data/keyturn.db',

@@ -4,7 +4,12 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { Ajv } from 'ajv'
-import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
+import Fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from 'fastify'
 import { Type } from 'typebox'
 import type { Actor } from '../../admin/actor.ts'
 import type { Admin } from '../../admin/admin.ts'
@@ -12,14 +17,16 @@ import { ADMIN_PATH, adminAudience } from '../../admin/built-ins.ts'
 import type { ActOnce } from '../../admin/idempotency.ts'
 import { encodeNotes, NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
+import { issuerBase } from '../../issuer-path.ts'
 import { failureFields } from '../../oauth/audit-failures.ts'
-import { bearerTokenOf, invalidToken, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
+import { invalidToken, sentTokenOf, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
 import { invalidRequest, OAuthError } from '../../oauth/errors.ts'
-import { bearerChallenge } from '../bearer.ts'
 import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
+import { fieldsOf } from '../header-fields.ts'
 import type { ClientCertificateOf } from '../tls/client-certificate.ts'
+import { tokenChallenge } from '../token-challenge.ts'
 import { assertParams, canonical, headerOf, parseBodies, queryOf } from './body.ts'
 import { matchingAny, revisionsOf } from './if-match.ts'
 import { adminRoutes, resources } from './index.ts'
@@ -97,13 +104,16 @@ export async function createAdminApi(
       // Before the body is read: without the right token, nobody learns what a route accepts.
       async onRequest(request, reply) {
         try {
-          actors.set(request, await authenticate(deps, request, route))
+          actors.set(request, await authenticate(deps, request, reply, route))
           request.query = queryOf(request)
           assertParams(request.params)
         } catch (error) {
           const failure = asOAuthError(error)
           if (failure.status === 401 || failure.status === 403)
-            reply.header('www-authenticate', bearerChallenge(error === MISSING ? null : failure, route.scope))
+            reply.header(
+              'www-authenticate',
+              tokenChallenge(request.headers.authorization, error === MISSING ? null : failure, route.scope),
+            )
           const from = { ip: clientAddress(request), request_id: request.id }
           // A request without a token is not an event, as at userinfo.
           if (error !== MISSING) audit('administration.refused', { ...failureFields(error), ...from })
@@ -173,18 +183,24 @@ const validators = {
 /** The request has no token. The response then has no error code (RFC 6750 §3.1). */
 const MISSING = new OAuthError('invalid_token', 'the request needs an access token')
 
-/** @throws {OAuthError} invalid_request, invalid_token, insufficient_scope */
+/** @throws {OAuthError} invalid_request, invalid_token, insufficient_scope, invalid_dpop_proof, use_dpop_nonce */
 async function authenticate(
-  { verifyBearerToken, issuer }: AdminApiDeps,
+  { verifyBearerToken, issuer, prefix }: AdminApiDeps,
   request: FastifyRequest,
+  reply: FastifyReply,
   { scope }: AdminRoute,
 ): Promise<Actor> {
   // RFC 6750 §2.3 is not supported: URLs end up in logs.
   if (/[?&]access_token=/.test(request.url)) throw invalidRequest('the access token must not be in the URL')
   const authorization = headerOf(request, 'authorization')
-  const token = authorization === undefined ? null : bearerTokenOf(authorization)
-  if (token === null) throw MISSING
-  const { claims, client, endUser, rights } = await verifyBearerToken(token)
+  const sent = authorization === undefined ? null : sentTokenOf(authorization)
+  if (sent === null) throw MISSING
+  const { claims, client, endUser, rights } = await verifyBearerToken(sent, {
+    dpop: fieldsOf(request, 'dpop'),
+    method: request.method,
+    endpoint: issuerBase(issuer) + request.url.slice(prefix.length),
+    supplyNonce: (nonce) => reply.header('dpop-nonce', nonce),
+  })
   // A token for another API must not work here, whatever its scopes are called (RFC 9068 §4).
   if (claims.aud !== adminAudience(issuer)) throw invalidToken('audience_mismatch')
   if (!rights.scopes.includes(scope)) {

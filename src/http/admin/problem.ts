@@ -80,7 +80,8 @@ function requestProblem(error: unknown): ProblemDocument {
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return problemDocument('unsupported-media-type', 'the content type must be application/json')
   const failure = asOAuthError(error)
-  if (failure.code === 'invalid_token') return problemDocument('unauthorized', failure.message)
+  // An access token, or the DPoP proof that belongs to it.
+  if (failure.status === 401) return problemDocument('unauthorized', failure.message)
   if (failure.code === 'insufficient_scope') return problemDocument('insufficient-scope', failure.message)
   if (failure.status === 413) return problemDocument('body-too-large', failure.message)
   if (failure.code === 'temporarily_unavailable') return problemDocument('unavailable', failure.message)

@@ -8,6 +8,7 @@ import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-registration/client-jwks.ts'
+import { PROOF_ALGORITHMS } from '../../oauth/dpop/algorithms.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { CODE_CHALLENGE_METHODS } from '../../oauth/pkce.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
@@ -56,6 +57,8 @@ export function serverMetadata(
     request_parameter_supported: true,
     request_uri_parameter_supported: false,
     request_object_signing_alg_values_supported: [...CLIENT_ALGORITHMS],
+    // RFC 9449 §5.1
+    dpop_signing_alg_values_supported: [...PROOF_ALGORITHMS],
     prompt_values_supported: [...PROMPTS],
     scopes_supported: [...PROTOCOL_SCOPES],
     claims_supported: [...ID_TOKEN_CLAIMS, ...USER_CLAIM_NAMES.filter((name) => name !== 'sub')],

@@ -206,6 +206,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       redirectUri: request.redirectUri,
       redirectUriSent: request.redirectUriSent,
       codeChallenge: request.codeChallenge,
+      dpopJkt: request.dpopJkt,
       nonce: request.nonce ?? null,
       scopes: granted.scopes,
       audience: granted.audience,

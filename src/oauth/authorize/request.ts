@@ -32,6 +32,8 @@ export interface AuthorizationRequest extends RedirectTarget {
   readonly essentialAcr: readonly string[]
   /** Known claims that are requested by name (OIDC Core §5.5). */
   readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
+  /** The thumbprint of the key that the code is bound to (RFC 9449 §10). */
+  readonly dpopJkt: string | null
   /** The user that the client expects (OIDC Core §5.5.1). */
   readonly subject: string | undefined
 }
@@ -57,6 +59,7 @@ export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): Aut
     prompts: promptsOf(parameters.get('prompt')),
     maxAge: maxAgeOf(parameters.get('max_age')),
     loginHint: parameters.get('login_hint'),
+    dpopJkt: thumbprintOf(parameters.get('dpop_jkt')),
     idTokenHint: parameters.get('id_token_hint'),
     uiLocales: words(parameters.get('ui_locales')),
     acrValues: words(parameters.get('acr_values')),
@@ -115,6 +118,13 @@ function checkWithoutPkce(client: Client, scopes: readonly string[] | undefined,
   throw invalidRequest(
     `code_challenge (PKCE with S256) is missing; --pkce optional allows the scope openid with a nonce instead, but ${problems.join(', and ')}`,
   )
+}
+
+/** A SHA-256 hash in base64url (RFC 9449 §10). A code that is bound to anything else could never be redeemed. */
+function thumbprintOf(value: string | undefined): string | null {
+  if (value === undefined) return null
+  if (!/^[A-Za-z0-9_-]{43}$/.test(value)) throw invalidRequest('dpop_jkt is not the thumbprint of a key')
+  return value
 }
 
 function promptsOf(value: string | undefined): ReadonlySet<Prompt> {

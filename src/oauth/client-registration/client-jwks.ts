@@ -2,7 +2,7 @@
  * Which public keys clients may use for assertions and signed requests (RFC 7591 §2): one rule for registered keys (`jwks`) and
  * for those that the server fetches (`jwks_uri`). Pure.
  */
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { RegistrationError } from './registration-error.ts'
 
 /**
@@ -44,7 +44,7 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   let first: OtherKind | undefined
   const parsed = keys.flatMap((key) => {
     try {
-      return [parseKey(key)]
+      return [parseSigningKey(key).jwk]
     } catch (error) {
       if (!(error instanceof OtherKind)) throw error
       first ??= error
@@ -66,7 +66,7 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
 export function usableClientJwks(document: unknown): { keys: Jwk[] } {
   const usable = keysOf(document).flatMap((key) => {
     try {
-      return [parseKey(key)]
+      return [parseSigningKey(key).jwk]
     } catch (error) {
       if (error instanceof RegistrationError) return []
       throw error
@@ -83,7 +83,11 @@ function keysOf(document: unknown): Jwk[] {
   return keys
 }
 
-function parseKey(key: Jwk): Jwk {
+/**
+ * The rule for every public key with which this server verifies a client's signature. Returns the key with only its public members.
+ * @throws {RegistrationError}
+ */
+export function parseSigningKey(key: Readonly<Jwk>): { jwk: Jwk; publicKey: KeyObject } {
   // Checked first, and the value is not repeated: a private key must not get into messages and logs.
   if (PRIVATE_MEMBERS.some((member) => key[member] !== undefined)) {
     throw refuse('has a private or symmetric key: register only the public key')
@@ -101,19 +105,18 @@ function parseKey(key: Jwk): Jwk {
   }
   const members = ['kty', ...keyType.members, 'kid', 'use', 'alg'].filter((name) => key[name] !== undefined)
   const publicJwk = Object.fromEntries(members.map((name) => [name, key[name]]))
-  assertUsable(publicJwk)
-  return publicJwk
+  return { jwk: publicJwk, publicKey: importUsable(publicJwk) }
 }
 
-function assertUsable(jwk: Jwk): void {
-  let details: { modulusLength?: number; publicExponent?: bigint } | undefined
+function importUsable(jwk: Jwk): KeyObject {
+  let publicKey: KeyObject
   try {
-    details = createPublicKey({ key: jwk, format: 'jwk' }).asymmetricKeyDetails
+    publicKey = createPublicKey({ key: jwk, format: 'jwk' })
   } catch (error) {
     throw refuse('has a key that cannot be read', error)
   }
-  if (jwk.kty !== 'RSA') return
-  const { modulusLength = 0, publicExponent = 0n } = details ?? {}
+  if (jwk.kty !== 'RSA') return publicKey
+  const { modulusLength = 0, publicExponent = 0n } = publicKey.asymmetricKeyDetails ?? {}
   if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS) {
     throw refuse(
       `has an RSA key whose size is not between ${MIN_RSA_BITS} and ${MAX_RSA_BITS} bits (RFC 7518 §3.3)`,
@@ -122,6 +125,7 @@ function assertUsable(jwk: Jwk): void {
   if (publicExponent < 3n || publicExponent > MAX_RSA_EXPONENT || publicExponent % 2n === 0n) {
     throw refuse('has an RSA key whose exponent is not an odd number between 3 and 2^32-1 (RFC 8017 §3.1)')
   }
+  return publicKey
 }
 
 const otherKind = (why: string): OtherKind => new OtherKind(`JWKS ${why}`)

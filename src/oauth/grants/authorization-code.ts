@@ -44,6 +44,11 @@ export function authorizationCode(deps: Deps): Grant {
       if (!code || code.clientId !== client.id) {
         throw invalidGrant('the code is not valid', { detail: code ? 'other_client' : 'unknown_code' })
       }
+      // Checked first, so that a thief without the key can neither use up attempts nor end the session.
+      if (code.dpopJkt !== null && code.dpopJkt !== confirmation?.jkt)
+        throw invalidGrant('the code is bound to a key that the request does not prove', {
+          detail: 'sender_mismatch',
+        })
       checkRedirectUri(code, parameters.get('redirect_uri'), client)
       await checkVerifier(code, hash, parameters.get('code_verifier'), client)
       if (code.usedAt !== null) return refuseReplay(code, request)

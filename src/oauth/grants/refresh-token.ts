@@ -43,9 +43,12 @@ export function refreshToken(deps: Deps): Grant {
       if (!session) throw refused('refresh_unknown_session')
       // Checked first, so that a client with another client's token cannot revoke its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
-      // Also checked first: without what the token is bound to, its holder must not be able to end the session.
-      if (!proves(request.confirmation, session.confirmation)) throw refused('sender_mismatch')
+      const isProven = proves(request.confirmation, session.confirmation)
+      // Also checked first: without what the token is bound to, a thief must not be able to end the session.
+      if (!isProven && parts.generation >= session.boundFrom) throw refused('sender_mismatch')
       await refuseReplay(session, parts, request)
+      // This token is not bound, but its successor is.
+      if (!isProven) throw refused('sender_mismatch')
       const user = await users.find(session.userId)
       if (!user || user.disabled) throw refused('user_disabled')
       const granted = narrow(deps, request, session, user)
@@ -88,12 +91,16 @@ export function refreshToken(deps: Deps): Grant {
     idleExpiresAt: EpochSeconds,
     request: GrantRequest,
   ): Promise<number> {
+    // RFC 9449 §5: the refresh token of a public client is bound as soon as the client proves a key.
+    const binds = request.client.authMethod === 'none' && session.confirmation === null
+    const bind = binds ? request.confirmation : null
     if (generation === session.generation) {
-      if (await clientSessions.rotate(session.id, generation, clock.now(), idleExpiresAt))
+      if (await clientSessions.rotate(session.id, generation, clock.now(), idleExpiresAt, bind))
         return generation + 1
       const current = await clientSessions.find(session.id)
       if (!current) throw refused('refresh_unknown_session')
       await refuseReplay(current, { clientSessionId: session.id, generation }, request)
+      if (!proves(request.confirmation, current.confirmation)) throw refused('sender_mismatch')
     }
     return generation + 1
   }

@@ -11,15 +11,17 @@ import { readRequest } from '../authorize/request.ts'
 import type { RequestObjects } from '../authorize/request-object.ts'
 import { hashRequestUri, REQUEST_URI_PREFIX, verifyRequestObject } from '../authorize/resolve-request.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
+import type { ProveKey } from '../dpop/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { PUSHED_REQUEST_TTL } from '../lifetimes.ts'
-import type { Pair, ProtocolRequest } from '../parameters.ts'
+import { type Pair, type ProtocolRequest, parametersOf } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { defaultAudienceOf, resolveScopes } from '../scope.ts'
 import type { CarriedRequests } from './carried-requests.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
+  readonly proveKey: ProveKey
   readonly rateLimiter: Pick<RateLimiter, 'take'>
   readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly registry: Registry
@@ -56,6 +58,7 @@ const AUTHENTICATION_PARAMETERS: readonly string[] = [
 export function createPushRequest(deps: PushedRequestDeps): PushRequest {
   const {
     authenticate,
+    proveKey,
     rateLimiter,
     registry,
     pushedRequests,
@@ -87,7 +90,9 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
         ),
         ['client_id', client.id],
       ]
-      const pairs = await verifyRequestObject(requestObjects, client, requestPairs)
+      const key = request.dpop.length === 0 ? null : await proveKey(request)
+      const sent = await verifyRequestObject(requestObjects, client, requestPairs)
+      const pairs = key ? boundTo(key.jkt, sent) : sent
       // Validated as at the authorization endpoint (§2.1), so that the client gets errors now.
       const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
       resolveScopes(
@@ -96,6 +101,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
         defaultAudienceOf(registry, config),
       )
 
+      await key?.consume(client, null)
       const pushed = {
         clientId: client.id,
         clientRevision: client.revision,
@@ -128,6 +134,18 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
     const wait = await rateLimiter.take(`par:${clientId}`, ip, PUBLIC_LIMITS)
     if (wait > 0) throw tooMany(wait)
   }
+}
+
+/**
+ * RFC 9449 §10.1: a proof with the request means what `dpop_jkt` means, and both must name one key.
+ * @throws {OAuthError} invalid_request
+ */
+function boundTo(jkt: string, pairs: readonly Pair[]): readonly Pair[] {
+  const named = parametersOf(pairs).get('dpop_jkt')
+  if (named === undefined) return [...pairs.filter(([name]) => name !== 'dpop_jkt'), ['dpop_jkt', jkt]]
+  if (named !== jkt)
+    throw invalidRequest('dpop_jkt is not the key of the DPoP proof', { detail: 'sender_mismatch' })
+  return pairs
 }
 
 const sizeOf = (pairs: readonly Pair[]): number =>

@@ -1,7 +1,7 @@
 /** Claims about the user that an access token was issued for (OIDC Core §5.3). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import { auditFailure } from '../audit-failures.ts'
-import { bearerTokenOf, type VerifyBearerToken } from '../bearer-token.ts'
+import { type SentToken, sentTokenOf, type VerifyBearerToken } from '../bearer-token.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import { type UserClaims, userInfoClaimsOf } from '../user-claims.ts'
@@ -13,17 +13,17 @@ export interface UserInfoDeps {
 
 /**
  * Returns null if the request has no access token (RFC 6750 §3.1).
- * @throws {OAuthError} invalid_request, invalid_token, insufficient_scope
+ * @throws {OAuthError} invalid_request, invalid_token, insufficient_scope, invalid_dpop_proof, use_dpop_nonce
  */
 export type UserInfo = (request: ProtocolRequest) => Promise<UserClaims | null>
 
 export function createUserInfo({ verifyBearerToken, audit }: UserInfoDeps): UserInfo {
   return (request) =>
     auditFailure(audit, 'userinfo.refused', request, async (established) => {
-      const token = presentedToken(request)
-      if (token === null) return null
+      const sent = sentTokenIn(request)
+      if (sent === null) return null
       // The audience is not checked: every access token with `openid` is valid here.
-      const { client, endUser, rights } = await verifyBearerToken(token)
+      const { client, endUser, rights } = await verifyBearerToken(sent, request)
       established.clientId = client.id
       if (!endUser || !rights.scopes.includes('openid')) {
         const detail = endUser ? 'openid_missing' : 'no_user'
@@ -36,10 +36,10 @@ export function createUserInfo({ verifyBearerToken, audit }: UserInfoDeps): User
 }
 
 /** RFC 6750 §2: the token of the header or of the form; null if there is none. */
-function presentedToken({ authorization, parameters }: ProtocolRequest): string | null {
-  const inForm = parameters.get('access_token') ?? null
-  if (authorization === undefined) return inForm
-  if (inForm !== null)
+function sentTokenIn({ authorization, parameters }: ProtocolRequest): SentToken | null {
+  const inForm = parameters.get('access_token')
+  if (authorization === undefined) return inForm === undefined ? null : { scheme: 'bearer', token: inForm }
+  if (inForm !== undefined)
     throw invalidRequest('the access token must be in the header or in the form, not in both')
-  return bearerTokenOf(authorization)
+  return sentTokenOf(authorization)
 }

@@ -56,6 +56,8 @@ export interface ClientSession {
    * the client by its authentication, and for a public client that has proven nothing.
    */
   readonly confirmation: Confirmation | null
+  /** The first generation that is bound to `confirmation`: earlier ones were issued before the client had proven anything. */
+  readonly boundFrom: number
 }
 
 /** A session matches if it has all given values. An empty filter matches all sessions. */
@@ -83,8 +85,15 @@ export interface ClientSessionStore {
   /**
    * Increments the generation if it still is `generation` and the session is not revoked. Returns true for exactly one of any
    * number of concurrent callers. This conditional update is what makes a refresh token single-use.
+   * @param bind binds the new generation and all later ones
    */
-  rotate(id: string, generation: number, now: EpochSeconds, idleExpiresAt: EpochSeconds): Promise<boolean>
+  rotate(
+    id: string,
+    generation: number,
+    now: EpochSeconds,
+    idleExpiresAt: EpochSeconds,
+    bind?: Confirmation | null,
+  ): Promise<boolean>
 
   /**
    * Extends the idle expiry, and never shortens it, if the generation still is `generation` and the session is not revoked. Otherwise

@@ -16,6 +16,8 @@ export interface AuthorizationCode {
   readonly redirectUriSent: boolean
   /** S256 (RFC 7636 §4.2); null only for clients that may omit PKCE. */
   readonly codeChallenge: string | null
+  /** The thumbprint of the key that a token request must prove (RFC 9449 §10). */
+  readonly dpopJkt: string | null
   readonly nonce: string | null
   readonly scopes: readonly string[]
   readonly audience: string

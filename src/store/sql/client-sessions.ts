@@ -31,6 +31,7 @@ interface ClientSessionRow {
   offline: number
   backchannel_logout: number
   confirmation: string | null
+  bound_from: number
 }
 
 export function createClientSessionStore(db: Db): ClientSessionStore {
@@ -44,12 +45,13 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
       return row ? toClientSession(row) : null
     },
 
-    rotate(id, generation, now, idleExpiresAt) {
+    rotate(id, generation, now, idleExpiresAt, bind = null) {
+      const bound = bind === null ? '' : ', confirmation = $5, bound_from = $2 + 1'
       return db.batch([
         {
-          sql: `UPDATE client_sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
+          sql: `UPDATE client_sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4${bound}
                  WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
-          params: [id, generation, now, idleExpiresAt],
+          params: [id, generation, now, idleExpiresAt, ...(bind === null ? [] : [JSON.stringify(bind)])],
           expectRows: 1,
         },
       ])
@@ -129,8 +131,8 @@ export function insertClientSession(session: ClientSession, owners?: Owners): St
     sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
                                 auth_time, expires_at, idle_expires_at, revoked_at, revoked_reason, status_list,
                                 status_idx, user_session_id, amr, userinfo_claims, offline, backchannel_logout,
-                                confirmation)
-          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21${owners ? ` WHERE ${unchangedOwners(22)}` : ''}`,
+                                confirmation, bound_from)
+          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22${owners ? ` WHERE ${unchangedOwners(23)}` : ''}`,
     params: [
       session.id,
       session.clientId,
@@ -153,6 +155,7 @@ export function insertClientSession(session: ClientSession, owners?: Owners): St
       session.offline ? 1 : 0,
       session.backchannelLogout ? 1 : 0,
       session.confirmation && JSON.stringify(session.confirmation),
+      session.boundFrom,
       ...ownerParams(owners),
     ],
     expectRows: 1,
@@ -249,5 +252,6 @@ function toClientSession(row: ClientSessionRow): ClientSession {
     offline: row.offline === 1,
     backchannelLogout: row.backchannel_logout === 1,
     confirmation: row.confirmation === null ? null : JSON.parse(row.confirmation),
+    boundFrom: row.bound_from,
   }
 }

@@ -11,6 +11,7 @@ interface CodeRow {
   user_id: string
   client_session_id: string
   code_challenge: string | null
+  dpop_jkt: string | null
   pkce_failures: number
   redirect_uri: string
   redirect_uri_sent: number
@@ -32,10 +33,11 @@ export function createCodeStore(db: Db): CodeStore {
       const consentKey = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
       const insert: Step = {
         sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, user_id, client_session_id, code_challenge, pkce_failures,
-                                 redirect_uri, redirect_uri_sent, details, expires_at, used_at, revoked_at, needed_until)
-              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
-              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(14)})` : ''}
-              ${owners ? `AND ${unchangedOwners(14 + consentKey.length)}` : ''}`,
+                                 redirect_uri, redirect_uri_sent, details, expires_at, used_at, revoked_at, needed_until,
+                                 dpop_jkt)
+              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $11, $14 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
+              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(15)})` : ''}
+              ${owners ? `AND ${unchangedOwners(15 + consentKey.length)}` : ''}`,
         params: [
           hash,
           code.clientId,
@@ -50,6 +52,7 @@ export function createCodeStore(db: Db): CodeStore {
           code.expiresAt,
           code.usedAt,
           code.revokedAt,
+          code.dpopJkt,
           ...consentKey,
           ...ownerParams(owners),
         ],
@@ -122,6 +125,7 @@ type Details = Omit<
   | 'redirectUri'
   | 'redirectUriSent'
   | 'codeChallenge'
+  | 'dpopJkt'
   | 'pkceFailures'
   | 'expiresAt'
   | 'usedAt'
@@ -162,6 +166,7 @@ function toCode(row: CodeRow): AuthorizationCode {
     redirectUri: row.redirect_uri,
     redirectUriSent: row.redirect_uri_sent === 1,
     codeChallenge: row.code_challenge,
+    dpopJkt: row.dpop_jkt,
     pkceFailures: row.pkce_failures,
     expiresAt: row.expires_at,
     usedAt: row.used_at,

@@ -14,6 +14,7 @@ const HEADERS = [
   'content-length',
   'content-type',
   'date',
+  'dpop-nonce',
   'pragma',
   'retry-after',
   'www-authenticate',

@@ -111,6 +111,7 @@ export function session(
     offline: false,
     backchannelLogout: false,
     confirmation: null,
+    boundFrom: 1,
     ...overrides,
   }
 }
