@@ -146,8 +146,10 @@ const Moment = Type.Object(
     next: Kid,
     published: Type.Array(Kid),
     cache_control: Type.String(),
-    failing: Type.Array(Affected, { description: 'Verifiers that refuse good tokens.' }),
-    accepting_revoked: Type.Array(Affected, { description: 'Verifiers that still accept a revoked key.' }),
+    failing: Type.Array(Affected, { description: 'Verifiers that refuse good tokens; at most 100.' }),
+    accepting_revoked: Type.Array(Affected, {
+      description: 'Verifiers that still accept a revoked key; at most 100.',
+    }),
   },
   { $id: 'Moment', additionalProperties: false },
 )
@@ -164,8 +166,8 @@ export const Simulation = Type.Object(
     keys: Type.Array(Key, {
       description: 'The ring at the end. Keys that do not exist yet are called new-1, new-2 and so on.',
     }),
-    failing: Type.Array(Affected),
-    accepting_revoked: Type.Array(Affected),
+    failing: Type.Array(Affected, { description: 'At most 1000, the expected ones first.' }),
+    accepting_revoked: Type.Array(Affected, { description: 'At most 1000, the expected ones first.' }),
     tokens_refused: Type.Array(
       Type.Object({ kid: Kid, from: Seconds, until: Seconds }, { additionalProperties: false }),
       { description: 'Tokens of revoked keys, which are meant to be refused.' },

@@ -24,6 +24,10 @@ import { eachRow } from './page.ts'
 const AUTOMATIC = 1
 const AUTOMATIC_AT_AGE = 3
 
+/** How many verifiers a list has, and how many are warned of. Strangers choose names of verifiers. */
+const MAX_LISTED = 1000
+const MAX_WARNINGS = 100
+
 type Deps = Pick<LocalDeps, 'store' | 'clock' | 'config'>
 
 /** @throws {AdminError} */
@@ -56,10 +60,14 @@ export async function simulateScenario(
     jwks_max_age: policy.jwksMaxAge,
     moments: moments.map(momentView),
     keys: describeKeys(end.ring),
-    failing: failing.map(affectedView),
-    accepting_revoked: exposed.map(affectedView),
+    failing: failing.slice(0, MAX_LISTED).map(affectedView),
+    accepting_revoked: exposed.slice(0, MAX_LISTED).map(affectedView),
     tokens_refused: [...revokedTokens],
-    warnings: warningsOf(policy, keys, known, now),
+    warnings: [
+      ...leftOut(failing, 'would refuse good tokens'),
+      ...leftOut(exposed, 'may accept a revoked key'),
+      ...warningsOf(policy, keys, known, now),
+    ],
     until: end.until,
   }
 }
@@ -126,11 +134,18 @@ function warningsOf(
     ...(policy.jwksMaxAge > policy.verifierCache
       ? [`caches that follow Cache-Control may keep a JWKS for ${maxAge}, which is longer than ${cache}`]
       : []),
-    ...namesOf(quiet).map(
-      (name) =>
-        `${name} has not fetched the JWKS for longer than ${cache}: unless it is switched off, it keeps a JWKS for longer`,
-    ),
+    ...namesOf(quiet)
+      .slice(0, MAX_WARNINGS)
+      .map(
+        (name) =>
+          `${name} has not fetched the JWKS for longer than ${cache}: unless it is switched off, it keeps a JWKS for longer`,
+      ),
   ]
+}
+
+function leftOut(affected: readonly Affected[], what: string): string[] {
+  const more = affected.length - MAX_LISTED
+  return more > 0 ? [`${more} more ${what}, and are not listed`] : []
 }
 
 const affectedView = ({ verifier, kid, from, until }: Affected): AffectedView => ({

@@ -69,6 +69,12 @@ export interface Simulation {
   readonly revokedTokens: readonly Omit<Affected, 'verifier'>[]
 }
 
+/**
+ * How many verifiers a moment lists. Strangers choose names of verifiers, and every moment could list all of them for every key; a list that
+ * is not empty says what matters.
+ */
+export const MAX_PER_MOMENT = 100
+
 /** A ring that changes every minute ends a simulation after this many changes. */
 const MAX_CHANGES = 200
 
@@ -84,7 +90,8 @@ export function simulate(scenario: Scenario): Simulation {
   const changes = run(scenario)
   const { ring } = changes.at(-1) ?? scenario
   const simulated = { now, ring, known, verifierCache: policy.verifierCache }
-  const affected = { failing: refusals(simulated), exposed: exposures(simulated) }
+  const ordered = byImportance(known)
+  const affected = { failing: ordered(refusals(simulated)), exposed: ordered(exposures(simulated)) }
   const ends = [
     ...endsOf(affected.failing, 'accepted_everywhere'),
     ...endsOf(affected.exposed, 'exposure_ended'),
@@ -110,19 +117,34 @@ export function simulate(scenario: Scenario): Simulation {
       published: current.keys.filter(ringRules.isPublished).map(({ kid }) => kid),
       cacheControl: ringRules.cacheControl(current, at, policy),
       // Several changes may share a second; what a later one causes is not shown with an earlier one.
-      failing: affected.failing.filter((one) => isNow(one) && states.get(one.kid) !== 'next'),
-      exposed: affected.exposed.filter((one) => isNow(one) && states.get(one.kid) === 'revoked'),
+      failing: firstOf(affected.failing, (one) => isNow(one) && states.get(one.kid) !== 'next'),
+      exposed: firstOf(affected.exposed, (one) => isNow(one) && states.get(one.kid) === 'revoked'),
     }
   }
 }
 
 /** The last time at which a verifier is affected, for each key. */
 function endsOf(affected: readonly Affected[], event: 'accepted_everywhere' | 'exposure_ended') {
-  const kids = [...new Set(affected.map(({ kid }) => kid))]
-  return kids.map((kid) => ({
-    at: Math.max(...affected.filter((one) => one.kid === kid).map(({ until }) => until)),
-    what: { event, kid },
-  }))
+  const ends = new Map<string, EpochSeconds>()
+  for (const { kid, until } of affected) ends.set(kid, Math.max(until, ends.get(kid) ?? until))
+  return [...ends].map(([kid, at]) => ({ at, what: { event, kid } }))
+}
+
+/** Verifiers that are expected come before those that strangers may have named, and all others that are unknown come first. */
+function byImportance(known: readonly ListedVerifier[]) {
+  const expected = new Set(known.filter((one) => one.expected).map(({ name }) => name))
+  const rank = ({ verifier }: Affected) => (verifier === null ? 0 : expected.has(verifier.name) ? 1 : 2)
+  return (affected: Affected[]) =>
+    affected.length <= MAX_PER_MOMENT ? affected : affected.toSorted((a, b) => rank(a) - rank(b))
+}
+
+function firstOf(affected: readonly Affected[], isListed: (one: Affected) => boolean): Affected[] {
+  const found: Affected[] = []
+  for (const one of affected) {
+    if (found.length === MAX_PER_MOMENT) break
+    if (isListed(one)) found.push(one)
+  }
+  return found
 }
 
 function ringAt(changes: readonly Change[], at: EpochSeconds): Ring {

@@ -91,6 +91,18 @@ t.test('a request that is refused changes nothing, so its key can be used again'
   t.equal((await server.store.db.query('SELECT * FROM idempotent_requests')).length, 1)
 })
 
+t.test('of a request that changes nothing, nothing is remembered (docs/security.md R12)', async (t) => {
+  const { server, send } = await started(t as Test)
+  for (const [path, body] of [
+    ['/keys/simulate', {}],
+    ['/checks/user', { username: 'ivy' }],
+  ] as const) {
+    t.equal((await send('POST', path, body, KEY)).statusCode, 200)
+    t.equal((await send('POST', path, body, KEY)).statusCode, 200)
+  }
+  t.same(await server.store.db.query('SELECT * FROM idempotent_requests'), [])
+})
+
 t.test('what is remembered is encrypted', async (t) => {
   const { server, send } = await started(t as Test)
   await send('POST', '/roles', CLERK, KEY)

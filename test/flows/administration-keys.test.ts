@@ -175,6 +175,42 @@ t.test('a scenario says which verifiers would fail, and changes nothing', async 
   t.ok(paths['/keys/simulate']?.post?.responses[404], 'the document has it')
 })
 
+t.test(
+  'the answer of a simulation is limited, however many names strangers invent (docs/security.md R12)',
+  async (t) => {
+    const { server, send } = await administered(t as Test)
+    const now = server.clock.now()
+    const invented = Array.from({ length: 3000 }, (_, i) => ({
+      name: `invented-${i}`,
+      instance: 'i',
+      ringVersion: 1,
+      seenAt: now,
+    }))
+    await server.store.verifiers.record([
+      ...invented,
+      { name: 'zoo', instance: 'i', ringVersion: 1, seenAt: now },
+    ])
+    await send('PUT', '/verifiers/zoo')
+    const actions = Array.from({ length: 20 }, () => ({ action: 'rotate', force: true }))
+    const answer = await send('POST', '/keys/simulate', { actions })
+    t.equal(answer.statusCode, 200)
+    t.ok(
+      answer.body.length < 2_000_000,
+      `${answer.body.length} characters, of a hundred million without the limit`,
+    )
+    const { failing, moments, warnings, ok } = answer.json<SimulationView>()
+    t.equal(ok, false)
+    t.equal(failing.length, 1000)
+    t.ok(moments.every((moment) => moment.failing.length <= 100))
+    t.ok(
+      failing.some(({ verifier }) => verifier === 'zoo'),
+      'expected verifiers are listed first',
+    )
+    t.ok(moments.some((moment) => moment.failing.some(({ verifier }) => verifier === 'zoo')))
+    t.match(warnings[0], /^\d{5} more would refuse good tokens, and are not listed$/)
+  },
+)
+
 t.test('verifiers are expected, listed and forgotten', async (t) => {
   const { server, send } = await administered(t as Test)
   const listed = async (query = '') =>

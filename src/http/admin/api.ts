@@ -136,7 +136,7 @@ export async function createAdminApi(
         const revisions = revisionsOf(headerOf(request, 'if-match'))
         const act = () =>
           matchingAny(revisions, (ifMatch) => route.handler(deps.admin(actor), { ...input, ifMatch }))
-        const key = route.method === 'POST' ? headerOf(request, 'idempotency-key') : undefined
+        const key = route.repeatable ? headerOf(request, 'idempotency-key') : undefined
         const asked = `${request.url} ${canonical(request.body)}`
         const outcome =
           key === undefined

@@ -32,6 +32,7 @@ export const keyRoutes = [
     operationId: 'simulateKeys',
     summary: 'Show what a change would do to the ring, and which verifiers would fail; changes nothing',
     body: Scenario,
+    changesNothing: true,
     // A key that is not in the JWKS.
     problems: [404],
     response: Simulation,

@@ -57,6 +57,7 @@ export function problemsOf({
   method,
   path,
   conditional,
+  repeatable,
   problems,
 }: AdminRoute): Record<string, { $ref: string }> {
   const changes = method !== 'GET'
@@ -71,7 +72,7 @@ export function problemsOf({
     413,
     ...(changes ? [415] : []),
     // Of `Idempotency-Key`.
-    ...(method === 'POST' ? [422, 429] : []),
+    ...(repeatable ? [422, 429] : []),
     431,
     500,
     503,

@@ -111,7 +111,7 @@ function requestBody(body: TSchema, schemas: Record<string, unknown>): Json {
 const header = (description: string) => ({ description, schema: { type: 'string' } })
 const jsonContent = (schema: unknown) => ({ 'application/json': { schema } })
 
-function parametersOf({ path, query, method, conditional }: AdminRoute): Json[] {
+function parametersOf({ path, query, conditional, repeatable }: AdminRoute): Json[] {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
   const inPath = names.map((name) => ({
     name,
@@ -133,7 +133,7 @@ function parametersOf({ path, query, method, conditional }: AdminRoute): Json[] 
     ...inPath,
     ...inQuery,
     ...(conditional ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
-    ...(method === 'POST' ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
+    ...(repeatable ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
   ]
 }
 

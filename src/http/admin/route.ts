@@ -36,6 +36,8 @@ export interface AdminRoute {
   readonly revised: boolean
   /** `If-Match` is compared with the revision of the resource. Every change of what is `revised` does. */
   readonly conditional: boolean
+  /** `Idempotency-Key` has a meaning: of any POST, unless acting again changes nothing either. */
+  readonly repeatable: boolean
   /** Statuses of problems that this route has besides those that follow from its method and path. */
   readonly problems: readonly number[]
   /** The path of the resource that was made, for `Location`. */
@@ -55,6 +57,8 @@ interface RouteOptions<Query extends TObject, Body extends TSchema, Response ext
   readonly status?: 201
   readonly revised?: boolean
   readonly conditional?: true
+  /** A POST only because of its body. Nothing is remembered of it. */
+  readonly changesNothing?: true
   readonly problems?: readonly number[]
   readonly location?: (value: Static<Response>) => string
   readonly handler: (
@@ -78,12 +82,14 @@ export function adminRoute<
     problems = [],
     location,
     conditional,
+    changesNothing = false,
     ...rest
   } = options
   return {
     method,
     path,
     conditional: conditional ?? (revised && method !== 'GET' && status === 200),
+    repeatable: method === 'POST' && !changesNothing,
     query,
     body,
     status,
