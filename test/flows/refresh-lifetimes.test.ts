@@ -302,6 +302,12 @@ t.test(
         params: [next?.kid ?? ''],
         expectRows: 1,
       },
+      // A ring is never without a next key.
+      {
+        sql: "UPDATE ring_keys SET state = 'next', encrypted_private_key = $1 WHERE state = 'retired'",
+        params: [row?.text ?? ''],
+        expectRows: 1,
+      },
       { sql: 'UPDATE ring SET version = version + 1' },
     ])
     const [good] = await db.query<{ text: string }>(

@@ -275,6 +275,7 @@ t.test('every table that a request can fill is in the write budget', async (t) =
     [
       // Written by administrators and by the server itself.
       'revisions',
+      'ring_lanes',
       'ring',
       'store_identity',
       'ring_keys',

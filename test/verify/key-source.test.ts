@@ -3,7 +3,7 @@ import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
 import { type FakeIssuer, fakeIssuer, JWKS, signingKey, verdict } from '../support/issuers/fake-issuer.ts'
-import { turns, until } from '../support/server/waiting.ts'
+import { HANG_MS, turns, until } from '../support/server/waiting.ts'
 
 /** A verifier with cached keys, and how often it has fetched them since. */
 async function warm(t: Test, issuer: FakeIssuer, options: Partial<VerifierOptions> = {}) {
@@ -244,6 +244,8 @@ t.test(
     const issuer = await fakeIssuer(t)
     const fetched: number[] = []
     const verifier = issuer.verifier({
+      // Ten thousand verifications may take longer than a fetch usually may.
+      timeoutMs: HANG_MS,
       fetch: (url, init) => {
         if (String(url).endsWith(JWKS)) fetched.push(issuer.time.clocks.monotonic())
         return fetch(url, init)
