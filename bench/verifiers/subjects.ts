@@ -40,6 +40,22 @@ async function keyturn(tokens: Tokens, cached: boolean): Promise<Verify> {
   return (index) => verifier.verify(next(index))
 }
 
+/** The proofs are used again in each lap, so the memory of used proofs is replaced. They must stay recent enough for the whole run. */
+async function keyturnDpop(tokens: Tokens): Promise<Verify> {
+  const verifier = createVerifier({
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    fetch: issuerFetch(tokens),
+    leeway: 300,
+    dpop: { maxAge: 300, claim: () => true },
+  })
+  await verifier.ready()
+  return (index) => {
+    const { token, proof } = tokens.bound[index % tokens.bound.length] as Tokens['bound'][0]
+    return verifier.verify(token, { proof, method: 'GET', url: AUDIENCE })
+  }
+}
+
 function fastJwt(tokens: Tokens, cache?: object): Verify {
   const check = createFastJwt({
     key: createPublicKey({ key: tokens.jwk, format: 'jwk' })
@@ -99,6 +115,10 @@ export const SUBJECTS = {
   'keyturn-cached': {
     description: '@keyturn/verify with its token cache; expiry, key and status list are checked each time',
     prepare: (tokens) => keyturn(tokens, true),
+  },
+  'keyturn-dpop': {
+    description: '@keyturn/verify with its token cache and a DPoP proof (ES256) for each request',
+    prepare: keyturnDpop,
   },
   'fast-jwt-cached': {
     description: 'fast-jwt with its cache',

@@ -1,6 +1,7 @@
 /** A thousand valid tokens with the claims that Keyturn issues, and an issuer that needs no network. */
+import { createHash } from 'node:crypto'
 import { deflateSync } from 'node:zlib'
-import { CompactSign, exportJWK, generateKeyPair, type JWK } from 'jose'
+import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 
 export const ISSUER = 'https://auth.example'
 export const AUDIENCE = 'https://orders.example'
@@ -9,6 +10,8 @@ const COUNT = 1000
 export interface Tokens {
   readonly jwk: JWK & { readonly kid: string }
   readonly tokens: readonly string[]
+  /** The same tokens, bound to a key (RFC 9449), each with a proof for `GET` at `AUDIENCE`. */
+  readonly bound: readonly { readonly token: string; readonly proof: string }[]
   readonly listUri: string
   /** A signed status list without revoked tokens. */
   readonly list: string
@@ -24,8 +27,9 @@ export async function createTokens(): Promise<Tokens> {
     new CompactSign(Buffer.from(JSON.stringify(claims)))
       .setProtectedHeader({ alg, typ, kid })
       .sign(privateKey)
-  const tokens = Array.from({ length: COUNT }, (_, i) =>
+  const tokenOf = (i: number, more: object = {}) =>
     sign('at+jwt', {
+      ...more,
       iss: ISSUER,
       sub: `u_${String(i).padStart(27, 'x')}`,
       aud: AUDIENCE,
@@ -38,12 +42,24 @@ export async function createTokens(): Promise<Tokens> {
       auth_time: now,
       sid: `s_${String(i).padStart(20, 'x')}`,
       status: { status_list: { idx: i * 1000, uri: listUri } },
-    }),
-  )
+    })
+  const indices = Array.from({ length: COUNT }, (_, i) => i)
+  const client = await generateKeyPair('ES256')
+  const clientJwk = await exportJWK(client.publicKey)
+  const cnf = { jkt: await calculateJwkThumbprint(clientJwk) }
+  const bound = indices.map(async (i) => {
+    const token = await tokenOf(i, { cnf })
+    const ath = createHash('sha256').update(token).digest('base64url')
+    const proof = await new SignJWT({ jti: `p_${i}`, htm: 'GET', htu: AUDIENCE, iat: now, ath })
+      .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: clientJwk })
+      .sign(client.privateKey)
+    return { token, proof }
+  })
   const lst = deflateSync(Buffer.alloc(131_072)).toString('base64url')
   return {
     jwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' },
-    tokens: await Promise.all(tokens),
+    tokens: await Promise.all(indices.map((i) => tokenOf(i))),
+    bound: await Promise.all(bound),
     listUri,
     list: await sign('statuslist+jwt', { sub: listUri, iat: now, ttl: 3600, status_list: { bits: 1, lst } }),
   }

@@ -53,8 +53,14 @@ function start(t: Test, folder: string, program: string, env: Record<string, str
   return child
 }
 
-async function answers(t: Test, origin: string): Promise<void> {
-  while (!(await fetch(origin).catch(() => null))) await new Promise((resolve) => setTimeout(resolve, 50))
+/** @throws {Error} if the program has ended, because then nothing would ever answer */
+async function answers(t: Test, origin: string, program: ChildProcess): Promise<void> {
+  while (!(await fetch(origin).catch(() => null))) {
+    const { exitCode, signalCode, spawnargs } = program
+    if (exitCode !== null || signalCode !== null)
+      throw new Error(`${spawnargs.join(' ')} ended with ${exitCode ?? signalCode}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
   t.pass(`${origin} answers`)
 }
 
@@ -74,14 +80,14 @@ t.test('Express: the web application signs in and calls the API', async (t) => {
     const text = fileOf('express.md', name, { ...addresses, ...ports, "'@keyturn/verify'": `'${verify}'` })
     writeFileSync(join(folder, name), text)
   }
-  start(t, folder, 'api.mjs')
-  start(t, folder, 'web.mjs', {
+  const apiProgram = start(t, folder, 'api.mjs')
+  const webProgram = start(t, folder, 'web.mjs', {
     CLIENT_ID: client_id,
     CLIENT_SECRET: client_secret,
     COOKIE_SECRET: 'a secret of the application, 32 characters',
   })
-  await answers(t, web)
-  await answers(t, `${api}/orders`)
+  await answers(t, web, webProgram)
+  await answers(t, `${api}/orders`, apiProgram)
 
   const alice = person(keyturn, web)
   const home = await alice.signIn(await alice.app.open('/login'))

@@ -2,6 +2,8 @@
 import { createPrivateKey, createPublicKey, type JsonWebKey, sign as signRaw } from 'node:crypto'
 import { exportPKCS8, FlattenedSign, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
+import type { AlgorithmName } from '../../packages/verify/index.ts'
+import { algorithms } from '../../src/keys/algorithms.ts'
 import {
   AUDIENCE,
   base64url,
@@ -154,30 +156,21 @@ t.test('access tokens', async (t) => {
     },
   )
 
-  await t.test('every supported signature algorithm works with its keys', async (t) => {
-    const algorithms = [
-      'RS384',
-      'RS512',
-      'PS256',
-      'PS384',
-      'PS512',
-      'ES256',
-      'ES384',
-      'ES512',
-      'EdDSA',
-      'Ed25519',
-    ] as const
-    for (const alg of algorithms) {
-      const own = await signingKey(`key-${alg}`, alg)
-      const other = await fakeIssuer(t, { key: own })
-      const accepting = other.verifier({ algorithms: [alg] })
-      const token = await other.token()
-      t.equal(await verdict(accepting, token), 'accepted', alg)
-      const parts = token.split('.')
-      const wrong = [parts[0], base64url({ ...goodClaims(other.issuer, 0), exp: 9e9 }), parts[2]].join('.')
-      t.equal(await verdict(accepting, wrong), 'bad_signature', alg)
-    }
-  })
+  await t.test(
+    'every algorithm that a ring of Keyturn can have works, and Ed25519, the newer name of EdDSA (RFC 9864)',
+    async (t) => {
+      for (const alg of [...Object.keys(algorithms), 'Ed25519'] as AlgorithmName[]) {
+        const own = await signingKey(`key-${alg}`, alg)
+        const other = await fakeIssuer(t, { key: own })
+        const accepting = other.verifier({ algorithms: [alg] })
+        const token = await other.token()
+        t.equal(await verdict(accepting, token), 'accepted', alg)
+        const parts = token.split('.')
+        const wrong = [parts[0], base64url({ ...goodClaims(other.issuer, 0), exp: 9e9 }), parts[2]].join('.')
+        t.equal(await verdict(accepting, wrong), 'bad_signature', alg)
+      }
+    },
+  )
 
   await t.test('one changed bit in header, claims or signature is refused (RFC 9068 §4)', async (t) => {
     const good = await issuer.token()

@@ -8,13 +8,28 @@ import { client, ORDERS, seed, user } from '../server/seed.ts'
 import { until } from '../server/waiting.ts'
 import { root } from './documents.ts'
 
-/** @returns the URL of the example */
-export async function startExample(owner: Owner, name: string, issuer: string): Promise<string> {
-  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
-  const server = join(root, 'examples', name, 'server.ts')
-  const child = spawn(process.execPath, [server], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+interface Started {
+  /** A program in the folder of the example. Default: server.ts. */
+  readonly program?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** @returns the URL of the example @throws {Error} if it ends before it has printed one */
+export async function startExample(
+  owner: Owner,
+  name: string,
+  issuer: string,
+  { program = 'server.ts', env = {} }: Started = {},
+): Promise<string> {
+  const settings = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0', ...env }
+  const file = join(root, 'examples', name, program)
+  const child = spawn(process.execPath, [file], { env: settings, stdio: ['ignore', 'pipe', 'inherit'] })
   owner.teardown(() => child.kill())
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`${name}/${program} ended with ${code ?? signal}`)
+  })
+  ended.catch(() => {})
+  const [line] = (await Promise.race([once(child.stdout, 'data'), ended])) as [Buffer]
   return /http:\S+/.exec(line.toString())?.[0] ?? ''
 }
 

@@ -71,15 +71,18 @@ export async function terminal(
   child.stderr.on('data', (data: Buffer) => {
     errors += data
   })
-  const ended = once(child, 'exit')
+  let stopping = false
+  // A test must not end well, or wait for ever, if its server has crashed on the way.
+  const ended = once(child, 'exit').then(() => {
+    if (!stopping) throw new Error(`${command} ended: ${errors}`)
+  })
+  ended.catch(() => {})
   const stop = async () => {
+    stopping = true
     if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGINT')
     await ended
   }
   t.teardown(stop)
-  await Promise.race([
-    once(child.stdout, 'data'),
-    ended.then(() => Promise.reject(new Error(`${command} ended: ${errors}`))),
-  ])
+  await Promise.race([once(child.stdout, 'data'), ended])
   return { output: () => output, stop }
 }
