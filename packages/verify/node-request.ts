@@ -65,7 +65,8 @@ function urlsOf({ headers, url, originalUrl, socket }: NodeRequest, rules: UrlRu
   return requestUrls(
     {
       path,
-      host: headers.host,
+      // HTTP/2 has the pseudo-header in place of Host (RFC 9113 §8.3.1).
+      host: headers.host ?? textOf(headers[':authority']),
       secure: socket?.encrypted === true,
       peer: socket?.remoteAddress,
       header: (name) => headers[name],

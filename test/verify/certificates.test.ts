@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
+import { connect } from 'node:http2'
 import { createServer, request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -110,6 +111,32 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     t.equal((await call(port, bare, client)).status, 401, 'a token that is not bound, with requireBound')
   })
 }
+
+t.test('HTTP/2: the certificate of the connection and the address of the request are found', async (t) => {
+  const issuer = await fakeIssuer(t as Test)
+  const app = Fastify({ http2: true, https: TLS })
+  await app.register(keyturnFastify, { verifier: issuer.verifier({ requireBound: true }) })
+  app.get('/orders', { onRequest: app.requireToken() }, async () => ({}))
+  t.teardown(() => app.close())
+  await app.listen({ port: 0, host: 'localhost' })
+  const { port } = app.server.address() as AddressInfo
+  const origin = `https://localhost:${port}`
+  const key = clientKey()
+  const token = await issuer.token({ cnf: { ...cnf, jkt: thumbprintOf(key) } })
+  const status = async (certificate: TestCertificate, htu = `${origin}/orders`) => {
+    const session = connect(origin, { ca: authority.cert, cert: certificate.cert, key: certificate.key })
+    const dpop = proof({ key, method: 'GET', url: htu, accessToken: token, now: issuer.time.now() })
+    const request = session.request({ ':path': '/orders?page=1', authorization: `DPoP ${token}`, dpop })
+    const [headers] = await once(request, 'response')
+    request.resume()
+    await once(request, 'end')
+    session.close()
+    return headers[':status']
+  }
+  t.equal(await status(client), 200)
+  t.equal(await status(client, `${origin}/other`), 401)
+  t.equal(await status(thief), 401)
+})
 
 t.test('a resumed connection still has its certificate', async (t) => {
   const issuer = await fakeIssuer(t as Test)
