@@ -331,26 +331,26 @@ const badToken: readonly Row[] = [
 
 /** Bad tokens for reasons that no RFC requires. */
 const badBinding: readonly Row[] = [
-  ['cnf with a kid', bearer(token({ cnf: { kid: 'x' } })), 'the binding cannot be checked', 'RFC 7800 §3.1'],
+  ['cnf with a kid', bearer(token({ cnf: { kid: 'x' } })), 'the binding cannot be checked', 'RFC 9449 §6'],
   [
     'cnf with a jwk',
     dpop(proof(), token({ cnf: { jwk: publicJwk('client') } })),
     'the binding cannot be checked',
-    'RFC 7800 §3.1',
+    'RFC 9449 §6',
   ],
   [
     'cnf with jkt and an unknown member',
     dpop(proof(), token({ cnf: { jkt: thumbprint('client'), x: 1 } })),
     'the binding cannot be checked',
-    'RFC 7800 §3.1',
+    'RFC 9449 §6',
   ],
-  ['cnf is empty', bearer(token({ cnf: {} })), 'the binding cannot be checked', 'RFC 7800 §3.1'],
-  ['cnf null', bearer(token({ cnf: null })), 'the binding cannot be checked', 'RFC 7800 §3.1'],
+  ['cnf is empty', bearer(token({ cnf: {} })), 'the binding cannot be checked', 'RFC 9449 §6'],
+  ['cnf null', bearer(token({ cnf: null })), 'the binding cannot be checked', 'RFC 9449 §6'],
   [
     'jkt of the wrong type',
     dpop(proof(), token({ cnf: { jkt: [thumbprint('client')] } })),
     'the binding cannot be checked',
-    'RFC 7800 §3.1',
+    'RFC 9449 §6',
   ],
   [
     'bound tokens only, and one that is not',
