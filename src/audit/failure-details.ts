@@ -104,6 +104,8 @@ export const failureDetails = {
   no_user: 'the access token was issued without a user (`client_credentials`)',
   audience_mismatch: 'the access token is for another API',
   scope_missing: 'the access token does not have the scope that the request needs',
+  right_missing:
+    'an administrator wanted to give a scope of the administration, or change who has it, without having it',
   role_missing: 'the user does not have the role that the console needs',
   openid_missing: 'the access token has no scope `openid`',
   unknown_request_uri: 'no such request was pushed, or it was deleted after its retention',

@@ -23,7 +23,7 @@ const EXPECTED = [
   ...labels('N', 145, 151),
   ...labels('P', 1, 41),
   ...labels('Q', 1, 22),
-  ...labels('R', 1, 12),
+  ...labels('R', 1, 13),
   ...labels('S', 1, 8),
   ...labels('T', 1, 3),
   ...labels('U', 1, 2),

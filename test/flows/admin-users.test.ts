@@ -324,33 +324,46 @@ t.test('administrators need force for themselves, even if there are others', asy
   await t.rejects(users.update('second', { name: 'x' }), { message: /which you do not have yourself/ })
 })
 
-t.test('no administrator gains rights through the account of another', async (t) => {
-  const server = await testServer()
-  t.teardown(() => server.close())
-  await seed(server.store)
-  await admin(server, 'chief')
-  const { send }: Administrator = await administrator(server, 'helpdesk', ['admin:read', 'admin:users'])
-  const acts = [
-    ['POST', '/users', { username: 'ivy', roles: [ADMIN_ROLE] }],
-    ['POST', '/checks/user', { username: 'ivy', roles: [ADMIN_ROLE] }],
-    ['POST', '/users/ivy/invite', { roles: [ADMIN_ROLE] }],
-    ['PATCH', '/users/alice', { roles: [ADMIN_ROLE] }],
-    ['PATCH', '/users/chief', { username: 'feihc' }],
-    ['POST', '/users/chief/password', { password: NEW_PASSWORD }],
-    ['POST', '/users/chief/reset-link', undefined],
-    ['POST', '/users/chief/reset-second-factor', undefined],
-    ['POST', '/users/chief/disable?force=true', undefined],
-    ['DELETE', '/users/chief?force=true', undefined],
-  ] as const
-  const before = await server.store.users.page(null, 1000)
-  for (const [method, path, payload] of acts) {
-    const refused = await send(method, path, payload)
-    t.equal(refused.statusCode, 403, `${method} ${path}`)
-    t.match(refused.json(), problem('not-allowed'))
-  }
-  t.same(await server.store.users.page(null, 1000), before)
-  t.equal((await send('PATCH', '/users/alice', { roles: [] })).statusCode, 200)
-})
+t.test(
+  'no administrator gains rights through the account of another, and the attempts are audited (docs/security.md R13)',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    await seed(server.store)
+    await admin(server, 'chief')
+    const { send }: Administrator = await administrator(server, 'helpdesk', ['admin:read', 'admin:users'])
+    const acts = [
+      ['POST', '/users', { username: 'ivy', roles: [ADMIN_ROLE] }],
+      ['POST', '/checks/user', { username: 'ivy', roles: [ADMIN_ROLE] }],
+      ['POST', '/users/ivy/invite', { roles: [ADMIN_ROLE] }],
+      ['PATCH', '/users/alice', { roles: [ADMIN_ROLE] }],
+      ['PATCH', '/users/chief', { username: 'feihc' }],
+      ['POST', '/users/chief/password', { password: NEW_PASSWORD }],
+      ['POST', '/users/chief/reset-link', undefined],
+      ['POST', '/users/chief/reset-second-factor', undefined],
+      ['POST', '/users/chief/disable?force=true', undefined],
+      ['DELETE', '/users/chief?force=true', undefined],
+    ] as const
+    const before = await server.store.users.page(null, 1000)
+    for (const [method, path, payload] of acts) {
+      const refused = await send(method, path, payload)
+      t.equal(refused.statusCode, 403, `${method} ${path}`)
+      t.match(refused.json(), problem('not-allowed'))
+    }
+    t.same(await server.store.users.page(null, 1000), before)
+    const refusal = {
+      actor: 'client:helpdesk',
+      client_id: 'helpdesk',
+      reason: 'access_denied',
+      detail: 'right_missing',
+    }
+    t.match(
+      server.logger.audits('administration.refused'),
+      acts.map(() => refusal),
+    )
+    t.equal((await send('PATCH', '/users/alice', { roles: [] })).statusCode, 200)
+  },
+)
 
 t.test(
   'docs/security.md R9: an administrator cannot keep a link until its user is an administrator',

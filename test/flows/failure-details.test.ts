@@ -43,6 +43,7 @@ for (const one of [
   client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: 'http://127.0.0.1:1/jwks.json' }),
   client({ id: 'off', disabled: true }),
   client({ id: 'keeper', scopes: ['admin:keys'] }),
+  client({ id: 'maker', scopes: ['admin:clients'] }),
   client({ id: 'both', scopes: ['orders:read', 'stock:read'] }),
   client({ id: 'careful', grants: ['password'], requireSecondFactor: true }),
   client({ id: 'strict', requireDpop: true }),
@@ -366,6 +367,20 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     [
       'scope_missing',
       async () => administration((await token({}, { authorization: basic('keeper') })).json().access_token),
+    ],
+  ],
+  'an administrator who wants to give a scope of the administration that it does not have': [
+    [
+      'right_missing',
+      async () => {
+        const { access_token } = (await token({}, { authorization: basic('maker') })).json()
+        return server.inject({
+          method: 'POST',
+          url: '/admin/v1/roles',
+          headers: { authorization: `Bearer ${access_token}` },
+          payload: { name: 'mine', scopes: ['admin:users'] },
+        })
+      },
     ],
   ],
   'a user without the role at the console': [

@@ -14,6 +14,7 @@ import { Type } from 'typebox'
 import type { Actor } from '../../admin/actor.ts'
 import type { Admin } from '../../admin/admin.ts'
 import { ADMIN_PATH, adminAudience } from '../../admin/built-ins.ts'
+import { AdminError } from '../../admin/errors.ts'
 import type { ActOnce } from '../../admin/idempotency.ts'
 import { encodeNotes, NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
@@ -69,7 +70,21 @@ export async function createAdminApi(
     validators[httpPart === 'body' ? 'body' : 'query'].compile(schema),
   )
   parseBodies(app)
-  app.setErrorHandler((error, request, reply) => sendThrown(error, request, reply))
+  const actors = new WeakMap<FastifyRequest, Actor>()
+  app.setErrorHandler((error, request, reply) => {
+    const actor = actors.get(request)
+    // Someone who tries to gain rights must not go unnoticed.
+    if (actor && error instanceof AdminError && error.problem === 'not-allowed')
+      audit('administration.refused', {
+        actor: actor.name,
+        ...subjectOf(actor),
+        reason: 'access_denied',
+        detail: 'right_missing',
+        ip: clientAddress(request),
+        request_id: request.id,
+      })
+    return sendThrown(error, request, reply)
+  })
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
     // As in listener.ts: these replies do not pass its hooks.
@@ -93,7 +108,6 @@ export async function createAdminApi(
     reply.type('application/json').send(document),
   )
   for (const route of adminRoutes) {
-    const actors = new WeakMap<FastifyRequest, Actor>()
     app.route({
       method: route.method,
       url: prefix + ADMIN_PATH + route.path.replace(/\{(\w+)\}/g, ':$1'),
@@ -179,6 +193,12 @@ const validators = {
   body: new Ajv({ allErrors: false, useDefaults: false }),
   query: new Ajv({ allErrors: false, coerceTypes: true, useDefaults: false }),
 } as const
+
+/** The members of an audit event that are about the administrator. */
+function subjectOf({ name }: Actor): { sub: string } | { client_id: string } {
+  const id = name.slice(name.indexOf(':') + 1)
+  return name.startsWith('user:') ? { sub: id } : { client_id: id }
+}
 
 /** The request has no token. The response then has no error code (RFC 6750 §3.1). */
 const MISSING = new OAuthError('invalid_token', 'the request needs an access token')
