@@ -1,6 +1,6 @@
 /**
- * Access tokens that Keyturn itself accepts, at userinfo and at the administration: of this server, not expired, active, and sent by
- * who they are bound to. Must not know which endpoint asks.
+ * Access tokens that Keyturn itself accepts, at userinfo and at the administration: of this server, not expired, active, and sent with a
+ * proof of what they are bound to. Must not know which endpoint asks.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Signer } from '../keys/signer.ts'

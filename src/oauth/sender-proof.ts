@@ -11,8 +11,8 @@ import type { ProtocolRequest } from './parameters.ts'
 export interface SenderProof {
   readonly confirmation: Confirmation
   /**
-   * Uses up what can be used once. Called when the rest of the request has been found good, so that nobody but the sender can use it up,
-   * and a refused request uses nothing.
+   * Uses up what can be used once. Called when the rest of the request has been found good, so that only the client itself can use it
+   * up, and a refused request uses up nothing.
    * @param userId whose tokens are requested; null if no user is involved
    * @throws {OAuthError} if it was used before
    */

@@ -8,12 +8,13 @@ import type { Client } from '../store/contracts/clients.ts'
 import type { ReachFailpoint } from '../system.ts'
 import type { IssueTokens, TokenResponse } from '../tokens/issue.ts'
 import { auditFailure } from './audit-failures.ts'
+import type { Authorization } from './authorization.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Grant } from './grants/grant.ts'
 import type { Grants } from './grants/index.ts'
 import type { ProtocolRequest } from './parameters.ts'
-import type { ProveSender } from './sender-proof.ts'
+import type { ProveSender, SenderProof } from './sender-proof.ts'
 
 export interface TokenRequestDeps {
   readonly authenticate: AuthenticateClient
@@ -48,8 +49,9 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       const proof = await proveSender(request, client)
       const confirmation = proof?.confirmation ?? null
       const authorization = await grant.authorize({ client, parameters, confirmation, ip, requestId })
-      await proof?.consume(authorization.user?.userId ?? null)
-      const { response, jti, sub } = await issueTokens(authorization)
+      const { response, jti, sub } = await issueTokens(
+        proof ? usedUpWith(authorization, proof) : authorization,
+      )
       failpoint('token:issued')
       audit('token.issued', {
         actor: authorization.user ? `user:${sub}` : `client:${client.id}`,
@@ -64,6 +66,17 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       })
       return response
     })
+}
+
+/** The proof is used up after signing and just before the grant commits, so that a failure to sign uses up neither. */
+function usedUpWith(authorization: Authorization, proof: SenderProof): Authorization {
+  return {
+    ...authorization,
+    async commit() {
+      await proof.consume(authorization.user?.userId ?? null)
+      return authorization.commit()
+    },
+  }
 }
 
 function grantProblem(grant: Grant, grantType: string, client: Client): FailureDetail | null {

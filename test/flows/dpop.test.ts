@@ -308,6 +308,24 @@ t.test('a request that is refused for another reason does not use its proof up',
   t.equal((await owner.machine({ change })).statusCode, 200)
 })
 
+t.test('if signing fails, the proof is not used up, as nothing else is (docs/security.md Q8)', async (t) => {
+  const broken = await seeded()
+  t.teardown(() => broken.close())
+  const { db } = broken.store
+  await db.batch([
+    { sql: "UPDATE ring_keys SET encrypted_private_key = 'damaged' WHERE state = 'next'" },
+    // The server reads the ring again, and finds another key active.
+    { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
+    { sql: "UPDATE ring_keys SET state = 'active' WHERE state = 'next'" },
+    { sql: 'UPDATE ring SET version = version + 1' },
+  ])
+  broken.clock.tick(15)
+  const proofs = async () => (await db.query('SELECT id FROM single_use')).length
+  const answer = await dpopSender(broken).machine()
+  t.same([answer.statusCode, answer.json().error], [503, 'temporarily_unavailable'])
+  t.equal(await proofs(), 0)
+})
+
 t.test(
   'a jti is remembered until its proof is too old, and then deleted (RFC 9449 §11.1; docs/security.md L134)',
   async (t) => {

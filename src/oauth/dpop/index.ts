@@ -26,7 +26,7 @@ export interface ProvenKey {
   /** The thumbprint of the key (RFC 7638). */
   readonly jkt: string
   /**
-   * Accepts the proof, once (§11.1). Called when the rest of the request has been found good: a refused request uses nothing up, and
+   * Accepts the proof, once (§11.1). Called when the rest of the request has been found good: a refused request uses up nothing, and
    * strangers cannot cause rows.
    * @param userId whose tokens the request is for; null if there is no user, or not yet
    * @throws {OAuthError} invalid_dpop_proof for a replay
