@@ -67,10 +67,10 @@ export function resolveAuthentication({
   const levels = acr === undefined ? undefined : [acr].flat()
   // The challenge separates values by spaces. A quote or backslash would end the parameter (RFC 6750 §3).
   if (levels && !(levels.length > 0 && levels.every((one) => /^[\x21\x23-\x5B\x5D-\x7E]+$/.test(one)))) {
-    throw new TypeError('requireAcr must name at least one value of acr, without spaces')
+    throw new TypeError('acr (requireAcr) must have at least one value, without spaces')
   }
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) {
-    throw new TypeError('maxAge must be a whole number of seconds')
+    throw new TypeError('maxAge (requireMaxAge) must be a whole number of seconds')
   }
   return { acr: levels, maxAge }
 }
@@ -103,5 +103,6 @@ export function acrRequirements(args: AcrArguments): Requirements {
 }
 
 export function maxAgeRequirements(seconds: number): Requirements {
-  return resolveAuthentication({ maxAge: seconds })
+  // A missing number must not become a missing requirement.
+  return resolveAuthentication({ maxAge: seconds ?? Number.NaN })
 }

@@ -6,6 +6,8 @@ import {
   authenticateRequest,
   createVerifier,
   keyturnExpress,
+  requireAcr,
+  requireMaxAge,
   requireRole,
   type VerifierOptions,
 } from '../../packages/verify/index.ts'
@@ -71,13 +73,13 @@ t.test('a mistake in the options throws a TypeError at the start', async (t) => 
       { trustedProxies: ['10.0.0.0/'] },
       { trustedProxies: ['fd00::/129'] },
     ],
-    'requireAcr must name': [
+    'acr .* must have at least one value': [
       { requireAcr: [] },
       { requireAcr: '' },
       { requireAcr: ['a b'] },
       { requireAcr: 'a"' },
     ],
-    'maxAge must be': [{ maxAge: -1 }, { maxAge: 1.5 }, { maxAge: '5m' }],
+    'maxAge .* must be a whole number': [{ maxAge: -1 }, { maxAge: 1.5 }, { maxAge: '5m' }],
     'dpop has no option': [{ dpop: { nonce: true } }, { dpop: { replay: false } }],
     'dpop.algorithms: HS256 is not': [{ dpop: { algorithms: ['HS256'] } }],
     'dpop.algorithms must name': [{ dpop: { algorithms: [] } }],
@@ -118,6 +120,11 @@ t.test('the guards refuse unknown options, which could switch off a check', asyn
     /keyturnExpress has no option require/,
   )
   t.throws(() => requireRole('manager', { scopes: ['x'] } as never), /requireRole has no option scopes/)
+  for (const wrong of [[], ['a b'], [''], [{ maxAge: 5 }], ['phr', { maxAge: -1 }], ['phr', { maxage: 5 }]])
+    t.throws(() => requireAcr(...(wrong as [])), { name: 'TypeError' }, JSON.stringify(wrong))
+  for (const wrong of [undefined, -1, 1.5, '300', null])
+    t.throws(() => requireMaxAge(wrong as never), { name: 'TypeError' }, String(wrong))
+  await t.rejects(authenticateRequest(verifier, request, { acr: [] }), { name: 'TypeError' })
   await t.rejects(
     authenticateRequest(verifier, request, { scope: 'orders:read' } as never),
     /authenticateRequest has no option scope;/,
