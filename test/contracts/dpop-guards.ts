@@ -57,7 +57,7 @@ export async function dpopGuards(t: Test, app: GuardedApp): Promise<void> {
   )
 
   await t.test(
-    'a bound token that comes as a bearer token is refused, with or without a proof (§7.2)',
+    'a bound token that comes as a bearer token is refused, with or without a proof (RFC 9449 §7.2; docs/security.md L133)',
     async (t) => {
       const reason = 'the token is bound to a key and needs a DPoP proof'
       const expected = `Bearer ${REALM}, error="invalid_token", error_description="${reason}", DPoP ${REALM}, ${ALGS}`

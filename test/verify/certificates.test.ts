@@ -66,7 +66,7 @@ const SERVERS: Record<string, (t: Test, verifier: Verifier) => Promise<number>> 
 
 for (const [name, serve] of Object.entries(SERVERS)) {
   t.test(
-    `${name}: a token that is bound to a certificate needs the connection of this certificate (RFC 8705 §3)`,
+    `${name}: a token that is bound to a certificate needs the connection of this certificate (RFC 8705 §3; docs/security.md L133)`,
     async (t) => {
       const issuer = await fakeIssuer(t as Test)
       const port = await serve(t as Test, issuer.verifier())

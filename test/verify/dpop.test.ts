@@ -53,7 +53,7 @@ async function bound(t: Test, options: Partial<VerifierOptions> = {}) {
 }
 
 t.test(
-  'a bound token is accepted with its proof and refused without one, cached or not (RFC 9449 §7.1)',
+  'a bound token is accepted with its proof and refused without one, cached or not (RFC 9449 §7.1; docs/security.md L133)',
   async (t) => {
     const { verdict, proof, withProof, verifier, token, jkt } = await bound(t as Test)
     t.equal(await verdict(undefined), 'proof_required')
@@ -65,20 +65,23 @@ t.test(
   },
 )
 
-t.test('a proof of another key does not help a thief of the token (RFC 9449 §4.3-12)', async (t) => {
-  const { client, proof, withProof } = await bound(t as Test)
-  const thief = clientKey()
-  t.equal(await withProof(proof({}, {}, thief)), 'wrong_key')
-  t.equal(await withProof(proof({}, { jwk: publicJwk(thief) })), 'wrong_key')
-  t.equal(
-    await withProof(proof({}, { jwk: publicJwk(client) }, thief)),
-    'invalid_proof',
-    'a signature of another key',
-  )
-})
+t.test(
+  'a proof of another key does not help a thief of the token (RFC 9449 §4.3; docs/security.md L133)',
+  async (t) => {
+    const { client, proof, withProof } = await bound(t as Test)
+    const thief = clientKey()
+    t.equal(await withProof(proof({}, {}, thief)), 'wrong_key')
+    t.equal(await withProof(proof({}, { jwk: publicJwk(thief) })), 'wrong_key')
+    t.equal(
+      await withProof(proof({}, { jwk: publicJwk(client) }, thief)),
+      'invalid_proof',
+      'a signature of another key',
+    )
+  },
+)
 
 t.test(
-  'every proof of the shared table that is wrong in one way is refused, and uses up nothing (RFC 9449 §4.3)',
+  'every proof of the shared table that is wrong in one way is refused, and uses up nothing (RFC 9449 §4.3; docs/security.md L128)',
   async (t) => {
     const { verdict, request, withProof } = await bound(t as Test)
     const jti = 'the same in all of them'
@@ -237,13 +240,16 @@ t.test('a proof without a method or URL to compare is a mistake of the caller', 
   await t.rejects(verifier.verify(token, { proof: proof(), method: 'GET' }), { name: 'TypeError' })
 })
 
-t.test('of fifty requests at once with one proof, one is accepted (RFC 9449 §11.1)', async (t) => {
-  const { proof, withProof } = await bound(t as Test)
-  const one = proof()
-  const verdicts = await Promise.all(Array.from({ length: 50 }, () => withProof(one)))
-  t.equal(verdicts.filter((verdict) => verdict === 'accepted').length, 1)
-  t.equal(verdicts.filter((verdict) => verdict === 'replayed_proof').length, 49)
-})
+t.test(
+  'of fifty requests at once with one proof, one is accepted (RFC 9449 §11.1; docs/security.md L134)',
+  async (t) => {
+    const { proof, withProof } = await bound(t as Test)
+    const one = proof()
+    const verdicts = await Promise.all(Array.from({ length: 50 }, () => withProof(one)))
+    t.equal(verdicts.filter((verdict) => verdict === 'accepted').length, 1)
+    t.equal(verdicts.filter((verdict) => verdict === 'replayed_proof').length, 49)
+  },
+)
 
 t.test('a jti is used up for its key alone, in whatever proof it comes', async (t) => {
   const { issuer, proof, withProof } = await bound(t as Test)
@@ -355,49 +361,52 @@ t.test(
   },
 )
 
-t.test('with nonces, a proof must have a recent one of this service (RFC 9449 §9, §11.3)', async (t) => {
-  const secret = 'a secret that all processes share'
-  const { issuer, verifier, token, proof, withProof } = await bound(t as Test, {
-    dpop: { nonces: { secret } },
-  })
-  const refused = async (claims: Record<string, unknown>): Promise<string> => {
-    const sender = { proof: proof(claims), method: 'GET', url: URL_ }
-    const error = await verifier.verify(token, sender).catch((thrown) => thrown)
-    t.equal(error.code, 'nonce_required')
-    return error.nonce
-  }
-  const nonce = await refused({})
-  t.match(nonce, /^[\x21\x23-\x5B\x5D-\x7E]+$/, 'RFC 9449 §8.1')
-  t.equal(await withProof(proof({ nonce })), 'accepted')
-  t.equal(await withProof(proof({ nonce })), 'accepted', 'a nonce may be used again, with another jti')
-  for (const wrong of ['', 'x', nonce.toUpperCase(), `${nonce}x`, 5, [nonce], null])
-    await refused({ nonce: wrong })
-
-  const foreign = await bound(t as Test, { dpop: { nonces: { secret: secret.replace('all', 'few') } } })
-  t.equal(await foreign.withProof(foreign.proof({ nonce })), 'nonce_required', 'another secret')
-
-  const nonces: string[] = []
-  const used = async () => {
-    const sender = {
-      proof: proof({ nonce }),
-      method: 'GET',
-      url: URL_,
-      onNonce: (one: string) => void nonces.push(one),
+t.test(
+  'with nonces, a proof must have a recent one of this service (RFC 9449 §9, §11.3; docs/security.md L129)',
+  async (t) => {
+    const secret = 'a secret that all processes share'
+    const { issuer, verifier, token, proof, withProof } = await bound(t as Test, {
+      dpop: { nonces: { secret } },
+    })
+    const refused = async (claims: Record<string, unknown>): Promise<string> => {
+      const sender = { proof: proof(claims), method: 'GET', url: URL_ }
+      const error = await verifier.verify(token, sender).catch((thrown) => thrown)
+      t.equal(error.code, 'nonce_required')
+      return error.nonce
     }
-    return verifier.verify(token, sender).then(
-      () => 'accepted',
-      ({ code }) => code,
-    )
-  }
-  t.equal(await used(), 'accepted')
-  t.same(nonces, [], 'the nonce is the current one')
-  issuer.time.tick(120)
-  t.equal(await used(), 'accepted', 'the one before is still accepted')
-  t.equal(nonces.length, 1, 'and there is a newer one')
-  t.equal(await withProof(proof({ nonce: nonces[0] })), 'accepted')
-  issuer.time.tick(120)
-  t.equal(await used(), 'nonce_required')
-})
+    const nonce = await refused({})
+    t.match(nonce, /^[\x21\x23-\x5B\x5D-\x7E]+$/, 'RFC 9449 §8.1')
+    t.equal(await withProof(proof({ nonce })), 'accepted')
+    t.equal(await withProof(proof({ nonce })), 'accepted', 'a nonce may be used again, with another jti')
+    for (const wrong of ['', 'x', nonce.toUpperCase(), `${nonce}x`, 5, [nonce], null])
+      await refused({ nonce: wrong })
+
+    const foreign = await bound(t as Test, { dpop: { nonces: { secret: secret.replace('all', 'few') } } })
+    t.equal(await foreign.withProof(foreign.proof({ nonce })), 'nonce_required', 'another secret')
+
+    const nonces: string[] = []
+    const used = async () => {
+      const sender = {
+        proof: proof({ nonce }),
+        method: 'GET',
+        url: URL_,
+        onNonce: (one: string) => void nonces.push(one),
+      }
+      return verifier.verify(token, sender).then(
+        () => 'accepted',
+        ({ code }) => code,
+      )
+    }
+    t.equal(await used(), 'accepted')
+    t.same(nonces, [], 'the nonce is the current one')
+    issuer.time.tick(120)
+    t.equal(await used(), 'accepted', 'the one before is still accepted')
+    t.equal(nonces.length, 1, 'and there is a newer one')
+    t.equal(await withProof(proof({ nonce: nonces[0] })), 'accepted')
+    issuer.time.tick(120)
+    t.equal(await used(), 'nonce_required')
+  },
+)
 
 t.test('nonces can come from functions', async (t) => {
   const nonces = { current: async () => 'current', accepts: async (nonce: string) => nonce !== 'old' }
