@@ -5,16 +5,16 @@ import { createHash, X509Certificate } from 'node:crypto'
 export type Certificate = Uint8Array | string | { readonly raw?: Uint8Array | undefined }
 
 /** Returns the SHA-256 hash of the certificate's DER in base64url; undefined if there is no certificate. */
-export function certificateThumbprint(certificate: Certificate | undefined): string | undefined {
+export function certificateThumbprint(certificate: Certificate | null | undefined): string | undefined {
   const der = derOf(certificate)
   return der?.length ? createHash('sha256').update(der).digest('base64url') : undefined
 }
 
-function derOf(certificate: Certificate | undefined): Uint8Array | undefined {
-  if (certificate === undefined || certificate instanceof Uint8Array) return certificate
+function derOf(certificate: Certificate | null | undefined): Uint8Array | undefined {
+  if (certificate instanceof Uint8Array) return certificate
   if (typeof certificate === 'string') return derOfPem(certificate)
-  // getPeerCertificate() returns an empty object if the client has sent no certificate.
-  return certificate.raw
+  // getPeerCertificate() returns an empty object if the client has sent no certificate, and null if the connection is closed.
+  return certificate?.raw
 }
 
 function derOfPem(pem: string): Uint8Array | undefined {

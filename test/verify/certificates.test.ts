@@ -224,6 +224,7 @@ t.test('a certificate is DER, PEM, or an object of node:tls or node:crypto', asy
   const wrong = {
     none: undefined,
     'of getPeerCertificate() without a certificate': {},
+    'of getPeerCertificate() of a closed connection': null as never,
     'empty DER': new Uint8Array(),
     'text that is no certificate': 'x',
     'a function that has none': () => undefined,
