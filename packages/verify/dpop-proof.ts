@@ -38,6 +38,8 @@ interface CheckedProof {
 /** A proof with an RSA key of 8192 bits and long claims fits. */
 const MAX_PROOF_LENGTH = 8192
 const MAX_JTI_LENGTH = 1024
+/** Of URLs in messages. */
+const MAX_SHOWN_LENGTH = 300
 /** A client's proofs all have the same header, and importing its key takes as long as verifying a signature. */
 const MAX_CACHED_KEYS = 1000
 
@@ -92,14 +94,13 @@ export function createProofCheck({ algorithms, maxAge, leeway, clock }: ProofRul
   }
 }
 
-/** The message may be sent to the client; the cause, which tells an operator what to correct, is only logged. */
+/** Both URLs are known to the client, so the message may name the right one: a wrong `baseUrl` is the usual reason. */
 function anotherUrl(htu: unknown, urls: readonly string[]): VerifyError {
-  const expected =
-    urls.length === 0 ? 'this request has no known URL: set the option baseUrl' : urls.join(' or ')
-  return invalid(
-    'is for another URL',
-    new Error(`htu is ${JSON.stringify(htu)?.slice(0, 300)}, expected: ${expected}`),
-  )
+  const cause = new Error(`htu is ${JSON.stringify(htu)?.slice(0, MAX_SHOWN_LENGTH)}`)
+  if (urls.length === 0)
+    return invalid('has a URL, but the service does not know its own (option baseUrl)', cause)
+  const expected = urls.map((url) => normalizedUrl(url) ?? url).join(' or ')
+  return invalid(`is for another URL than ${expected.slice(0, MAX_SHOWN_LENGTH)}`, cause)
 }
 
 function invalid(what: string, cause?: unknown): VerifyError {

@@ -85,7 +85,6 @@ export async function dpopGuards(t: Test, app: GuardedApp): Promise<void> {
       t.equal((await call('/any', dpop('/any', used))).status, 200)
       const cases: [proof: string, reason: string][] = [
         [used, 'the DPoP proof was used before'],
-        [proof('/read'), 'the DPoP proof is for another URL'],
         [proof('/any', { htm: 'POST' }), 'the DPoP proof is for another method'],
         [proof('/any', {}, 'x'), 'the DPoP proof is for another access token'],
         [proof('/any', { iat: now() - 91 }), 'the DPoP proof is too old (iat)'],
@@ -94,6 +93,10 @@ export async function dpopGuards(t: Test, app: GuardedApp): Promise<void> {
       ]
       for (const [text, reason] of cases)
         refused(t, await call('/any', dpop('/any', text)), 401, invalidProof(reason))
+      const other = await call('/any', dpop('/any', proof('/read')))
+      t.equal(other.status, 401)
+      const named = `error_description="the DPoP proof is for another URL than ${AUDIENCE}/any`
+      t.ok(other.headers['www-authenticate']?.includes(named), 'the right URL is named')
       const stolen = proofOf({ ...request(`${AUDIENCE}/any`), key: clientKey() })
       const reason = 'the DPoP proof is of a key that the token is not bound to'
       refused(t, await call('/any', dpop('/any', stolen)), 401, challenge('invalid_token', reason))

@@ -139,7 +139,7 @@ t.test('iat may be a minute old, and clocks may differ by the leeway (RFC 9449 Â
 })
 
 t.test('a service can have several addresses, or none', async (t) => {
-  const { proof, withProof } = await bound(t as Test)
+  const { proof, withProof, verifier, token } = await bound(t as Test)
   const url = [URL_, 'https://www.orders.example/orders']
   t.equal(await withProof(proof({ htu: url[1] }), { url }), 'accepted')
   t.equal(await withProof(proof({ htu: 'https://stock.example/orders' }), { url }), 'invalid_proof')
@@ -147,6 +147,16 @@ t.test('a service can have several addresses, or none', async (t) => {
   const encoded = 'https://orders.example/a%2fb'
   t.equal(await withProof(proof({ htu: 'https://orders.example/a%2Fb' }), { url: encoded }), 'accepted')
   t.equal(await withProof(proof({ htu: 'https://orders.example/a/b' }), { url: encoded }), 'invalid_proof')
+  const message = async (sender: SenderProof) =>
+    verifier
+      .verify(token, { proof: proof({ htu: 'https://stock.example/' }), method: 'GET', ...sender })
+      .catch((error: Error) => error.message)
+  t.match(
+    await message({ url }),
+    'is for another URL than https://orders.example/orders or https://www.orders.example/orders',
+  )
+  t.match(await message({ url: [] }), 'option baseUrl', 'the message says what to do')
+  t.ok(String(await message({ url: `${URL_}/${'x'.repeat(9000)}` })).length < 400)
 })
 
 t.test('a proof of 64 KB is refused by its length, before anything of it is decoded', async (t) => {
