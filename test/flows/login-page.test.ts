@@ -617,9 +617,12 @@ t.test(
     const back = await browser.submit(enrol, { form: '/login/cancel' })
     clientGetsError(t, back, { error: 'access_denied', to: OWN_REDIRECT })
     t.ok(browser.cookies().has(SESSION), 'the user is still signed in')
+    const denials = () => server.logger.lines.filter(({ fields }) => fields.audit === 'consent.denied').length
+    const before = denials()
     const again = await browser.open(own({ prompt: 'login' }))
     const denied = await browser.submit(again, { form: '/login/cancel' })
     clientGetsError(t, denied, { error: 'access_denied', to: OWN_REDIRECT })
+    t.equal(denials(), before, 'the user who is signed in has decided nothing')
   },
 )
 

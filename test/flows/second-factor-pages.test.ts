@@ -197,6 +197,20 @@ t.test('a login asks for the second factor and creates no session before it', as
   })
 })
 
+t.test(
+  'a sign-in that no application waits for cannot be cancelled, and leads to the account page',
+  async (t) => {
+    const server = await start(t)
+    await withApp(server)
+    const { browser, page } = await at(server)
+    t.notOk(page.forms.some(({ action }) => action.endsWith('/cancel')))
+    const fields = page.forms.find((form) => form.fields.has('flow'))?.fields ?? new Map<string, string>()
+    const body = String(new URLSearchParams([...fields]))
+    const sent = await browser.request('/login/cancel', { method: 'POST', from: 'same-origin', body })
+    t.same([sent.status, sent.location], [303, '/account'])
+  },
+)
+
 t.test('a recovery code works once, and a new set invalidates the old one', async (t) => {
   const server = await start(t)
   const { codes } = await withApp(server)
@@ -219,7 +233,15 @@ t.test('a recovery code works once, and a new set invalidates the old one', asyn
     acr: MFA,
     auth_time: server.clock.now(),
   })
-  t.equal((await recover(first)).page.status, 400, 'it is consumed')
+  const used = (await recover(first)).page
+  t.equal(used.status, 400, 'it is consumed')
+  const [before = '', after = '', ...more] = used.body.split('That recovery code is incorrect')
+  t.same(more, [], 'one error')
+  t.match(
+    [before, after],
+    [/<details class="instead" open>(?!.*<\/details>)/s, '</details>'],
+    'in its own step',
+  )
   const fresh = await browser.submit(await browser.open('/account'), { form: '/account/recovery-codes' })
   t.equal(codesOf(fresh).length, 10)
   t.match(fresh.body, /Your previous codes no longer work/)
