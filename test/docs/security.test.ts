@@ -21,6 +21,7 @@ const EXPECTED = [
   ...labels('L', 128, 135),
   ...labels('M', 136, 144),
   ...labels('N', 145, 151),
+  ...labels('O', 152, 159),
   ...labels('P', 1, 41),
   ...labels('Q', 1, 22),
   ...labels('R', 1, 13),

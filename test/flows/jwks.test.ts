@@ -25,7 +25,7 @@ const rotate = async (server: TestServer, force = false) => {
 }
 
 t.test(
-  'the JWKS contains only public members, unique kids, one alg per key and 2048-bit RSA keys (RFC 7517 §4; docs/security.md H91, H93)',
+  'the JWKS contains only public members, unique kids, one alg per key and 2048-bit RSA keys (RFC 7517 §4; docs/security.md H91, H93, O159)',
   async (t) => {
     const server = await start(t)
     await rotate(server)

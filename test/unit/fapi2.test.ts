@@ -86,7 +86,7 @@ t.test('tokens are bound to a DPoP key or, with a certificate, to that (FAPI 2.0
 })
 
 t.test(
-  'a registration that contradicts the profile is refused, with the section (docs/security.md O152)',
+  'a registration that contradicts the profile is refused, with the section (docs/security.md O152, O154)',
   async (t) => {
     refuses(t, { grants: ['password'] }, '5.3.2.1-2', /password/)
     refuses(t, { authMethod: 'none', grants: ['authorization_code'] }, '5.3.2.1-3', /public client/)

@@ -20,7 +20,7 @@ import type { Flow } from './flow.ts'
 import { hintFits } from './login-hint.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
-import { requestedLevel } from './requested-acr.ts'
+import { checkReachableAcr, requestedLevel } from './requested-acr.ts'
 
 /** What pages show about an authorization request. */
 export interface RequestSummary {
@@ -81,6 +81,7 @@ export function createAssess(deps: AssessDeps): Assess {
         registry,
         defaultAudienceOf(registry, config),
       )
+    checkReachableAcr(request)
     // The scopes are first resolved without a user, so that a request which can never succeed is refused before a user signs in.
     const withoutUser = grant(null)
     const granted = current ? grant(current.user.roles) : null

@@ -40,11 +40,19 @@ export function requestedLevel(request: Requested): RequestedLevel {
   }
 }
 
+/**
+ * Refuses a request that no user can satisfy, before one signs in or sets up a second factor.
+ * @throws {OAuthError} unmet_authentication_requirements
+ */
+export function checkReachableAcr({ essentialAcr }: Requested): void {
+  if (essentialAcr.length > 0 && !essentialAcr.some(isKnown)) throw unmet()
+}
+
 /** @throws {OAuthError} unmet_authentication_requirements (OIDC Core §5.5.1.1, RFC 9470 §5) */
 export function checkRequestedAcr(request: Requested, amr: readonly string[]): void {
   if (alternatives(request).every((values) => values.some((acr) => satisfies(amr, acr)))) return
-  throw new OAuthError(
-    'unmet_authentication_requirements',
-    'the user cannot authenticate in the required way',
-  )
+  throw unmet()
 }
+
+const unmet = () =>
+  new OAuthError('unmet_authentication_requirements', 'the user cannot authenticate in the required way')
