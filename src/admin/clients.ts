@@ -1,11 +1,9 @@
 /** Clients: the applications that may request tokens, and their secrets. */
-import { laneNames } from '../keys/ring.ts'
-import { ensureRing } from '../keys/rotate.ts'
 import { usesSecret } from '../oauth/client-auth/index.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import { fetchLogo } from '../oauth/client-registration/client-logo.ts'
 import { withSecrets } from '../oauth/client-registration/client-secrets.ts'
-import { isFapi2Algorithm, withProfile } from '../oauth/client-registration/fapi2.ts'
+import { withProfile } from '../oauth/client-registration/fapi2.ts'
 import {
   checkRegistration,
   createClientId,
@@ -19,6 +17,7 @@ import { type Actor, assertMayGrant } from './actor.ts'
 import { COMMAND_LINE_CLIENT, isAdminScope } from './built-ins.ts'
 import { applyChange, chosenMembers, keysLeftOut } from './client-change.ts'
 import { changeNotes } from './client-notes.ts'
+import { profileLanes, profileNotes } from './client-profile.ts'
 import { type ClientSecretsAdmin, createClientSecretsAdmin } from './client-secrets.ts'
 import type { ClientChangeView, ClientView, NewClientView, RegisteredClientView } from './clients.schema.ts'
 import type { LocalDeps } from './deps.ts'
@@ -100,27 +99,6 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
     return [...new Set(await Promise.all(found))]
   }
 
-  /** The algorithms of the ring, which only a client with a profile needs to be registered. */
-  async function profileLanes({ profile }: Pick<Client, 'profile'>): Promise<readonly string[]> {
-    return profile === null ? [] : laneNames(await ensureRing(await deps.keys()))
-  }
-
-  /** APIs whose access tokens the profile of the client does not cover. */
-  async function profileNotes(client: New<Client>): Promise<string[]> {
-    if (client.profile === null) return []
-    const { defaultAlg } = await ensureRing(await deps.keys())
-    const apis = (await store.apis.list()).filter(({ scopes }) =>
-      scopes.some((scope) => client.scopes.includes(scope)),
-    )
-    return apis.flatMap(({ identifier, signingAlg }) =>
-      isFapi2Algorithm(signingAlg ?? defaultAlg)
-        ? []
-        : [
-            `access tokens for ${identifier} are signed with ${signingAlg ?? defaultAlg}, which FAPI 2.0 §5.4.1-1 does not permit: change it with keyturn apis update ${identifier} --signing-alg ${client.idTokenSigningAlg}`,
-          ],
-    )
-  }
-
   /** @param before null if the client is created @throws {AdminError} */
   async function checked(
     before: Client | null,
@@ -130,7 +108,7 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
   ): Promise<New<Client>> {
     if (change.access_token_ttl !== undefined) checkAccessTokenTtl(change.access_token_ttl)
     const applied = await refusing('client_id', () => applyChange(blank, change))
-    const draft = withProfile(applied, chosenMembers(change), await profileLanes(applied))
+    const draft = withProfile(applied, chosenMembers(change), await profileLanes(deps, applied))
     await refusing('client_id', () => checkRegistration(draft))
     const introspects = await registered(draft.introspects, before?.introspects ?? [])
     if (change.client_secret !== undefined && !usesSecret(draft.authMethod)) {
@@ -197,7 +175,7 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
       const notes = [
         ...leftOutNotes(change, client),
         ...(await unownedNotes(deps, client.scopes)),
-        ...(await profileNotes(client)),
+        ...(await profileNotes(deps, client)),
       ]
       return { value: registeredView(client, secret), revision: stored?.revision ?? null, notes }
     },
@@ -224,7 +202,7 @@ export function createClientsAdmin(deps: LocalDeps, actor: Actor): ClientsAdmin 
         ...leftOutNotes(change, after),
         ...changeNotes(before, after),
         ...(await unownedNotes(deps, added)),
-        ...(await profileNotes(after)),
+        ...(await profileNotes(deps, after)),
       ]
       return { value: registeredView(after, secret), revision: after.revision, notes }
     },

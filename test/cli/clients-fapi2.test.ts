@@ -40,7 +40,7 @@ t.test('the profile sets all that it asks for, and a note names what it cannot s
   })
   t.match(
     err,
-    `note: access tokens for ${API} are signed with RS256, which FAPI 2.0 §5.4.1-1 does not permit: change it with keyturn apis update ${API} --signing-alg ES256\n`,
+    `note: access tokens for ${API} are signed with RS256, which FAPI 2.0 §5.4.1-1 does not permit: change it with npx keyturn apis update ${API} --signing-alg ES256\n`,
   )
   t.notMatch(out, /client_secret/)
   await cli.withStore((store) => store.apis.update(API, (api) => ({ ...api, signingAlg: 'ES256' })))
@@ -79,7 +79,7 @@ t.test('without a lane that the profile permits, the registration is refused', a
   const cli = await bank(t, 'RS256')
   const { code, err } = await cli.run([...CREATE, ...KEYS])
   t.equal(code, 2)
-  t.match(err, /the ring must have a lane for it, which "keyturn keys lanes add ES256" adds/)
+  t.match(err, /the ring must have a lane for it, which npx keyturn keys lanes add ES256 adds/)
   t.same(await cli.json(['clients', 'list']), [])
 })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
 import { hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
-import { type Cli, startedCli } from '../support/processes/cli.ts'
+import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 import { imageServer, pngImage } from '../support/server/image-server.ts'
 import { withSecretHash } from '../support/server/seed.ts'
 
@@ -157,7 +157,8 @@ t.test('every option for interactive clients is stored, and can be reset', async
 })
 
 t.test('the options about signatures and bound tokens are stored, and can be reset', async (t) => {
-  const cli = await startedCli(t)
+  const cli = testCli(t)
+  await cli.start({ ALGORITHMS: 'RS256 PS256 ES256 EdDSA' })
   const created = await cli.json([
     ...[...MACHINE, '--id', 'bank', '--require-dpop', '--require-mtls-bound'],
     ...['--id-token-signing-alg', 'ES256', '--authorization-signed-response-alg', 'PS256'],

@@ -3,6 +3,7 @@
  * and refuses what contradicts a rule; the checks that all clients pass then enforce it at run time, because it is in the members of the
  * client. The few rules without a member are the functions at the end. Pure; must not know the ring or who registers a client.
  */
+import { commandLine } from '../../command-line.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import { pkcePolicyOf } from '../pkce.ts'
@@ -92,7 +93,7 @@ const RULES: readonly ProfileRule[] = [
     ([member, field]): ProfileRule => ({
       section: '5.4.1-1',
       isBroken: (client) => !isFapi2Algorithm(client[member]),
-      message: `${field} must be one of PS256, ES256, EdDSA, and the ring must have a lane for it, which "keyturn keys lanes add ES256" adds`,
+      message: `${field} must be one of PS256, ES256, EdDSA, and the ring must have a lane for it, which ${commandLine('keys lanes add ES256')} adds`,
       field,
     }),
   ),
