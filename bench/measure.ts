@@ -130,7 +130,7 @@ export async function verifyToken(subject: Subject, body: string): Promise<JWTPa
   const { payload, protectedHeader } = await jwtVerify(token, createRemoteJWKSet(new URL(subject.jwksUrl)), {
     issuer: subject.issuer,
     audience: API,
-    algorithms: ['RS256'],
+    algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
     typ: 'at+jwt',
     requiredClaims: ['sub', 'client_id', 'iat', 'exp', 'jti'],
   })

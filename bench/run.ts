@@ -1,15 +1,17 @@
 /**
  * `npm run bench`: compares Keyturn with oidc-provider and with a bare route that only signs. Each server is a separate process,
  * and this process generates the load. The servers take turns in each round, so that a slower machine affects all of them.
- * Then runs bench/verify.ts and bench/scale.ts.
+ * Then runs bench/algorithms.ts, bench/verify.ts and bench/scale.ts.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { type AlgorithmsReport, algorithmsTable, benchAlgorithms } from './algorithms.ts'
 import { clientCredentials, type Load, type Measurement, measure, refresh } from './measure.ts'
 import { asTable, report, type ScenarioReport } from './report.ts'
 import { benchScale, SCALE, type ScaleLine, scaleTable } from './scale.ts'
+import { startBare, startOidcProvider } from './servers/index.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import {
   type Hashing,
@@ -19,7 +21,7 @@ import {
   signInTable,
   withHashing,
 } from './sign-in.ts'
-import { type Subject, startProgram, stop } from './subject.ts'
+import type { Subject } from './subject.ts'
 import { benchVerify, type VerifyReport, asTable as verifiersAsTable } from './verify.ts'
 
 const HELP = `npm run bench -- [options]
@@ -31,6 +33,7 @@ const HELP = `npm run bench -- [options]
   --against <folder>  another checkout of Keyturn to compare with
   --no-refresh        skip the refresh_token scenario
   --no-signin         skip complete sign-ins, of which at most 8 are concurrent
+  --no-algorithms     skip other signature algorithms and DPoP (node bench/algorithms.ts)
   --no-verify         skip the verifiers (node bench/verify.ts)
   --no-scale          skip stores with up to a million sessions (node bench/scale.ts)
   --json              print one JSON document
@@ -45,6 +48,7 @@ const { values: options } = parseArgs({
     against: { type: 'string' },
     refresh: { type: 'boolean', default: true },
     signin: { type: 'boolean', default: true },
+    algorithms: { type: 'boolean', default: true },
     verify: { type: 'boolean', default: true },
     scale: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
@@ -89,14 +93,16 @@ async function main(): Promise<void> {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
+  const algorithms = options.algorithms ? await benchAlgorithms({ rounds, load, progress }) : undefined
   // Measured without any other server running, even an idle one.
   const verifiers = options.verify ? await benchVerify({ progress }) : undefined
   const scale = options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined
-  print(reports, signIns, { rounds, ...load, warmup }, subjects, { verifiers, scale })
+  print(reports, signIns, { rounds, ...load, warmup }, subjects, { algorithms, verifiers, scale })
 }
 
 /** Results of the benchmarks that run without the servers above. */
 interface SeparateResults {
+  readonly algorithms: AlgorithmsReport | undefined
   readonly verifiers: VerifyReport | undefined
   readonly scale: readonly ScaleLine[] | undefined
 }
@@ -146,29 +152,6 @@ async function compareSignIns(
   return withHashing(report, hashing)
 }
 
-async function startBare(): Promise<Subject> {
-  const { child, ready } = await startProgram('bare.ts')
-  const description =
-    'a Fastify route and one jose signature of the same claims; no client authentication, no log'
-  return { ...ready, name: 'bare route', description, pid: child.pid as number, stop: () => stop(child) }
-}
-
-async function startOidcProvider(): Promise<Subject> {
-  const { child, ready } = await startProgram('oidc-provider.ts')
-  return {
-    ...ready,
-    name: 'oidc-provider',
-    description: 'oidc-provider with JWT access tokens, its in-memory adapter (nothing on disk), no log',
-    pid: child.pid as number,
-    refreshTokens(count) {
-      const tokens = new Promise<string[]>((done) => child.once('message', (list) => done(list as string[])))
-      child.send({ refreshTokens: count })
-      return tokens
-    },
-    stop: () => stop(child),
-  }
-}
-
 function progress(line: string): void {
   if (!options.json) process.stderr.write(`${line}\n`)
 }
@@ -178,12 +161,12 @@ function print(
   signIns: SignInReport | undefined,
   load: object,
   subjects: readonly Subject[],
-  { verifiers, scale }: SeparateResults,
+  { algorithms, verifiers, scale }: SeparateResults,
 ): void {
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
     process.stdout.write(
-      `${JSON.stringify({ machine, load, reports, sign_in: signIns, verifiers, scale })}\n`,
+      `${JSON.stringify({ machine, load, reports, sign_in: signIns, algorithms, verifiers, scale })}\n`,
     )
     return
   }
@@ -191,6 +174,7 @@ function print(
   process.stdout.write(
     `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${descriptions}\n`,
   )
+  if (algorithms) process.stdout.write(`\n${algorithmsTable(algorithms)}\n`)
   if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
   if (scale) process.stdout.write(`\n${scaleTable(scale)}\n`)
   process.stdout.write(

@@ -43,9 +43,12 @@ export interface Ready {
   readonly authorizeUrl?: string
 }
 
-/** Starts a program of bench/servers and waits until it is listening. */
-export async function startProgram(file: string): Promise<{ child: ChildProcess; ready: Ready }> {
-  const child = spawn(process.execPath, [new URL(`servers/${file}`, import.meta.url).pathname], {
+/** Starts a program of bench/servers and waits until it is listening. @param alg the algorithm with which it signs */
+export async function startProgram(
+  file: string,
+  alg: string,
+): Promise<{ child: ChildProcess; ready: Ready }> {
+  const child = spawn(process.execPath, [new URL(`servers/${file}`, import.meta.url).pathname, alg], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, NODE_ENV: 'production' },
   })

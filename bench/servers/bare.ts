@@ -7,7 +7,7 @@ import Fastify from 'fastify'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { API, CLIENT_ID, LIFETIME, type Ready, RSA_BITS, SCOPE } from '../subject.ts'
 
-const alg = 'RS256'
+const [, , alg = 'RS256'] = process.argv
 const { publicKey, privateKey } = await generateKeyPair(alg, { modulusLength: RSA_BITS })
 const jwk = await exportJWK(publicKey)
 const kid = await calculateJwkThumbprint(jwk)

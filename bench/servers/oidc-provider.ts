@@ -10,7 +10,7 @@ import Provider from 'oidc-provider'
 import { hashPassword, verifyPassword } from '../../src/accounts/password.ts'
 import { API, CALLBACK, CLIENT_ID, LIFETIME, PASSWORD, type Ready, RSA_BITS, SCOPE } from '../subject.ts'
 
-const alg = 'RS256'
+const [, , alg = 'RS256'] = process.argv
 const secret = 'x'.repeat(54)
 const accountId = 'u_benchbenchbenchbenchbenchbe'
 const { privateKey } = await generateKeyPair(alg, { modulusLength: RSA_BITS, extractable: true })
@@ -30,6 +30,7 @@ const provider = new Provider(issuer, {
       grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
       redirect_uris: [CALLBACK],
       token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: alg,
     },
   ],
   findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: () => ({ sub: id }) }),
