@@ -22,7 +22,7 @@ export interface ProvenRequest {
   readonly supplyNonce: (nonce: string) => void
 }
 
-export interface ProvenKey {
+interface ProvenKey {
   /** The thumbprint of the key (RFC 7638). */
   readonly jkt: string
   /**

@@ -13,7 +13,7 @@ import { algorithms } from './algorithms.ts'
 import { isSameTarget } from './target-uri.ts'
 
 /** In characters. A proof with the largest key that is accepted has about half of it. */
-export const MAX_PROOF_LENGTH = 8192
+const MAX_PROOF_LENGTH = 8192
 const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
 
 export interface ProofRules {

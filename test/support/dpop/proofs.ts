@@ -27,7 +27,7 @@ export interface ProofChange {
   readonly signedAs?: string
 }
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
 
 /** The public key as a client sends it, with the members of RFC 7638 §3.2 only. */
 export const publicJwk = ({ publicKey }: Pick<ClientKey, 'publicKey'>): Record<string, unknown> => ({

@@ -7,7 +7,7 @@ import { basic, encodeForm, type Form } from '../server/requests.ts'
 import { PASSWORD } from '../server/seed.ts'
 import { type ProofChange, type ProofRequest, proof, thumbprintOf } from './proofs.ts'
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 export interface Sending {
   readonly method?: Method
