@@ -98,6 +98,24 @@ t.test(
   },
 )
 
+t.test('the address after an action is shorter than proxies allow, whatever the names are', async (t) => {
+  const { server, send } = await started(t as Test)
+  const identifier = `https://a.example/${'"'.repeat(470)}`
+  t.equal((await send('POST', '/apis', { identifier, scopes: ['z:a'] })).statusCode, 201)
+  for (const name of numbered(14, (i) => `${'界'.repeat(190)}${i}`)) {
+    const client = { client_id: name, client_name: name, grant_types: ['client_credentials'], scope: 'z:a' }
+    t.equal((await send('POST', '/clients', client)).statusCode, 201)
+  }
+  const { browser } = await enter(server)
+  const page = await browser.open(`/admin/apis/change?identifier=${encodeURIComponent(identifier)}`)
+  const changed = await browser.send(page, {
+    form: '/admin/apis/change',
+    fill: { scopes: 'z:b' },
+  })
+  t.equal(changed.status, 303)
+  t.ok(`${changed.location}`.length < 7000, `${`${changed.location}`.length} characters`)
+})
+
 t.test('no text of an API is costly to read (docs/security.md R8)', async (t) => {
   const server = await consoleServer(t as Test)
   const { browser } = await enter(server)

@@ -112,18 +112,18 @@ function outsideOf(request: PageRequest) {
   return { ...page, words: consoleTextsIn(page.locale) }
 }
 
-/** Longer notes are cut, so that the address of the next page stays short. */
-const MAX_NOTES_LENGTH = 3000
+/** More notes are left out, so that the address of the next page stays shorter than the 8 KB that many proxies allow. */
+const MAX_NOTES_BYTES = 3000
 
 const macInput = ({ browser, current }: PageRequest, text: string): string =>
   JSON.stringify(['done', browser, current?.userSession.id ?? null, text])
 
 /** The message is authenticated, so that no link of somebody else can make the console claim anything. */
 function sealDone(macs: Macs, request: PageRequest, done: Done): string {
-  let length = 0
+  let bytes = 0
   const notes = done.notes.filter((note) => {
-    length += note.length
-    return length <= MAX_NOTES_LENGTH
+    bytes += Buffer.byteLength(note)
+    return bytes <= MAX_NOTES_BYTES
   })
   const text = Buffer.from(JSON.stringify({ ...done, notes })).toString('base64url')
   return `${text}.${macs.create(macInput(request, text))}`
