@@ -211,5 +211,7 @@ browserTest('a logo without a size of its own is shown, and a large one is reduc
       [width, height],
       what,
     )
+    const fit = await page.evaluate<string>("getComputedStyle(document.querySelector('img.logo')).objectFit")
+    t.equal(fit, 'scale-down', 'an image of another shape than its box is not distorted')
   }
 })
