@@ -11,6 +11,12 @@ export function plainAddress(address: string): string {
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address
 }
 
+/** Whether two texts are one address, which has several texts if it is IPv6 (RFC 5952 §1). */
+export function isSameAddress(a: string, b: string): boolean {
+  if (!ipaddr.isValid(a) || !ipaddr.isValid(b)) return false
+  return ipaddr.parse(a).toNormalizedString() === ipaddr.parse(b).toNormalizedString()
+}
+
 /** A host name or an IP address with a port. An IPv6 address is in brackets, as in a URL (RFC 3986 §3.2.2). */
 export const hostAndPort = (host: string, port: number): string =>
   `${host.includes(':') ? `[${host}]` : host}:${port}`

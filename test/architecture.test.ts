@@ -151,6 +151,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^@zxcvbn-ts\//, ['src/accounts/password-rules.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
+  [/^@peculiar\//, ['src/oauth/mtls/certificate-parts.ts'], []],
   [/^uqr$/, ['src/views/'], []],
   [/^otpauth$/, ['src/accounts/totp.ts'], []],
   [/^pino/, ['src/log/logger.ts'], []],

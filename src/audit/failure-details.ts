@@ -67,6 +67,12 @@ export const failureDetails = {
   assertion_replayed: 'client assertion: its `jti` was used before',
   ...prefixed('dpop', 'DPoP proof', dpopProof),
   dpop_required: 'the request has no DPoP proof, which the client or the access token needs',
+  certificate_missing: 'the client authenticates with a certificate (RFC 8705), and the request has none',
+  certificate_expired: 'the client certificate is not valid at this time',
+  certificate_untrusted:
+    'no authority in `KEYTURN_TLS_CLIENT_CA_FILE` has issued the client certificate, or it is not for TLS clients',
+  certificate_mismatch: 'the client certificate is not one that the client has registered',
+  certificate_required: 'the tokens of the client must be bound to a certificate, and the request has none',
   grant_not_registered: 'the client is not registered for the grant',
   other_client: 'the code, token or request belongs to another client',
   unknown_code: 'no such code was issued, or it was deleted after its retention',

@@ -210,8 +210,9 @@ export async function createMtlsApp(deps: AppDeps): Promise<FastifyInstance> {
   const pages = pagesOf(server)
   const listener = openListener(deps, pages, true)
   const { config } = server.base
-  await registerProtocol(listener, server, mtlsBase(config) ?? issuerBase(config.issuer))
-  if (config.admin && config.adminPort === null) await mountAdminApi(listener, deps, pages)
+  const base = mtlsBase(config) ?? issuerBase(config.issuer)
+  await registerProtocol(listener, server, base)
+  if (config.admin && config.adminPort === null) await mountAdminApi(listener, deps, pages, base)
   return listener.app
 }
 
@@ -256,14 +257,15 @@ export async function createAdminApp(deps: AppDeps): Promise<FastifyInstance> {
 }
 
 async function mountAdministration(listener: Listener, deps: AppDeps, pages: Pages): Promise<void> {
-  await mountAdminApi(listener, deps, pages)
+  await mountAdminApi(listener, deps, pages, issuerBase(deps.server.base.config.issuer))
   await mountConsole(listener.app, pages.prefix, (requestId) =>
     openConsole(deps, pages, listener.isClosing, requestId),
   )
 }
 
-const mountAdminApi = (listener: Listener, deps: AppDeps, { prefix }: Pages): Promise<void> =>
-  mountAdmin(listener.app, prefix, (requestId) => openAdminApi(deps, listener, requestId))
+/** @param base what the URLs at this port begin with */
+const mountAdminApi = (listener: Listener, deps: AppDeps, { prefix }: Pages, base: string): Promise<void> =>
+  mountAdmin(listener.app, prefix, (requestId) => openAdminApi(deps, listener, base, requestId))
 
 /** Loads the console; `mountConsole` calls it once. */
 async function openConsole(
@@ -298,6 +300,7 @@ const innerOptions = (
 async function openAdminApi(
   { server, logger, limits = CONNECTION_LIMITS }: AppDeps,
   { isClosing, clientCertificateOf }: Listener,
+  base: string,
   requestId: RequestId,
 ): Promise<FastifyInstance> {
   const { config, audit } = server.base
@@ -310,6 +313,7 @@ async function openAdminApi(
       actOnce: await server.openActOnce(),
       verifyBearerToken: server.oauth.verifyBearerToken,
       clientCertificateOf,
+      base,
       audit,
       refreshIfStale: server.refreshIfStale,
       refresh: server.refresh,

@@ -11,6 +11,7 @@ import { createSigning, type Keys } from '../keys/index.ts'
 import { createMacs } from '../keys/macs.ts'
 import { createFetchJwks } from '../oauth/client-auth/fetch-jwks.ts'
 import { createOAuth } from '../oauth/index.ts'
+import { openClientAuthorities } from '../oauth/mtls/client-authorities.ts'
 import { openRegistry } from '../oauth/registry.ts'
 import { createStatus } from '../status/index.ts'
 import { createTokens } from '../tokens/index.ts'
@@ -56,7 +57,8 @@ export async function openServer(
   const shared = { config, clock, random, audit, dataKeys, store }
   const accounts = createAccounts({ ...shared, limiterSize, writeLimits, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
-  const parts = { signer, registry, accounts, status, tokens, fetchJwks }
+  const clientAuthorities = await openClientAuthorities(config, logger)
+  const parts = { signer, registry, accounts, status, tokens, fetchJwks, clientAuthorities }
   const oauth = createOAuth({ ...shared, ...parts, failpoint, logger })
 
   const { poll, refreshIfStale, refresh } = createStaleness({

@@ -67,7 +67,13 @@ export function createVerifyBearerToken(deps: BearerTokenDeps): VerifyBearerToke
         status: 401,
         detail: 'dpop_required',
       })
-    if (!proves(key && { jkt: key.jkt }, bound)) throw invalidToken('sender_mismatch')
+    const thumbprint = request.certificate?.thumbprint
+    const proven = {
+      ...(key ? { jkt: key.jkt } : {}),
+      ...(thumbprint === undefined ? {} : { 'x5t#S256': thumbprint }),
+    }
+    // RFC 8705 §3: also for a token that is bound to a certificate.
+    if (!proves(proven, bound)) throw invalidToken('sender_mismatch')
     return async ({ client, endUser }) => {
       await asResource(async () => key?.consume(client, endUser?.user.id ?? null))
     }

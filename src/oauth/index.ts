@@ -26,6 +26,7 @@ import { createDpopNonces } from './dpop/nonces.ts'
 import { createGrants } from './grants/index.ts'
 import { createIntrospection, type Introspection } from './introspection/introspection.ts'
 import { createLogout, type Logout } from './logout/logout.ts'
+import type { ClientAuthorities } from './mtls/client-authorities.ts'
 import { createCarriedRequests } from './par/carried-requests.ts'
 import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
 import type { Registry } from './registry.ts'
@@ -78,6 +79,7 @@ export interface OAuthDeps {
   readonly status: Status
   readonly tokens: Tokens
   readonly fetchJwks: FetchJwks
+  readonly clientAuthorities: ClientAuthorities | null
 }
 
 export function createOAuth(deps: OAuthDeps): OAuth {
@@ -98,6 +100,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
   const authenticate = createClientAuthentication({
     secrets,
     clientKeys,
+    clientAuthorities: deps.clientAuthorities,
     writeLimiter,
     singleUse,
     issuer,
@@ -174,7 +177,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     tokenRequest: createTokenRequest({
       authenticate,
       grants,
-      proveSender: createProveSender({ proveKey }),
+      proveSender: createProveSender({ proveKey, clock }),
       issueTokens,
       audit,
       failpoint,

@@ -1,5 +1,4 @@
 import type { ProvenRequest } from './dpop/index.ts'
-import type { PresentedCertificate } from './mtls/presented-certificate.ts'
 
 /** The parameters of a request, from its form or query. */
 export interface Parameters {
@@ -88,8 +87,6 @@ export interface ProtocolRequest extends ProvenRequest {
   readonly authorization: string | undefined
   /** The `Accept` header as it was sent. */
   readonly accept: string | undefined
-  /** The certificate of the client (RFC 8705); null if it has presented none. */
-  readonly certificate: PresentedCertificate | null
   readonly ip: string
   readonly requestId: string
 }

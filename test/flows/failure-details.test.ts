@@ -1,4 +1,6 @@
 /** Why a request was refused: the audit trail says it exactly, and no client learns it (docs/audit.md). */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { type FailureDetail, failureDetails } from '../../src/audit/failure-details.ts'
@@ -22,6 +24,7 @@ import {
   tokensOf,
   VERIFIER,
 } from '../support/browser/sign-in.ts'
+import { type CertificateOptions, testAuthority } from '../support/certificates.ts'
 import { type WrongProof, wrongProofs, wrongTokenHashes } from '../support/dpop/proofs.ts'
 import { dpopSender } from '../support/dpop/sender.ts'
 import { overHttp } from '../support/server/http-inject.ts'
@@ -31,7 +34,13 @@ import { client, ORDERS, STOCK, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 import { introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
-const server = await testServer({ settings: { DPOP_NONCE: 'on' } })
+// A proxy passes certificates on, and their chain is checked.
+const authority = await testAuthority()
+const authorities = join(t.testdir(), 'clients.pem')
+writeFileSync(authorities, authority.cert)
+const server = await testServer({
+  settings: { DPOP_NONCE: 'on', TRUST_PROXY: 'loopback', TLS_CLIENT_CA_FILE: authorities },
+})
 t.teardown(() => server.close())
 const { store, clock } = server
 const { alice } = await seedUsers(store)
@@ -41,6 +50,12 @@ const OWN = { firstParty: true, redirectUris: [OWN_REDIRECT] }
 for (const one of [
   client({ id: 'signer', authMethod: 'private_key_jwt', jwks }),
   client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: 'http://127.0.0.1:1/jwks.json' }),
+  client({
+    id: 'certified',
+    authMethod: 'tls_client_auth',
+    tlsSubject: { kind: 'san_dns', value: 'certified.example' },
+  }),
+  client({ id: 'certificate-bound', requireMtlsBound: true }),
   client({ id: 'off', disabled: true }),
   client({ id: 'keeper', scopes: ['admin:keys'] }),
   client({ id: 'maker', scopes: ['admin:clients'] }),
@@ -60,6 +75,14 @@ await server.poll()
 const token = (form: Record<string, string>, headers: Record<string, string> = {}) =>
   post(server, '/oauth2/token', { grant_type: 'client_credentials', ...form }, headers)
 const withBasic = (header: string) => token({}, { authorization: header })
+
+const OUTDATED = { notBefore: new Date('2026-01-01'), notAfter: new Date('2026-01-02') }
+
+/** A client certificate that is good except for the change. */
+async function certified(options: CertificateOptions, by = authority) {
+  const { base64 } = await by.issue({ dns: ['certified.example'], ...options })
+  return token({ client_id: 'certified' }, { 'client-cert': `:${base64}:` })
+}
 
 /** A client assertion that is good except for the change. */
 function asserted(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key) {
@@ -160,6 +183,10 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['assertion_expired', () => asserted({ exp: clock.now() - 100 })],
     ['assertion_not_yet_valid', () => asserted({ nbf: clock.now() + 100 })],
     ['assertion_too_long_lived', () => asserted({ exp: farFuture() })],
+    ['certificate_missing', () => token({ client_id: 'certified' })],
+    ['certificate_expired', () => certified(OUTDATED)],
+    ['certificate_untrusted', async () => certified({}, await testAuthority())],
+    ['certificate_mismatch', () => certified({ dns: ['other.example'] })],
     [
       'assertion_replayed',
       async () => {
@@ -281,6 +308,9 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['refresh_ahead', () => afterSql('UPDATE client_sessions SET generation = 1 WHERE id = $1')],
   ],
   ...dpopCases(),
+  'a certificate that is missing': [
+    ['certificate_required', () => clientCredentials(server, {}, 'certificate-bound')],
+  ],
   'a DPoP proof that is missing': [['dpop_required', () => clientCredentials(server, {}, 'strict')]],
   'a bound access token without its key': [
     ['bound_token_as_bearer', async () => userinfo(await boundToken())],

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { brandingOf } from '../../src/http/app.ts'
 import { pageRoutes } from '../../src/http/pages/index.ts'
-import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
+import { METHOD_NAMES, usesCertificate } from '../../src/oauth/client-auth/index.ts'
 import { CLIENT_ALGORITHMS } from '../../src/oauth/client-registration/client-jwks.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { freshCode, redeem, seedUsers, tokensOf } from '../support/browser/sign-in.ts'
@@ -71,7 +71,11 @@ t.test(
         t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} comes with its algorithms`)
       }
     }
-    t.same(metadata.token_endpoint_auth_methods_supported, METHOD_NAMES)
+    t.same(
+      metadata.token_endpoint_auth_methods_supported,
+      METHOD_NAMES.filter((name) => !usesCertificate(name)),
+      'no certificate can arrive here',
+    )
     t.notOk(metadata.introspection_endpoint_auth_methods_supported.includes('none'))
   },
 )
@@ -314,5 +318,34 @@ t.test(
       t.equal(answer.status, 200, lines.join())
       t.match(JSON.parse(answer.body), { issuer, token_endpoint: `${issuer}/oauth2/token` }, lines.join())
     }
+  },
+)
+
+t.test(
+  'the metadata has the endpoints of the port for client certificates (RFC 8705 §3.3, §5)',
+  async (t) => {
+    const tls = { TLS_CERT_FILE: 'server.pem', TLS_KEY_FILE: 'server.key', MTLS_PORT: '8444' }
+    const read = async (settings: Record<string, string>) => {
+      const server = await testServer({ settings })
+      t.teardown(() => server.close())
+      return (await server.inject({ url: OPENID })).json()
+    }
+    const direct = await read(tls)
+    t.same(direct.mtls_endpoint_aliases, {
+      token_endpoint: 'https://issuer.test:8444/oauth2/token',
+      revocation_endpoint: 'https://issuer.test:8444/oauth2/revoke',
+      introspection_endpoint: 'https://issuer.test:8444/oauth2/introspect',
+      pushed_authorization_request_endpoint: 'https://issuer.test:8444/oauth2/par',
+      userinfo_endpoint: 'https://issuer.test:8444/oauth2/userinfo',
+    })
+    t.equal(direct.tls_client_certificate_bound_access_tokens, true)
+    t.same(direct.token_endpoint_auth_methods_supported, METHOD_NAMES)
+    const proxied = await read({ TRUST_PROXY: 'on' })
+    t.equal(proxied.tls_client_certificate_bound_access_tokens, true, 'a proxy may pass certificates on')
+    t.notOk('mtls_endpoint_aliases' in proxied)
+    const path = await testServer({ settings: { ...tls, ISSUER: 'https://issuer.test:8443/a' } })
+    t.teardown(() => path.close())
+    const { mtls_endpoint_aliases: aliases } = (await path.inject({ url: `/a${OPENID}` })).json()
+    t.equal(aliases.token_endpoint, 'https://issuer.test:8444/a/oauth2/token')
   },
 )

@@ -6,7 +6,7 @@ import {
   cryptoProvider,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
+  Extension,
   type JsonNameParams,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -15,6 +15,8 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import type { JWK } from 'jose'
+
+export { Extension }
 
 type CryptoKeyPair = webcrypto.CryptoKeyPair
 

@@ -15,10 +15,12 @@ import {
 import {
   changedTlsSubject,
   checkTlsSubject,
+  SELF_SIGNED,
   TLS_CLIENT_AUTH,
 } from '../../src/oauth/client-registration/tls-subject.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { systemRandom } from '../../src/system.ts'
+import { selfSigned } from '../support/certificates.ts'
 import { client } from '../support/server/seed.ts'
 
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -29,6 +31,16 @@ const rsa = (bits: number, publicExponent = 65_537) =>
   generateKeyPairSync('rsa', { modulusLength: bits, publicExponent }).publicKey.export({ format: 'jwk' })
 const rsa2048 = rsa(2048)
 
+const certificate = await selfSigned()
+const tlsSubject = { kind: 'san_dns', value: 'shop.example' } as const
+
+/** What a client needs for each method. */
+const proofOf = (authMethod: string): Partial<Registration> => ({
+  authMethod,
+  jwks: { keys: [authMethod === SELF_SIGNED ? { ...certificate.jwk, kid: 'a' } : publicEc] },
+  ...(authMethod === TLS_CLIENT_AUTH ? { tlsSubject } : {}),
+})
+
 const refuses = (t: Test, overrides: Partial<Registration>, why: RegExp, title: string) =>
   t.throws(() => checkRegistration(client(overrides)), { name: 'RegistrationError', message: why }, title)
 
@@ -37,7 +49,7 @@ t.test('a valid client with every grant and authentication method is accepted (R
     checkRegistration(client({ grants: [...GRANT_NAMES], redirectUris: ['https://a.example'] })),
   )
   for (const authMethod of METHOD_NAMES.filter((name) => name !== 'none')) {
-    t.doesNotThrow(() => checkRegistration(client({ authMethod, jwks: { keys: [publicEc] } })), authMethod)
+    t.doesNotThrow(() => checkRegistration(client(proofOf(authMethod))), authMethod)
   }
   t.doesNotThrow(() => checkRegistration(client({ authMethod: 'none', grants: ['password'] })))
   t.doesNotThrow(() => checkRegistration(client({ grants: [], introspects: ['https://orders.test'] })))
@@ -276,12 +288,10 @@ t.test(
     refuses(t, { requireSignedRequests: true }, /signed requests need/, 'no keys')
     const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
     for (const authMethod of METHOD_NAMES) {
-      const signing = { ...code, authMethod, requireSignedRequests: true }
-      t.doesNotThrow(() => checkRegistration(client({ ...signing, jwks: { keys: [publicEc] } })), authMethod)
-      t.doesNotThrow(
-        () => checkRegistration(client({ ...signing, jwksUri: 'https://a.example/k' })),
-        authMethod,
-      )
+      const signing = { ...code, ...proofOf(authMethod), requireSignedRequests: true }
+      t.doesNotThrow(() => checkRegistration(client(signing)), authMethod)
+      const fetched = { ...signing, jwks: null, jwksUri: 'https://a.example/k' }
+      t.doesNotThrow(() => checkRegistration(client(fetched)), authMethod)
     }
   },
 )
@@ -406,11 +416,41 @@ t.test(
 )
 
 t.test('a client has a subject exactly with tls_client_auth (RFC 8705 §2.1.2)', async (t) => {
-  const tlsSubject = { kind: 'san_dns', value: 'shop.example' } as const
-  for (const authMethod of METHOD_NAMES.filter((name) => String(name) !== TLS_CLIENT_AUTH)) {
-    refuses(t, { authMethod, tlsSubject, jwks: { keys: [publicEc] } }, /only a client|not enough/, authMethod)
+  for (const authMethod of METHOD_NAMES.filter((name) => name !== TLS_CLIENT_AUTH)) {
+    refuses(t, { ...proofOf(authMethod), tlsSubject }, /only a client|not enough/, authMethod)
   }
+  refuses(t, { authMethod: TLS_CLIENT_AUTH }, /needs the subject of the certificate/, 'no subject')
 })
+
+t.test(
+  'a client with a self-signed certificate registers it, in the key it belongs to (RFC 8705 §2.2.2)',
+  async (t) => {
+    const needs = /needs the client’s certificates/
+    refuses(t, { authMethod: SELF_SIGNED }, needs, 'no keys')
+    refuses(t, { authMethod: SELF_SIGNED, jwks: { keys: [publicEc] } }, needs, 'a key without a certificate')
+    const withX5c = (x5c: unknown, key: object = publicEc) => ({
+      authMethod: SELF_SIGNED,
+      jwks: parseClientJwks({ keys: [{ ...key, x5c }] }),
+    })
+    refuses(
+      t,
+      withX5c([certificate.base64], publicEc),
+      needs,
+      'the certificate of another key (RFC 7517 §4.7)',
+    )
+    for (const wrong of [
+      [],
+      'x',
+      [certificate.cert],
+      [`${certificate.base64}\n`],
+      [certificate.base64, 'x'],
+      [1],
+    ])
+      refuses(t, withX5c(wrong, certificate.jwk), needs, JSON.stringify(wrong).slice(0, 40))
+    const { x5c } = parseClientJwks({ keys: [certificate.jwk] }).keys[0] ?? {}
+    t.same(x5c, [certificate.base64], 'it is kept')
+  },
+)
 
 t.test('a subject has the form of the entry of the certificate (RFC 8705 §2.1.2)', async (t) => {
   const good = {

@@ -18,7 +18,6 @@ import { AdminError } from '../../admin/errors.ts'
 import type { ActOnce } from '../../admin/idempotency.ts'
 import { encodeNotes, NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
-import { issuerBase } from '../../issuer-path.ts'
 import { failureFields } from '../../oauth/audit-failures.ts'
 import { invalidToken, sentTokenOf, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
 import { invalidRequest, OAuthError } from '../../oauth/errors.ts'
@@ -44,6 +43,8 @@ export interface AdminApiDeps {
   readonly actOnce: ActOnce
   readonly verifyBearerToken: VerifyBearerToken
   readonly clientCertificateOf: ClientCertificateOf
+  /** What the URLs at this port begin with. */
+  readonly base: string
   readonly audit: Audit
   readonly refreshIfStale: () => Promise<void> | undefined
   readonly refresh: () => Promise<void>
@@ -205,7 +206,7 @@ const MISSING = new OAuthError('invalid_token', 'the request needs an access tok
 
 /** @throws {OAuthError} invalid_request, invalid_token, insufficient_scope, invalid_dpop_proof, use_dpop_nonce */
 async function authenticate(
-  { verifyBearerToken, issuer, prefix }: AdminApiDeps,
+  { verifyBearerToken, clientCertificateOf, issuer, prefix, base }: AdminApiDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   { scope }: AdminRoute,
@@ -217,8 +218,9 @@ async function authenticate(
   if (sent === null) throw MISSING
   const { claims, client, endUser, rights } = await verifyBearerToken(sent, {
     dpop: fieldsOf(request, 'dpop'),
+    certificate: clientCertificateOf(request.raw),
     method: request.method,
-    endpoint: issuerBase(issuer) + request.url.slice(prefix.length),
+    endpoint: base + request.url.slice(prefix.length),
     supplyNonce: (nonce) => reply.header('dpop-nonce', nonce),
   })
   // A token for another API must not work here, whatever its scopes are called (RFC 9068 §4).

@@ -6,7 +6,7 @@ import type { LiveRing } from '../../keys/live-ring.ts'
 import { laneNames } from '../../keys/ring.ts'
 import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
-import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
+import { METHOD_NAMES, usesCertificate } from '../../oauth/client-auth/index.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-registration/client-jwks.ts'
 import { PROOF_ALGORITHMS } from '../../oauth/dpop/algorithms.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
@@ -22,6 +22,7 @@ import {
   type ProtocolEndpoint,
   STATUS_AGGREGATION_PATH,
 } from '../routes.ts'
+import { mtlsBase } from '../tls/mtls-base.ts'
 
 /**
  * RFC 8414 §2 registers the lists of authentication methods and algorithms for these endpoints only. At others, clients
@@ -78,16 +79,31 @@ export function serverMetadata(
     // draft-ietf-oauth-status-list §9.1
     status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }
+  const mtls = mtlsBase(config)
+  if (mtls !== null) {
+    // RFC 8705 §5
+    metadata.mtls_endpoint_aliases = Object.fromEntries(
+      endpoints.map(({ path, metadata: name }) => [name, mtls + path]),
+    )
+  }
+  // RFC 8705 §3.3
+  if (receivesCertificates(config)) metadata.tls_client_certificate_bound_access_tokens = true
   for (const { path, metadata: name } of endpoints) {
     metadata[name] = base + path
     if (!ENDPOINTS_WITH_AUTH_METHODS.includes(name)) continue
     metadata[`${name}_auth_methods_supported`] = METHOD_NAMES.filter(
-      (method) => method !== 'none' || name !== 'introspection_endpoint',
+      (method) =>
+        (method !== 'none' || name !== 'introspection_endpoint') &&
+        (!usesCertificate(method) || receivesCertificates(config)),
     )
     metadata[`${name}_auth_signing_alg_values_supported`] = [...CLIENT_ALGORITHMS]
   }
   return metadata
 }
+
+/** Whether certificates of clients can arrive: at a port that asks for them, or through a proxy. */
+const receivesCertificates = ({ mtlsPort, trustProxy }: Config): boolean =>
+  mtlsPort !== null || trustProxy !== 0
 
 export function metadataEndpoint(
   config: Config,

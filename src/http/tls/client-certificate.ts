@@ -24,7 +24,7 @@ export function certificateOfConnection(): ClientCertificateOf {
     let found = read.get(secure)
     if (found === undefined) {
       const [der, ...others] = chainOf(secure)
-      found = der ? (presentedCertificate(der, others) ?? 'unreadable') : null
+      found = der ? (presentedCertificate(der, others, false) ?? 'unreadable') : null
       read.set(secure, found)
     }
     if (found === 'unreadable') throw malformed('the client certificate')
@@ -68,7 +68,7 @@ export function certificateFromProxy(isTrustedProxy: IsTrustedProxy): ClientCert
     if (field === undefined || fields.length > 1) throw malformed('Client-Cert')
     const der = readByteSequence(field.trim())
     const others = readChain(headers[CLIENT_CERT_CHAIN])
-    const found = der && others ? presentedCertificate(der, others) : null
+    const found = der && others ? presentedCertificate(der, others, true) : null
     if (!found) throw malformed(der ? 'Client-Cert or Client-Cert-Chain' : 'Client-Cert')
     return found
   }

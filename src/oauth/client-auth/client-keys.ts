@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache'
 import { singleFlightByKey } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
-import { usableClientJwks } from '../client-registration/client-jwks.ts'
+import { certificatesIn, usableClientJwks } from '../client-registration/client-jwks.ts'
 import { unavailable } from '../errors.ts'
 
 type KeyFinder = ReturnType<typeof createLocalJWKSet>
@@ -18,15 +18,19 @@ export type FetchJwks = (uri: string) => Promise<JSONWebKeySet>
 
 export interface ClientKeys {
   find(client: Client, header: JWSHeaderParameters): ReturnType<KeyFinder>
+  /** Whether a certificate, in DER and base64, is the first in the `x5c` of a key of the client. */
+  hasCertificate(client: Client, certificate: string): Promise<boolean>
 }
 
 export const JWKS_COOLDOWN: Seconds = 30
 export const JWKS_MAX_AGE: Seconds = 600
 const MAX_ENTRIES = 1000
+const NO_CERTIFICATES: ReadonlySet<unknown> = new Set()
 
 interface Entry {
   /** null if no fetch has succeeded yet. */
   readonly find: KeyFinder | null
+  readonly certificates: ReadonlySet<unknown>
   /** The error of the last fetch, if it failed. */
   readonly failure?: unknown
   readonly fetchedAt: EpochSeconds
@@ -38,23 +42,36 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   const refetch = (uri: string): Promise<Entry> => fetchOnce(uri, () => fetchEntry(uri))
 
   async function fetchEntry(uri: string): Promise<Entry> {
-    const previous = fetched.get(uri)?.find ?? null
+    const previous = fetched.get(uri)
     const entry: Entry = await fetchJwks(uri)
       .then((document) => {
         const usable = usableClientJwks(document) as JSONWebKeySet
-        return { find: createLocalJWKSet(usable), fetchedAt: clock.now() }
+        return {
+          find: createLocalJWKSet(usable),
+          certificates: certificatesIn(usable as { keys: Record<string, unknown>[] }),
+          fetchedAt: clock.now(),
+        }
       })
       // The previous document stays in use while the client's server is down or returns no valid JWKS.
-      .catch((failure: unknown) => ({ find: previous, failure, fetchedAt: clock.now() }))
+      .catch((failure: unknown) => ({
+        find: previous?.find ?? null,
+        certificates: previous?.certificates ?? NO_CERTIFICATES,
+        failure,
+        fetchedAt: clock.now(),
+      }))
     fetched.set(uri, entry)
     return entry
   }
 
   const age = (entry: Entry) => Math.abs(clock.now() - entry.fetchedAt)
 
+  async function entryOf(uri: string): Promise<Entry> {
+    const entry = fetched.get(uri)
+    return !entry || age(entry) > (entry.find ? JWKS_MAX_AGE : JWKS_COOLDOWN) ? refetch(uri) : entry
+  }
+
   async function findRemote(uri: string, header: JWSHeaderParameters) {
-    let entry = fetched.get(uri)
-    if (!entry || age(entry) > (entry.find ? JWKS_MAX_AGE : JWKS_COOLDOWN)) entry = await refetch(uri)
+    const entry = await entryOf(uri)
     try {
       return await findIn(entry, header)
     } catch (error) {
@@ -63,11 +80,21 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
     }
   }
 
+  // A temporary error: the request can be repeated as soon as the keys can be fetched.
+  const keysUnavailable = ({ failure }: Entry) =>
+    unavailable(JWKS_COOLDOWN, { detail: 'client_keys_unavailable', cause: failure })
+
   function findIn(entry: Entry, header: JWSHeaderParameters) {
-    // A temporary error: the request can be repeated as soon as the keys can be fetched.
-    if (!entry.find)
-      throw unavailable(JWKS_COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
+    if (!entry.find) throw keysUnavailable(entry)
     return entry.find(header)
+  }
+
+  async function hasRemoteCertificate(uri: string, certificate: string): Promise<boolean> {
+    const entry = await entryOf(uri)
+    if (!entry.find) throw keysUnavailable(entry)
+    if (entry.certificates.has(certificate)) return true
+    // The client may have a new certificate, as with an unknown `kid`.
+    return age(entry) >= JWKS_COOLDOWN && (await refetch(uri)).certificates.has(certificate)
   }
 
   /** Keyed by the client object, because a changed registration is a new object. */
@@ -85,6 +112,11 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   return {
     async find(client, header) {
       return client.jwksUri ? findRemote(client.jwksUri, header) : findRegistered(client, header)
+    },
+    async hasCertificate({ jwks, jwksUri }, certificate) {
+      return jwksUri
+        ? hasRemoteCertificate(jwksUri, certificate)
+        : certificatesIn(jwks ?? { keys: [] }).has(certificate)
     },
   }
 }

@@ -15,11 +15,15 @@ import { clientSecretPost } from './client-secret-post.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps, Credentials } from './method.ts'
 import { none } from './none.ts'
 import { privateKeyJwt } from './private-key-jwt.ts'
+import { selfSignedTlsClientAuth } from './self-signed-tls-client-auth.ts'
+import { tlsClientAuth } from './tls-client-auth.ts'
 
 const factories = {
   client_secret_basic: clientSecretBasic,
   client_secret_post: clientSecretPost,
   private_key_jwt: privateKeyJwt,
+  tls_client_auth: tlsClientAuth,
+  self_signed_tls_client_auth: selfSignedTlsClientAuth,
   none,
 } as const satisfies Record<string, (deps: ClientAuthMethodDeps) => ClientAuthMethod>
 
@@ -29,6 +33,11 @@ export const METHOD_NAMES = Object.keys(factories) as readonly ClientAuthMethodN
 
 /** The methods that prove the same secret, in the header or in the body (RFC 6749 §2.3.1). */
 const SECRET_METHODS: readonly string[] = ['client_secret_basic', 'client_secret_post']
+
+/** The methods that prove a certificate (RFC 8705 §2). The tokens of their clients are bound to it (§3). */
+const CERTIFICATE_METHODS: readonly string[] = ['tls_client_auth', 'self_signed_tls_client_auth']
+
+export const usesCertificate = (method: string): boolean => CERTIFICATE_METHODS.includes(method)
 
 export const usesSecret = (method: string): boolean => SECRET_METHODS.includes(method)
 
@@ -51,14 +60,17 @@ interface Attempt {
   readonly credentials: Credentials
 }
 
+/** What a request can mean. There are several meanings only if it has nothing but the client id. All have the same id. */
+type Attempts = readonly [Attempt, ...Attempt[]]
+
 export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
 
 /** The returned function throws {OAuthError} invalid_client, or invalid_request if several methods are used. */
 export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateClient {
   const methods = METHOD_NAMES.map((name) => [name, factories[name](deps)] as const)
   return async (request) => {
-    const attempt = findCredentials(methods, request)
-    const { clientId } = attempt.credentials
+    const attempts = findCredentials(methods, request)
+    const { clientId } = attempts[0].credentials
     if (!VALID_CLIENT_ID.test(clientId)) {
       throw invalidClient({ detail: 'malformed_credentials', cause: 'not a possible client id' })
     }
@@ -67,7 +79,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
       throw invalidRequest('client_id differs from the client that authenticates')
     }
     try {
-      return await verify(attempt)
+      return await verify(attempts)
     } catch (error) {
       const known = deps.registry.knownClient(clientId)
       deps.audit('client.authentication_failed', {
@@ -76,25 +88,25 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
         ip: request.ip,
         request_id: request.requestId,
         ...failureFields(error),
-        ...(isInvalidClient(error) ? { reason: attempt.name } : {}),
+        ...(isInvalidClient(error) ? { reason: attemptFor(known, attempts).name } : {}),
       })
       throw error
     }
   }
 
-  async function verify(attempt: Attempt): Promise<Client> {
-    const { clientId } = attempt.credentials
+  async function verify(attempts: Attempts): Promise<Client> {
+    const { clientId } = attempts[0].credentials
     const cached = deps.registry.knownClient(clientId)
-    const cachedFailure = cached ? await failureOf(cached, attempt) : null
+    const cachedFailure = cached ? await failureOf(cached, attempts) : null
     if (cached && cachedFailure === null) return cached
     // The client may be new or have a new secret that this node has not loaded yet.
     const client = await deps.registry.client(clientId, { fresh: true })
     if (!client) {
-      if (!cached) await attempt.credentials.imitateVerify?.()
+      if (!cached) await attempts[0].credentials.imitateVerify?.()
       throw invalidClient(cachedFailure ?? UNKNOWN)
     }
     if (cached && !hasChanged(cached, client)) throw invalidClient(cachedFailure ?? UNKNOWN)
-    const failure = await failureOf(client, attempt)
+    const failure = await failureOf(client, attempts)
     if (failure !== null) throw invalidClient(failure)
     return client
   }
@@ -102,8 +114,13 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
 
 const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
+/** What the request means for this client. */
+const attemptFor = (client: Client | null, attempts: Attempts): Attempt =>
+  attempts.find(({ name }) => name === client?.authMethod) ?? attempts.at(-1) ?? attempts[0]
+
 /** Why the client is not authenticated; null if it is. */
-async function failureOf(client: Client, { name, credentials }: Attempt): Promise<Diagnosed | null> {
+async function failureOf(client: Client, attempts: Attempts): Promise<Diagnosed | null> {
+  const { name, credentials } = attemptFor(client, attempts)
   const accepted = accepts(client.authMethod, name)
   if (client.disabled || !accepted) await credentials.imitateVerify?.()
   if (client.disabled) return { detail: 'client_disabled' }
@@ -130,7 +147,7 @@ const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON
 function findCredentials(
   methods: readonly (readonly [ClientAuthMethodName, ClientAuthMethod])[],
   request: ProtocolRequest,
-): Attempt {
+): Attempts {
   const attempts: Attempt[] = []
   let malformed: unknown
   let methodsUsed = 0
@@ -144,9 +161,10 @@ function findCredentials(
     }
     methodsUsed += 1
   }
-  if (methodsUsed > 1) throw invalidRequest('more than one client authentication method was used')
+  const isAlone = malformed === undefined && attempts.every(({ credentials }) => credentials.alone)
+  if (methodsUsed > 1 && !isAlone) throw invalidRequest('more than one client authentication method was used')
   if (malformed) throw malformed
-  const [only] = attempts
-  if (!only) throw invalidClient({ detail: 'no_client_authentication' })
-  return only
+  const [first, ...more] = attempts
+  if (!first) throw invalidClient({ detail: 'no_client_authentication' })
+  return [first, ...more]
 }

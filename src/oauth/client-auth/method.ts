@@ -6,6 +6,7 @@ import type { WriteLimiter } from '../../accounts/write-limiter.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock } from '../../system.ts'
+import type { ClientAuthorities } from '../mtls/client-authorities.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import type { ClientKeys } from './client-keys.ts'
 import type { SecretVerifier } from './secret.ts'
@@ -14,6 +15,8 @@ import type { SecretVerifier } from './secret.ts'
 export interface ClientAuthMethodDeps {
   readonly secrets: SecretVerifier
   readonly clientKeys: ClientKeys
+  /** null without the setting. */
+  readonly clientAuthorities: ClientAuthorities | null
   readonly singleUse: Pick<SingleUseStore, 'claim'>
   readonly writeLimiter: Pick<WriteLimiter, 'take'>
   readonly clock: Clock
@@ -23,6 +26,8 @@ export interface ClientAuthMethodDeps {
 /** The credentials of one method in a request: the claimed client id, and how to verify the claim. */
 export interface Credentials {
   readonly clientId: string
+  /** Whether the request has nothing but the id, so that only the registration says which method it is. */
+  readonly alone?: boolean
   /** True if the credentials are valid. Called only if the client may use this method. */
   verify(client: Client): Promise<boolean>
   /**

@@ -2,7 +2,8 @@
  * Which public keys clients may use for assertions and signed requests (RFC 7591 §2): one rule for registered keys (`jwks`) and
  * for those that the server fetches (`jwks_uri`). Pure.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import { MAX_CERTIFICATE_BYTES, parseCertificate } from '../mtls/presented-certificate.ts'
 import { RegistrationError } from './registration-error.ts'
 
 /**
@@ -25,6 +26,8 @@ const KEY_TYPES: Record<string, { members: readonly string[]; crv?: string; algo
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 
 const MAX_KEYS = 10
+/** In one `x5c`: the certificate and the intermediates that issued it. */
+const MAX_CERTIFICATES = 6
 const MIN_RSA_BITS = 2048
 /** This server verifies the signatures, and larger keys make that slower. */
 const MAX_RSA_BITS = 8192
@@ -44,7 +47,7 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   let first: OtherKind | undefined
   const parsed = keys.flatMap((key) => {
     try {
-      return [parseSigningKey(key).jwk]
+      return [parseClientKey(key)]
     } catch (error) {
       if (!(error instanceof OtherKind)) throw error
       first ??= error
@@ -66,7 +69,7 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
 export function usableClientJwks(document: unknown): { keys: Jwk[] } {
   const usable = keysOf(document).flatMap((key) => {
     try {
-      return [parseSigningKey(key).jwk]
+      return [parseClientKey(key)]
     } catch (error) {
       if (error instanceof RegistrationError) return []
       throw error
@@ -107,6 +110,29 @@ export function parseSigningKey(key: Readonly<Jwk>): { jwk: Jwk; publicKey: KeyO
   const publicJwk = Object.fromEntries(members.map((name) => [name, key[name]]))
   return { jwk: publicJwk, publicKey: importUsable(publicJwk) }
 }
+
+/** Certificates that are not wholly sound are left out, because signatures are verified without them. */
+function parseClientKey(key: Jwk): Jwk {
+  const { jwk, publicKey } = parseSigningKey(key)
+  return isCertificateOf(key.x5c, publicKey) ? { ...jwk, x5c: key.x5c } : jwk
+}
+
+/** RFC 7517 §4.7: the first certificate has the key of the JWK. A client with `self_signed_tls_client_auth` is known by it. */
+function isCertificateOf(x5c: unknown, publicKey: KeyObject): boolean {
+  if (!Array.isArray(x5c) || x5c.length > MAX_CERTIFICATES) return false
+  const certificates = x5c.map(certificateOf)
+  return !certificates.includes(null) && certificates[0]?.publicKey.equals(publicKey) === true
+}
+
+function certificateOf(text: unknown): X509Certificate | null {
+  if (typeof text !== 'string' || text.length > MAX_CERTIFICATE_BYTES * 2) return null
+  const der = Buffer.from(text, 'base64')
+  return der.toString('base64') === text ? parseCertificate(der) : null
+}
+
+/** The certificates of the clients that present them in TLS: the first of each `x5c`, in base64. */
+export const certificatesIn = ({ keys }: { readonly keys: readonly Jwk[] }): ReadonlySet<unknown> =>
+  new Set(keys.flatMap(({ x5c }) => (Array.isArray(x5c) ? x5c.slice(0, 1) : [])))
 
 function importUsable(jwk: Jwk): KeyObject {
   let publicKey: KeyObject

@@ -17,10 +17,10 @@ import { pkcePolicyOf } from '../pkce.ts'
 import { checkRedirectUri } from '../redirect-uri.ts'
 import { SCOPE_TOKEN } from '../scope.ts'
 import { isRolesClaimName } from '../user-claims.ts'
-import { parseClientJwks } from './client-jwks.ts'
+import { certificatesIn, parseClientJwks, usableClientJwks } from './client-jwks.ts'
 import { checkFapi2 } from './fapi2.ts'
 import { inField, RegistrationError } from './registration-error.ts'
-import { checkTlsSubject, TLS_CLIENT_AUTH, TLS_SUBJECT_MEMBERS } from './tls-subject.ts'
+import { checkTlsSubject, SELF_SIGNED, TLS_CLIENT_AUTH, TLS_SUBJECT_MEMBERS } from './tls-subject.ts'
 
 /** The fields that are set at registration. The server sets the others. */
 export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | 'revision'>
@@ -95,6 +95,12 @@ const rules: readonly Rule[] = [
     'jwks',
   ],
   [
+    ({ authMethod, jwks, jwksUri }) =>
+      authMethod === SELF_SIGNED && jwksUri === null && !(jwks && hasCertificate(jwks)),
+    `${SELF_SIGNED} needs the client’s certificates: x5c in a key of jwks, or jwks_uri (RFC 8705 §2.2.2)`,
+    'jwks',
+  ],
+  [
     ({ authMethod, grants }) => authMethod === 'none' && grants.includes('client_credentials'),
     'client_credentials needs client authentication: none is not enough (RFC 6749 §4.4)',
     'grant_types',
@@ -142,6 +148,9 @@ const rules: readonly Rule[] = [
     ],
   ),
 ]
+
+/** Whether the certificate of a key can be used. */
+const hasCertificate = (jwks: unknown): boolean => certificatesIn(usableClientJwks(jwks)).size > 0
 
 /** @throws {RegistrationError} for the first rule that is broken */
 export function checkRegistration(client: Registration): void {

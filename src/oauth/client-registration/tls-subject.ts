@@ -4,9 +4,11 @@
  */
 import { isIP } from 'node:net'
 import type { TlsSubject } from '../../store/contracts/clients.ts'
+import { parseDistinguishedName } from '../mtls/distinguished-name.ts'
 import { RegistrationError } from './registration-error.ts'
 
 export const TLS_CLIENT_AUTH = 'tls_client_auth'
+export const SELF_SIGNED = 'self_signed_tls_client_auth'
 
 /** The member of the metadata for each entry. */
 export const TLS_SUBJECT_MEMBERS = {
@@ -25,8 +27,8 @@ const VISIBLE_ASCII = /^[\x21-\x7E]+$/
 /** For each entry: whether a certificate could have the value, and what it must be. */
 const FORMS: Readonly<Record<TlsSubject['kind'], readonly [(value: string) => boolean, string]>> = {
   subject_dn: [
-    (value) => /^[^\p{Cc}=]+=[^\p{Cc}]+$/u.test(value),
-    'a distinguished name such as CN=shop,O=Example (RFC 4514)',
+    (value) => parseDistinguishedName(value) !== null,
+    'a distinguished name such as CN=shop,O=Example (RFC 4514), with the OIDs of unusual types',
   ],
   san_dns: [(value) => VISIBLE_ASCII.test(value) && !/[@:/]/.test(value), 'a DNS name'],
   san_uri: [

@@ -9,10 +9,13 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock } from '../../system.ts'
 import { OAuthError } from '../errors.ts'
+import type { PresentedCertificate } from '../mtls/presented-certificate.ts'
 import type { DpopNonces } from './nonces.ts'
 
-/** What a proof is compared with. */
+/** What the sender of a request proves, and what a proof is compared with. */
 export interface ProvenRequest {
+  /** The certificate that the sender has presented (RFC 8705); null if there is none. */
+  readonly certificate: PresentedCertificate | null
   /** The values of all `DPoP` header fields. */
   readonly dpop: readonly string[]
   readonly method: string
