@@ -30,6 +30,7 @@ const EXPECTED = [
   ...labels('U', 1, 2),
   ...labels('V', 1, 5),
   ...labels('W', 1, 5),
+  ...labels('X', 1, 6),
 ]
 
 interface Row {

@@ -50,7 +50,7 @@ t.test('the certificate of a trusted proxy is that of the client (RFC 9440 §2)'
   t.match(claimsOf(issued.json().access_token).cnf, { 'x5t#S256': own.thumbprint })
 })
 
-t.test('the header of anyone else means nothing', async (t) => {
+t.test('the header of any other sender is ignored (docs/security.md X5)', async (t) => {
   const own = await selfSigned({ uri: [SHOP] })
   const server = await behindProxy(t as Test)
   for (const [from, headers] of [
@@ -111,28 +111,34 @@ const malformed = (
   ['a chain of too many', { 'client-cert': field(own), 'client-cert-chain': field(...Array(6).fill(root)) }],
 ]
 
-t.test('a header that cannot be read is refused, whatever else the request has', async (t) => {
-  const server = await behindProxy(t as Test)
-  const [own, root] = [await selfSigned({ uri: [SHOP] }), await testAuthority()]
-  for (const [title, headers] of malformed(own, root)) {
-    const refused = await send(server, headers)
-    t.equal(refused.statusCode, 400, title)
-    t.match(refused.json(), { error: 'invalid_request' }, title)
-  }
-})
+t.test(
+  'a header that cannot be read is refused, whatever else the request has (docs/security.md X5)',
+  async (t) => {
+    const server = await behindProxy(t as Test)
+    const [own, root] = [await selfSigned({ uri: [SHOP] }), await testAuthority()]
+    for (const [title, headers] of malformed(own, root)) {
+      const refused = await send(server, headers)
+      t.equal(refused.statusCode, 400, title)
+      t.match(refused.json(), { error: 'invalid_request' }, title)
+    }
+  },
+)
 
-t.test('the port that asks for certificates does not read the header, even of a trusted proxy', async (t) => {
-  const tls = await tlsServer(t as Test, { settings: { TRUST_PROXY: 'on' } })
-  await seedShop(tls.server)
-  const own = await tls.authority.issue({ uri: [SHOP] })
-  const request = (url: string, certificate?: TestCertificate, header?: TestCertificate) =>
-    tls.fetch(certificate)(`${url}/oauth2/token`, {
-      method: 'POST',
-      headers: header ? { 'client-cert': field(header) } : {},
-      body: new URLSearchParams({ client_id: 'shop', grant_type: 'client_credentials' }),
-    })
-  t.equal((await request(tls.mtls, undefined, own)).status, 401)
-  t.equal((await request(tls.mtls, await tls.authority.issue(), own)).status, 401)
-  t.equal((await request(tls.mtls, own, await tls.authority.issue())).status, 200)
-  t.equal((await request(tls.issuer, undefined, own)).status, 200, 'the main port does')
-})
+t.test(
+  'the port that asks for certificates does not read the header, even of a trusted proxy (docs/security.md X5)',
+  async (t) => {
+    const tls = await tlsServer(t as Test, { settings: { TRUST_PROXY: 'on' } })
+    await seedShop(tls.server)
+    const own = await tls.authority.issue({ uri: [SHOP] })
+    const request = (url: string, certificate?: TestCertificate, header?: TestCertificate) =>
+      tls.fetch(certificate)(`${url}/oauth2/token`, {
+        method: 'POST',
+        headers: header ? { 'client-cert': field(header) } : {},
+        body: new URLSearchParams({ client_id: 'shop', grant_type: 'client_credentials' }),
+      })
+    t.equal((await request(tls.mtls, undefined, own)).status, 401)
+    t.equal((await request(tls.mtls, await tls.authority.issue(), own)).status, 401)
+    t.equal((await request(tls.mtls, own, await tls.authority.issue())).status, 200)
+    t.equal((await request(tls.issuer, undefined, own)).status, 200, 'the main port does')
+  },
+)

@@ -28,7 +28,11 @@ interface Combination {
   readonly bound: 'dpop' | 'mtls'
 }
 
-const COMBINATIONS: readonly Combination[] = [{ auth: 'private_key_jwt', bound: 'dpop' }]
+const COMBINATIONS: readonly Combination[] = [
+  { auth: 'private_key_jwt', bound: 'dpop' },
+  { auth: 'private_key_jwt', bound: 'mtls' },
+  { auth: 'tls_client_auth', bound: 'mtls' },
+]
 
 /** A client as its operator would register and configure it. */
 async function registered({ auth, bound }: Combination, alg: Alg, suffix: string) {

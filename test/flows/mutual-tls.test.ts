@@ -79,34 +79,37 @@ t.test(
   },
 )
 
-t.test('no other certificate authenticates it, at any endpoint (CVE-2023-2422; RFC 8705 §2.1)', async (t) => {
-  const tls = await serverWith(t as Test, [
-    shop(),
-    shop({ id: 'bank', tlsSubject: { kind: 'san_dns', value: 'bank.example' } }),
-  ])
-  const { authority } = tls
-  const other = await testAuthority()
-  const hidden = await (await authority.intermediate()).issue({ uri: [SHOP] })
-  const wrong: readonly (readonly [string, Certificate | undefined, string])[] = [
-    ['no certificate', undefined, 'certificate_missing'],
-    ['of another client', await authority.issue({ dns: ['bank.example'] }), 'certificate_mismatch'],
-    ['of another authority', await other.issue({ uri: [SHOP] }), 'certificate_untrusted'],
-    ['self-signed', await selfSigned({ uri: [SHOP] }), 'certificate_untrusted'],
-    ['for servers', await authority.issue({ uri: [SHOP], usages: ['server'] }), 'certificate_untrusted'],
-    [
-      'without its intermediate',
-      { ...hidden, cert: hidden.cert.slice(0, hidden.cert.indexOf('-----END') + 26) },
-      'certificate_untrusted',
-    ],
-  ]
-  for (const [title, certificate, detail] of wrong) {
-    for (const path of ['token', 'introspect', 'revoke', 'par']) {
-      const refused = await post(tls, path, { ...credentials(), token: 'x' }, certificate)
-      t.match(refused, REFUSED, `${title} at ${path}`)
-      t.equal(details(tls).at(-1), detail, title)
+t.test(
+  'no other certificate authenticates it, at any endpoint (CVE-2023-2422; RFC 8705 §2.1; docs/security.md X1, P33)',
+  async (t) => {
+    const tls = await serverWith(t as Test, [
+      shop(),
+      shop({ id: 'bank', tlsSubject: { kind: 'san_dns', value: 'bank.example' } }),
+    ])
+    const { authority } = tls
+    const other = await testAuthority()
+    const hidden = await (await authority.intermediate()).issue({ uri: [SHOP] })
+    const wrong: readonly (readonly [string, Certificate | undefined, string])[] = [
+      ['no certificate', undefined, 'certificate_missing'],
+      ['of another client', await authority.issue({ dns: ['bank.example'] }), 'certificate_mismatch'],
+      ['of another authority', await other.issue({ uri: [SHOP] }), 'certificate_untrusted'],
+      ['self-signed', await selfSigned({ uri: [SHOP] }), 'certificate_untrusted'],
+      ['for servers', await authority.issue({ uri: [SHOP], usages: ['server'] }), 'certificate_untrusted'],
+      [
+        'without its intermediate',
+        { ...hidden, cert: hidden.cert.slice(0, hidden.cert.indexOf('-----END') + 26) },
+        'certificate_untrusted',
+      ],
+    ]
+    for (const [title, certificate, detail] of wrong) {
+      for (const path of ['token', 'introspect', 'revoke', 'par']) {
+        const refused = await post(tls, path, { ...credentials(), token: 'x' }, certificate)
+        t.match(refused, REFUSED, `${title} at ${path}`)
+        t.equal(details(tls).at(-1), detail, title)
+      }
     }
-  }
-})
+  },
+)
 
 t.test('the port without certificates authenticates no client by one', async (t) => {
   const tls = await serverWith(t as Test, [shop()])
@@ -114,7 +117,7 @@ t.test('the port without certificates authenticates no client by one', async (t)
   t.match(await post(tls, 'token', credentials(), own, { base: tls.issuer }), REFUSED)
 })
 
-t.test('the clock of the server decides whether a certificate is valid', async (t) => {
+t.test('the clock of the server decides whether a certificate is valid (docs/security.md X2)', async (t) => {
   const tls = await serverWith(t as Test, [shop()])
   const own = await tls.authority.issue({ uri: [SHOP] })
   t.match(await post(tls, 'token', credentials(), own), { status: 200 })
@@ -194,65 +197,68 @@ t.test(
   },
 )
 
-t.test('a stolen access token is worth nothing without the certificate (RFC 8705 §3)', async (t) => {
-  const tls = await serverWith(t as Test, [
-    shop({ scopes: ['admin:read'], introspects: ['https://issuer.test'] }),
-    codeClient({
-      id: 'own',
-      firstParty: true,
-      redirectUris: ['https://own.test/callback'],
-      authMethod: 'tls_client_auth',
-      tlsSubject: { kind: 'san_dns', value: 'own.example' },
-    }),
-  ])
-  const [certificate, other] = [
-    await tls.authority.issue({ dns: ['own.example'] }),
-    await tls.authority.issue(),
-  ]
-  const code = await freshCode(tls.server, { client_id: 'own' })
-  const form = {
-    client_id: 'own',
-    grant_type: 'authorization_code',
-    code,
-    redirect_uri: 'https://own.test/callback',
-    code_verifier: VERIFIER,
-  }
-  t.match(await post(tls, 'token', form, other), REFUSED, 'the code')
-  const tokens = await post(tls, 'token', form, certificate)
-  t.match(tokens, { status: 200, token_type: 'Bearer' })
+t.test(
+  'a stolen access token is worth nothing without the certificate (RFC 8705 §3; docs/security.md X4)',
+  async (t) => {
+    const tls = await serverWith(t as Test, [
+      shop({ scopes: ['admin:read'], introspects: ['https://issuer.test'] }),
+      codeClient({
+        id: 'own',
+        firstParty: true,
+        redirectUris: ['https://own.test/callback'],
+        authMethod: 'tls_client_auth',
+        tlsSubject: { kind: 'san_dns', value: 'own.example' },
+      }),
+    ])
+    const [certificate, other] = [
+      await tls.authority.issue({ dns: ['own.example'] }),
+      await tls.authority.issue(),
+    ]
+    const code = await freshCode(tls.server, { client_id: 'own' })
+    const form = {
+      client_id: 'own',
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: 'https://own.test/callback',
+      code_verifier: VERIFIER,
+    }
+    t.match(await post(tls, 'token', form, other), REFUSED, 'the code')
+    const tokens = await post(tls, 'token', form, certificate)
+    t.match(tokens, { status: 200, token_type: 'Bearer' })
 
-  const userinfo = (token: string, by?: Certificate, base = tls.mtls) =>
-    tls.fetch(by)(`${base}/oauth2/userinfo`, { headers: { authorization: `Bearer ${token}` } })
-  t.equal((await userinfo(tokens.access_token, certificate)).status, 200)
-  for (const [title, answer] of [
-    ['another certificate', await userinfo(tokens.access_token, other)],
-    ['no certificate', await userinfo(tokens.access_token)],
-    ['the other port', await userinfo(tokens.access_token, certificate, tls.issuer)],
-  ] as const) {
-    t.equal(answer.status, 401, title)
-    t.match(answer.headers.get('www-authenticate'), /error="invalid_token"/, title)
-  }
-  t.match(
-    tls.server.logger.audits('userinfo.refused').map(({ detail }) => detail),
-    ['sender_mismatch', 'sender_mismatch', 'sender_mismatch'],
-  )
+    const userinfo = (token: string, by?: Certificate, base = tls.mtls) =>
+      tls.fetch(by)(`${base}/oauth2/userinfo`, { headers: { authorization: `Bearer ${token}` } })
+    t.equal((await userinfo(tokens.access_token, certificate)).status, 200)
+    for (const [title, answer] of [
+      ['another certificate', await userinfo(tokens.access_token, other)],
+      ['no certificate', await userinfo(tokens.access_token)],
+      ['the other port', await userinfo(tokens.access_token, certificate, tls.issuer)],
+    ] as const) {
+      t.equal(answer.status, 401, title)
+      t.match(answer.headers.get('www-authenticate'), /error="invalid_token"/, title)
+    }
+    t.match(
+      tls.server.logger.audits('userinfo.refused').map(({ detail }) => detail),
+      ['sender_mismatch', 'sender_mismatch', 'sender_mismatch'],
+    )
 
-  const refresh = { client_id: 'own', grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
-  t.match(await post(tls, 'token', refresh, other), REFUSED, 'the refresh token')
-  const renewed = await tls.authority.issue({ dns: ['own.example'] })
-  const refreshed = await post(tls, 'token', refresh, renewed)
-  t.match(
-    claimsOf(refreshed.access_token).cnf,
-    { 'x5t#S256': renewed.thumbprint },
-    'bound to the certificate of the refresh',
-  )
-  t.equal((await userinfo(refreshed.access_token, certificate)).status, 401)
-  t.match(await post(tls, 'introspect', { client_id: 'own', token: refreshed.access_token }, renewed), {
-    active: true,
-    token_type: 'Bearer',
-    cnf: { 'x5t#S256': renewed.thumbprint },
-  })
-})
+    const refresh = { client_id: 'own', grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+    t.match(await post(tls, 'token', refresh, other), REFUSED, 'the refresh token')
+    const renewed = await tls.authority.issue({ dns: ['own.example'] })
+    const refreshed = await post(tls, 'token', refresh, renewed)
+    t.match(
+      claimsOf(refreshed.access_token).cnf,
+      { 'x5t#S256': renewed.thumbprint },
+      'bound to the certificate of the refresh',
+    )
+    t.equal((await userinfo(refreshed.access_token, certificate)).status, 401)
+    t.match(await post(tls, 'introspect', { client_id: 'own', token: refreshed.access_token }, renewed), {
+      active: true,
+      token_type: 'Bearer',
+      cnf: { 'x5t#S256': renewed.thumbprint },
+    })
+  },
+)
 
 t.test('the administration accepts a bound token only with its certificate', async (t) => {
   const tls = await serverWith(t as Test, [shop({ scopes: ['admin:read'] })])
@@ -266,39 +272,42 @@ t.test('the administration accepts a bound token only with its certificate', asy
   t.equal((await roles(own, tls.issuer)).status, 401)
 })
 
-t.test('the tokens of a public client are bound, the refresh token too (RFC 8705 §4)', async (t) => {
-  const phone = codeClient({
-    id: 'phone2',
-    authMethod: 'none',
-    redirectUris: [SPA_REDIRECT],
-    firstParty: true,
-    requireMtlsBound: true,
-  })
-  const tls = await serverWith(t as Test, [phone])
-  const [own, other] = [await selfSigned(), await selfSigned()]
-  const code = await freshCode(tls.server, { client_id: 'phone2', redirect_uri: SPA_REDIRECT })
-  const form = {
-    client_id: 'phone2',
-    grant_type: 'authorization_code',
-    code,
-    redirect_uri: SPA_REDIRECT,
-    code_verifier: VERIFIER,
-  }
-  t.match(await post(tls, 'token', form), { status: 400, error: 'invalid_request' }, 'it must present one')
-  const tokens = await post(tls, 'token', form, own)
-  t.match(claimsOf(tokens.access_token).cnf, { 'x5t#S256': own.thumbprint })
-  const refresh = (token: string, by?: Certificate) =>
-    post(tls, 'token', { client_id: 'phone2', grant_type: 'refresh_token', refresh_token: token }, by)
-  t.match(await refresh(tokens.refresh_token, other), { status: 400, error: 'invalid_grant' })
-  t.match(await refresh(tokens.refresh_token), { status: 400, error: 'invalid_request' })
-  const next = await refresh(tokens.refresh_token, own)
-  t.match(next, { status: 200 }, 'the thief has ended nothing')
-  t.match(
-    await refresh(next.refresh_token, other),
-    { status: 400, error: 'invalid_grant' },
-    'after a rotation',
-  )
-})
+t.test(
+  'the tokens of a public client are bound, the refresh token too (RFC 8705 §4; docs/security.md X4)',
+  async (t) => {
+    const phone = codeClient({
+      id: 'phone2',
+      authMethod: 'none',
+      redirectUris: [SPA_REDIRECT],
+      firstParty: true,
+      requireMtlsBound: true,
+    })
+    const tls = await serverWith(t as Test, [phone])
+    const [own, other] = [await selfSigned(), await selfSigned()]
+    const code = await freshCode(tls.server, { client_id: 'phone2', redirect_uri: SPA_REDIRECT })
+    const form = {
+      client_id: 'phone2',
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: SPA_REDIRECT,
+      code_verifier: VERIFIER,
+    }
+    t.match(await post(tls, 'token', form), { status: 400, error: 'invalid_request' }, 'it must present one')
+    const tokens = await post(tls, 'token', form, own)
+    t.match(claimsOf(tokens.access_token).cnf, { 'x5t#S256': own.thumbprint })
+    const refresh = (token: string, by?: Certificate) =>
+      post(tls, 'token', { client_id: 'phone2', grant_type: 'refresh_token', refresh_token: token }, by)
+    t.match(await refresh(tokens.refresh_token, other), { status: 400, error: 'invalid_grant' })
+    t.match(await refresh(tokens.refresh_token), { status: 400, error: 'invalid_request' })
+    const next = await refresh(tokens.refresh_token, own)
+    t.match(next, { status: 200 }, 'the thief has ended nothing')
+    t.match(
+      await refresh(next.refresh_token, other),
+      { status: 400, error: 'invalid_grant' },
+      'after a rotation',
+    )
+  },
+)
 
 t.test('tokens of a client with keys are bound if it is registered so (RFC 8705 §3.4)', async (t) => {
   const key = clientKey('ES256')

@@ -40,19 +40,22 @@ async function get(socket: TLSSocket, path = '/health/live'): Promise<string> {
 
 const serverName = (socket: TLSSocket) => socket.getPeerX509Certificate()?.subject
 
-t.test('the main port speaks HTTPS and asks for no certificate; the other port asks for one', async (t) => {
-  const { issuer, mtls, authority, fetch } = await tlsServer(t as Test)
-  const response = await fetch()(`${issuer}/.well-known/openid-configuration`)
-  t.match(await response.json(), { issuer })
-  const client = await authority.issue()
-  const options = { cert: client.cert, key: client.key }
-  // TLS 1.2, in which a client knows after the handshake whether it was asked.
-  const asked = await open(t as Test, mtls, authority, { ...options, maxVersion: 'TLSv1.2' })
-  const notAsked = await open(t as Test, issuer, authority, { ...options, maxVersion: 'TLSv1.2' })
-  t.equal(asked.getCertificate() !== null && Object.keys(asked.getCertificate() ?? {}).length > 0, true)
-  t.match(await get(notAsked), '200')
-  t.match(await get(asked), '404', 'pages and health are on the main port only')
-})
+t.test(
+  'the main port speaks HTTPS and asks for no certificate; the other port asks for one (docs/security.md X6)',
+  async (t) => {
+    const { issuer, mtls, authority, fetch } = await tlsServer(t as Test)
+    const response = await fetch()(`${issuer}/.well-known/openid-configuration`)
+    t.match(await response.json(), { issuer })
+    const client = await authority.issue()
+    const options = { cert: client.cert, key: client.key }
+    // TLS 1.2, in which a client knows after the handshake whether it was asked.
+    const asked = await open(t as Test, mtls, authority, { ...options, maxVersion: 'TLSv1.2' })
+    const notAsked = await open(t as Test, issuer, authority, { ...options, maxVersion: 'TLSv1.2' })
+    t.equal(asked.getCertificate() !== null && Object.keys(asked.getCertificate() ?? {}).length > 0, true)
+    t.match(await get(notAsked), '200')
+    t.match(await get(asked), '404', 'pages and health are on the main port only')
+  },
+)
 
 t.test('the port for certificates has the endpoints for clients, and no page', async (t) => {
   const { mtls, fetch } = await tlsServer(t as Test)
@@ -92,31 +95,41 @@ t.test('with a port of its own, the administration is not on the port for certif
   t.equal((await fetch()(`${mtls}/admin/v1/roles`)).status, 404)
 })
 
-t.test('only TLS 1.2 and 1.3 with the cipher suites of RFC 9325 §4.2 are spoken', async (t) => {
-  const { issuer, mtls, authority } = await tlsServer(t as Test)
-  for (const url of [issuer, mtls]) {
-    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-      const socket = await open(t as Test, url, authority, { minVersion: version, maxVersion: version })
-      t.equal(socket.getProtocol(), version)
+t.test(
+  'only TLS 1.2 and 1.3 with the cipher suites of RFC 9325 §4.2 are spoken (docs/security.md X6)',
+  async (t) => {
+    const { issuer, mtls, authority } = await tlsServer(t as Test)
+    for (const url of [issuer, mtls]) {
+      for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const socket = await open(t as Test, url, authority, { minVersion: version, maxVersion: version })
+        t.equal(socket.getProtocol(), version)
+      }
+      const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const
+      await t.rejects(open(t as Test, url, authority, old), 'TLS 1.1')
+      for (const ciphers of [
+        'ECDHE-ECDSA-AES128-SHA256',
+        'ECDHE-ECDSA-CHACHA20-POLY1305',
+        'AES128-GCM-SHA256',
+      ])
+        await t.rejects(open(t as Test, url, authority, { maxVersion: 'TLSv1.2', ciphers }), ciphers)
     }
-    const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const
-    await t.rejects(open(t as Test, url, authority, old), 'TLS 1.1')
-    for (const ciphers of ['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305', 'AES128-GCM-SHA256'])
-      await t.rejects(open(t as Test, url, authority, { maxVersion: 'TLSv1.2', ciphers }), ciphers)
-  }
-})
+  },
+)
 
-t.test('a client cannot renegotiate, or resume a session without its certificates', async (t) => {
-  const { mtls, authority } = await tlsServer(t as Test)
-  const { cert, key } = await authority.issue()
-  const socket = await open(t as Test, mtls, authority, { cert, key, maxVersion: 'TLSv1.2' })
-  const session = socket.getSession()
-  const refused = once(socket, 'error')
-  socket.renegotiate({}, () => {})
-  t.match(await refused, [{ code: 'ERR_SSL_NO_RENEGOTIATION' }])
-  const again = await open(t as Test, mtls, authority, { session, maxVersion: 'TLSv1.2' })
-  t.equal(again.isSessionReused(), false)
-})
+t.test(
+  'a client cannot renegotiate, or resume a session without its certificates (docs/security.md X6)',
+  async (t) => {
+    const { mtls, authority } = await tlsServer(t as Test)
+    const { cert, key } = await authority.issue()
+    const socket = await open(t as Test, mtls, authority, { cert, key, maxVersion: 'TLSv1.2' })
+    const session = socket.getSession()
+    const refused = once(socket, 'error')
+    socket.renegotiate({}, () => {})
+    t.match(await refused, [{ code: 'ERR_SSL_NO_RENEGOTIATION' }])
+    const again = await open(t as Test, mtls, authority, { session, maxVersion: 'TLSv1.2' })
+    t.equal(again.isSessionReused(), false)
+  },
+)
 
 t.test('plain HTTP on a port with TLS is refused, and the server goes on', async (t) => {
   const { issuer, fetch } = await tlsServer(t as Test)

@@ -50,7 +50,7 @@ t.test('every algorithm of clients and authorities', async (t) => {
   }
 })
 
-t.test('another authority of the same name has not issued it', async (t) => {
+t.test('another authority of the same name has not issued it (docs/security.md X2)', async (t) => {
   const subject = [{ CN: ['Same name'] }]
   const [root, impostor] = [await testAuthority({ subject }), await testAuthority({ subject })]
   t.notOk(check([root], await impostor.issue()))
@@ -66,7 +66,7 @@ t.test('a certificate that is no authority issues nothing', async (t) => {
   t.notOk(check([root], await pretending.issue(), [leaf]))
 })
 
-t.test('each certificate of the chain must be valid now', async (t) => {
+t.test('each certificate of the chain must be valid now (docs/security.md X2)', async (t) => {
   const root = await testAuthority()
   t.notOk(check([root], await root.issue(past)))
   t.notOk(check([root], await root.issue(future)))
@@ -93,18 +93,21 @@ t.test('the certificate must be for clients, if it says what it is for (RFC 5280
   t.notOk(check([root], await root.issue({ usages: ['server'] })))
 })
 
-t.test('a critical extension that is not understood, such as name constraints, is refused', async (t) => {
-  const root = await testAuthority()
-  const nameConstraints = (critical: boolean) =>
-    new Extension('2.5.29.30', critical, Buffer.from('3000', 'hex'))
-  t.notOk(check([root], await root.issue({ extensions: [nameConstraints(true)] })))
-  t.ok(
-    check(
-      [root],
-      await root.issue({ extensions: [new Extension('1.2.3.4', false, Buffer.from('0500', 'hex'))] }),
-    ),
-  )
-})
+t.test(
+  'a critical extension that is not understood, such as name constraints, is refused (docs/security.md X2)',
+  async (t) => {
+    const root = await testAuthority()
+    const nameConstraints = (critical: boolean) =>
+      new Extension('2.5.29.30', critical, Buffer.from('3000', 'hex'))
+    t.notOk(check([root], await root.issue({ extensions: [nameConstraints(true)] })))
+    t.ok(
+      check(
+        [root],
+        await root.issue({ extensions: [new Extension('1.2.3.4', false, Buffer.from('0500', 'hex'))] }),
+      ),
+    )
+  },
+)
 
 t.test('signatures with SHA-1 are refused', async (t) => {
   const root = await testAuthority()
