@@ -24,7 +24,7 @@ const EXPECTED = [
   ...labels('O', 152, 159),
   ...labels('P', 1, 41),
   ...labels('Q', 1, 22),
-  ...labels('R', 1, 13),
+  ...labels('R', 1, 14),
   ...labels('S', 1, 8),
   ...labels('T', 1, 3),
   ...labels('U', 1, 2),

@@ -1,10 +1,12 @@
 /** The administration API of clients and APIs. */
 import { generateKeyPairSync } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import t, { type Test } from 'tap'
 import { ADMIN_PATH, adminAudience, COMMAND_LINE_CLIENT } from '../../src/admin/built-ins.ts'
 import { decodeNotes, MAX_NOTES_LENGTH, NOTES_HEADER } from '../../src/admin/wire.ts'
 import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Administrator, administrator } from '../support/server/administrator.ts'
+import { freePort } from '../support/server/free-port.ts'
 import { imageServer, pngImage } from '../support/server/image-server.ts'
 import { countQueries } from '../support/server/query-count.ts'
 import { basic, post } from '../support/server/requests.ts'
@@ -419,6 +421,33 @@ t.test('the logo of a client is fetched by the server', async (t) => {
   t.notOk('logo_uri' in (await send('PATCH', '/clients/shop', { logo_uri: null })).json())
   t.equal(web.requestCount(), 1)
 })
+
+t.test(
+  'docs/security.md R14: whatever answers at the address of a logo, or nothing does, an administrator of clients reads one text',
+  async (t) => {
+    const { send } = await withOrders(t as Test)
+    const web = await imageServer(t, pngImage(8, [9, 9, 9]))
+    const answers: RequestListener[] = [
+      (_request, response) => response.writeHead(404).end('<html>'),
+      (_request, response) => response.writeHead(302, { location: '/' }).end(),
+      (_request, response) => response.end('not an image'),
+      (_request, response) => response.end(Buffer.alloc(200_000)),
+      (request) => request.socket.destroy(),
+    ]
+    const texts = new Set<string>()
+    const ask = async (uri: string) => {
+      const refused = await send('POST', '/clients', { ...SHOP, logo_uri: uri })
+      t.match(refused.json(), problem('invalid-value', 'logo_uri'))
+      texts.add(refused.body)
+    }
+    for (const answer of answers) {
+      web.answers(answer)
+      await ask(web.uri)
+    }
+    await ask(`http://127.0.0.1:${await freePort()}/logo.png`)
+    t.equal(texts.size, 1)
+  },
+)
 
 t.test('an API is created, read by any spelling of its URI, changed and deleted', async (t) => {
   const { send, server } = await administered(t as Test)

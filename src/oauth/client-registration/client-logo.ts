@@ -14,11 +14,19 @@ const LOGO_LIMITS = { milliseconds: 5000, bytes: 102_400 } as const
 
 export type NewLogo = Omit<ClientLogo, 'createdAt'>
 
-/** @throws {RegistrationError} unless the address leads to an image within the limits */
-export async function fetchLogo(uri: string, { milliseconds, bytes } = LOGO_LIMITS): Promise<NewLogo> {
+/**
+ * @param mayKnowWhy whether the error may say what the address answered. Only an operator on the host may know: others could find out
+ *   what answers in the server's network, which they do not reach themselves (CWE-918).
+ * @throws {RegistrationError} unless the address leads to an image within the limits
+ */
+export async function fetchLogo(uri: string, mayKnowWhy: boolean): Promise<NewLogo> {
+  const { milliseconds, bytes } = LOGO_LIMITS
   checkOutboundUri(uri, 'logo URI')
-  const refuse = (why: string, cause?: unknown) =>
-    new RegistrationError(`logo URI ${why}`, 'invalid_client_metadata', cause)
+  const refuse = (why: string, cause?: unknown) => {
+    const kilobytes = bytes / 1024
+    const message = mayKnowWhy ? why : `must lead to a PNG, JPEG or WebP image of at most ${kilobytes} KB`
+    return new RegistrationError(`logo URI ${message}`, 'invalid_client_metadata', cause)
+  }
   let response: Response
   let body: Buffer | null
   try {
