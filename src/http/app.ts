@@ -277,9 +277,21 @@ async function openConsole(
   const { accounts, registry, refreshIfStale, refresh, base } = server
   const { createConsole } = await import('./admin/console/index.ts')
   const admin = await server.openAdmin()
+  const actOnce = await server.openActOnce()
   const { secondFactors } = accounts
   return createConsole(
-    { pages, admin, secondFactors, registry, audit: base.audit, refreshIfStale, refresh, isClosing },
+    {
+      pages,
+      admin,
+      actOnce,
+      secondFactors,
+      registry,
+      random: base.random,
+      audit: base.audit,
+      refreshIfStale,
+      refresh,
+      isClosing,
+    },
     innerOptions(base.config, logger, limits, requestId),
   )
 }

@@ -28,7 +28,7 @@ const EXPECTED = [
   ...labels('S', 1, 8),
   ...labels('T', 1, 3),
   ...labels('U', 1, 2),
-  ...labels('V', 1, 5),
+  ...labels('V', 1, 6),
   ...labels('W', 1, 5),
   ...labels('X', 1, 6),
 ]

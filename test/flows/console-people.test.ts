@@ -40,6 +40,13 @@ t.test('a link for a new password is made for a user who forgot it', async (t) =
   const made = await browser.submit(page, { form: '/admin/users/reset-link' })
   t.match(made.body, /shown only once/)
   t.match(/class="once"><code>([^<]+)</.exec(made.body)?.[1], LOOPBACK)
+  const links = () => server.store.db.query('SELECT * FROM one_time_links')
+  const before = await links()
+  const reloaded = await browser.submit(page, { form: '/admin/users/reset-link' })
+  t.match(reloaded.body, /was shown, and cannot be shown again/)
+  t.same(await links(), before, 'a reload makes no other link')
+  const other = await browser.open('/admin/users/show?user=alice')
+  t.match((await browser.submit(other, { form: '/admin/users/reset-link' })).body, /shown only once/)
 })
 
 t.test('the last administrator loses the role or is disabled only if somebody insists', async (t) => {

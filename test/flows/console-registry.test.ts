@@ -84,6 +84,34 @@ t.test('the longest form of a client is accepted: every member set, and another 
   t.match(await server.store.clients.find('billing'), { idTokenSigningAlg: 'RS256', tosUri: uri })
 })
 
+t.test(
+  'docs/security.md V6: a reload of a page that shows a secret makes no other client and no other secret',
+  async (t) => {
+    const server = await consoleServer(t as Test)
+    const { browser } = await enter(server)
+    const fill = { client_name: 'Billing', redirect_uris: 'https://billing.example/cb' }
+    const form = await browser.open('/admin/clients/new')
+    const send = (changed = {}) => press(browser, form, { fill: { ...fill, ...changed } })
+    t.ok(shownSecret(await send()))
+    const { length } = await server.store.clients.page(null, 99)
+    const again = await send()
+    t.match([again.path, again.status], ['/admin/clients/show', 200])
+    t.equal((await server.store.clients.page(null, 99)).length, length)
+    t.ok(shownSecret(await send({ client_name: 'Another' })))
+    t.equal(
+      (await server.store.clients.page(null, 99)).length,
+      length + 1,
+      'other values are another request',
+    )
+
+    const id = new URL(again.url).searchParams.get('client') ?? ''
+    const adding = await browser.open(`/admin/clients/secrets/new?client=${id}`)
+    t.ok(shownSecret(await press(browser, adding)))
+    t.match((await press(browser, adding)).body, /was shown, and cannot be shown again/)
+    t.equal((await server.store.clients.find(id))?.secrets.length, 2)
+  },
+)
+
 t.test('a secret is rotated with an overlap, and the old one is ended', async (t) => {
   const server = await consoleServer(t as Test)
   const { browser, secret } = await createMachine(server)

@@ -216,7 +216,7 @@ function pages(text: string, page: ConsoleContext): Record<string, string> {
     'end a secret': secretEndPage(asked, text, text, page),
     secret: clientSecretPage({ act: 'secret', id: text, secret: text, secretId: text, notes: [text] }, page),
     users: usersPage(listed(user), page),
-    user: userPage(user, page),
+    user: userPage(user, { once: text }, page),
     'delete a user': userConfirmPage(asked, 'delete', text, page),
     link: userLinkPage({ act: 'link', username: text, link: text, expiresAt: 1, notes: [text] }, page),
     sessions: sessionsPage(

@@ -1,6 +1,6 @@
 /** Pages of users. Their members have the names of the JSON. */
 import { dateTime } from '../dates.ts'
-import { button, buttonLink, form, pageUrl } from '../forms.ts'
+import { button, buttonLink, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { type Content, type Html, html } from '../html.ts'
 import { type Asked, confirmPage } from './confirm.ts'
 import { type FormField, formPage, type ResourceForm, type Values } from './form.ts'
@@ -63,13 +63,14 @@ export const usersPage = (list: Listed<ShownUser>, page: ConsoleContext): string
   })
 }
 
-export function userPage(user: ShownUser, page: ConsoleContext): string {
+/** @param once of the form that makes a link */
+export function userPage(user: ShownUser, once: HiddenFields, page: ConsoleContext): string {
   const { users: words, common, places } = page.words
   const { username } = user
-  const act = (path: string, label: string): Html =>
+  const act = (path: string, label: string, fields: HiddenFields = {}): Html =>
     form(page, {
       path: `${USERS_PATH}/${path}`,
-      fields: { user: username },
+      fields: { user: username, ...fields },
       content: button({ label, kind: 'secondary' }),
     })
   const verified = user.email_verified ? words.verified : words.unverified
@@ -116,7 +117,7 @@ ${panel({
   id: 'help',
   title: words.help,
   content: html`<p class="muted">${words.resetLinkHint}</p>
-<div class="buttons">${act('reset-link', words.resetLink)}${buttonLink(userUrl(page, username, 'reset-second-factor'), words.resetFactors)}${buttonLink(pageUrl(page, '/admin/sessions', { user: username }), words.sessions)}</div>`,
+<div class="buttons">${act('reset-link', words.resetLink, once)}${buttonLink(userUrl(page, username, 'reset-second-factor'), words.resetFactors)}${buttonLink(pageUrl(page, '/admin/sessions', { user: username }), words.sessions)}</div>`,
 })}`,
   })
 }

@@ -11,7 +11,7 @@ const OVERLAPS = { none: 0, hour: 3600, day: 86_400, week: 604_800 } as const
 const isOverlap = (text: string): text is keyof typeof OVERLAPS => Object.hasOwn(OVERLAPS, text)
 
 function adding(visit: Visit): Editing<unknown, AddedSecretView> {
-  const { admin, page, send } = visit
+  const { admin, page, send, leave } = visit
   const { clients: words } = page.words
   const id = given(visit, 'client')
   const options = Object.keys(OVERLAPS) as (keyof typeof OVERLAPS)[]
@@ -29,13 +29,20 @@ function adding(visit: Visit): Editing<unknown, AddedSecretView> {
     ],
     initial: { overlap: 'day' },
     resource: null,
+    isOnce: true,
     save({ overlap = 'none' }) {
       const seconds = isOverlap(overlap) ? OVERLAPS[overlap] : 0
       return admin.clients.addSecret(id, { overlap_seconds: seconds })
     },
     render: (model) => newSecretPage(model, id, page),
     saved: ({ value, notes }) => {
-      const { secret_id: secretId, client_secret: secret = '' } = value
+      const { secret_id: secretId, client_secret: secret } = value
+      if (secret === undefined)
+        return leave(
+          `${CLIENTS_PATH}/show`,
+          { client: id },
+          { place: 'clients', act: 'shown', subject: id, notes },
+        )
       return send(clientSecretPage({ act: 'secret', id, secret, secretId, notes }, page))
     },
   }

@@ -70,6 +70,7 @@ function creating(visit: Visit): Editing<ClientView, RegisteredClientView> {
     fields: clientFields(page, CHOICES, true),
     initial: NEW,
     resource: null,
+    isOnce: true,
     save(values, choice) {
       const { client_name = '', ...change } = clientChange(values, new Set(Object.keys(values)))
       const id = values.client_id ? { client_id: values.client_id } : {}
@@ -89,6 +90,7 @@ function changing(visit: Visit): Editing<ClientView, RegisteredClientView> {
     hidden: { client: id },
     fields: clientFields(page, CHOICES, false),
     initial: {},
+    isOnce: true,
     resource: { find: () => admin.clients.find(id), values: (client) => clientValues(client, CHOICES) },
     save: (values, choice, changed) => admin.clients.update(id, clientChange(values, changed), choice),
     render: (model) => clientFormPage(model, id, page),

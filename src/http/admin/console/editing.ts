@@ -60,6 +60,8 @@ export interface Editing<T, R = unknown> {
     options: Choice & { readonly ifMatch: number | undefined },
     changed: ReadonlySet<string>,
   ) => Promise<Changed<R>>
+  /** The response may show a secret, so a reload must not make another one. */
+  readonly isOnce?: true
   /** Members of the request whose fields have another name. */
   readonly fieldNames?: Readonly<Record<string, string>>
   readonly render: (model: ResourceForm) => string
@@ -72,7 +74,11 @@ export async function showForm<T, R>(visit: Visit, editing: Editing<T, R>): Prom
   const { resource, render } = editing
   const found = await resource?.find()
   const values = found && resource ? resource.values(found.value) : editing.initial
-  const hidden = found ? { ...editing.hidden, ...seenFields(found, values) } : editing.hidden
+  const hidden = {
+    ...editing.hidden,
+    ...(found ? seenFields(found, values) : {}),
+    ...(editing.isOnce ? visit.onceField() : {}),
+  }
   return visit.send(render({ ...modelOf(editing), hidden, values }))
 }
 
@@ -88,21 +94,24 @@ export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Pr
   const changed = new Set(Object.keys(values).filter((name) => !seen.is(name, values[name] ?? '')))
   let outcome: Changed<R>
   try {
-    outcome = await save(values, { ...choiceOf(request), ifMatch: revisionOf(request) }, changed)
+    const choice = { ...choiceOf(request), ifMatch: revisionOf(request) }
+    const act = () => save(values, choice, changed)
+    outcome = editing.isOnce ? await visit.once([editing.hidden, values, choice], act) : await act()
   } catch (error) {
     if (!(error instanceof AdminError) || error.problem === 'not-found') throw error
     const { status } = PROBLEMS[error.problem]
+    const onceField = editing.isOnce ? visit.onceField() : {}
     if (error.problem === 'precondition-failed' && resource) {
       const found = await resource.find()
       const now = resource.values(found.value)
       const merged = Object.fromEntries(
         Object.entries(values).map(([name, value]) => [name, changed.has(name) ? value : (now[name] ?? '')]),
       )
-      const hidden = { ...editing.hidden, ...seenFields(found, now) }
+      const hidden = { ...editing.hidden, ...seenFields(found, now), ...onceField }
       const changes = changesSince(seen, now, fields, page.words)
       return visit.send(render({ ...modelOf(editing), hidden, values: merged, changes }), status)
     }
-    const again = resource ? { ...editing.hidden, ...seen.fields } : editing.hidden
+    const again = { ...editing.hidden, ...(resource ? seen.fields : {}), ...onceField }
     const errors = Object.fromEntries(
       error.errors.map(({ field, message }) => [editing.fieldNames?.[field] ?? field, message]),
     )

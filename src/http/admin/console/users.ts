@@ -27,7 +27,7 @@ const list = async ({ request, admin, page, send }: Visit) => {
 
 const show = async (visit: Visit) => {
   const { value } = await visit.admin.users.find(given(visit, 'user'))
-  return visit.send(userPage(value, visit.page))
+  return visit.send(userPage(value, visit.onceField(), visit.page))
 }
 
 const TEXTS = ['name', 'given_name', 'family_name', 'email', 'locale', 'zoneinfo'] as const
@@ -46,10 +46,16 @@ function changeOf(values: Values, changed: ReadonlySet<string>): UserChangeView 
 
 /** A link is in this response and in no other. */
 const showLink =
-  ({ page, send }: Visit, act: 'invited' | 'link') =>
+  ({ page, send, leave }: Visit, act: 'invited' | 'link') =>
   ({ value, notes }: Changed<OneTimeLinkView>) => {
     const { username, link, expires_at: expiresAt } = value
-    return send(userLinkPage({ act, username, link: link ?? '', expiresAt, notes }, page))
+    if (link === undefined)
+      return leave(
+        `${USERS_PATH}/show`,
+        { user: username },
+        { place: 'users', act: 'shown', subject: username, notes },
+      )
+    return send(userLinkPage({ act, username, link, expiresAt, notes }, page))
   }
 
 function inviting(visit: Visit): Editing<UserView, OneTimeLinkView> {
@@ -61,6 +67,7 @@ function inviting(visit: Visit): Editing<UserView, OneTimeLinkView> {
     fields: userFields(page),
     initial: {},
     resource: null,
+    isOnce: true,
     save(values) {
       const { username = '', ...invitation } = changeOf(values, new Set(Object.keys(values)))
       return admin.users.invite(username, invitation)
@@ -142,8 +149,10 @@ const enable = async (visit: Visit) => {
   return visit.leave(`${USERS_PATH}/show`, { user }, done)
 }
 
-const resetLink = async (visit: Visit) =>
-  showLink(visit, 'link')(await visit.admin.users.resetLink(given(visit, 'user')))
+const resetLink = async (visit: Visit) => {
+  const user = given(visit, 'user')
+  return showLink(visit, 'link')(await visit.once(user, () => visit.admin.users.resetLink(user)))
+}
 
 const confirmations = (Object.keys(ACTS) as UserAct[]).flatMap((act): PlaceRoute[] => [
   ['GET', `/${act}`, (visit) => askFirst(visit, acting(visit, act))],

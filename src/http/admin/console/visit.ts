@@ -2,6 +2,7 @@
  * One request of an administrator to the console: who it is, what they may do, and the way back from an act. The role is looked up
  * for every request, so that taking it away ends a visit. Must not know any resource.
  */
+import { createHash } from 'node:crypto'
 import type { FastifyReply } from 'fastify'
 import { ACR_MFA, satisfies } from '../../../accounts/amr.ts'
 import type { SecondFactors } from '../../../accounts/second-factors.ts'
@@ -9,9 +10,12 @@ import type { Actor } from '../../../admin/actor.ts'
 import type { Admin } from '../../../admin/admin.ts'
 import { ADMIN_ROLE, ADMIN_SCOPES } from '../../../admin/built-ins.ts'
 import { AdminError, PROBLEMS } from '../../../admin/errors.ts'
+import type { ActOnce } from '../../../admin/idempotency.ts'
+import type { Changed } from '../../../admin/verbs.ts'
 import type { Audit } from '../../../audit/events.ts'
 import type { Macs } from '../../../keys/macs.ts'
 import type { Registry } from '../../../oauth/registry.ts'
+import type { Random } from '../../../system.ts'
 import { type ConsoleContext, type Done, type Place, placePath } from '../../../views/admin/page.ts'
 import { factorNeededPage, failedPage, notAdministratorPage } from '../../../views/admin/refused.ts'
 import { consoleTextsIn } from '../../../views/admin/texts/index.ts'
@@ -25,6 +29,8 @@ export interface ConsoleDeps {
   readonly secondFactors: Pick<SecondFactors, 'summary'>
   readonly registry: Pick<Registry, 'requiresSecondFactor'>
   readonly formMacs: Macs
+  readonly actOnce: ActOnce
+  readonly random: Pick<Random, 'id'>
   readonly audit: Audit
   /** The path of the issuer, or empty. */
   readonly prefix: string
@@ -38,9 +44,18 @@ export interface Visit {
   readonly page: ConsoleContext
   /** Responds with a page of the console. */
   send(text: string, status?: number): FastifyReply
+  /** A hidden field for a form whose response shows a secret. */
+  onceField(): { readonly [ONCE]: string }
+  /**
+   * Acts once for each form that was opened, however often it is sent with these values: a reload of a page that shows a secret sends
+   * the form again. A repetition gets the result without the secret.
+   */
+  once<R>(values: unknown, act: () => Promise<Changed<R>>): Promise<Changed<R>>
   /** Redirects to a page, which shows what was done and what follows. A reload of that page does not repeat the act. */
   leave(path: string, query: Readonly<Record<string, string>>, done: Done): FastifyReply
 }
+
+export const ONCE = 'once'
 
 /** A parameter that names a resource: in the URL of a page, and in the body of its form. */
 export const given = ({ request }: Visit, name: string): string =>
@@ -89,13 +104,23 @@ export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }:
         username: user.username,
         done: method === 'GET' ? openDone(deps.formMacs, request) : null,
       }
-      const admin = deps.admin({ name: `user:${user.id}`, scopes: new Set(Object.keys(ADMIN_SCOPES)) })
+      const actor = { name: `user:${user.id}`, scopes: new Set(Object.keys(ADMIN_SCOPES)) }
+      const admin = deps.admin(actor)
+      const once: Visit['once'] = async (values, act) => {
+        const opened = request.form.get(ONCE)
+        if (opened === undefined) return act()
+        // Other values are another request: the form may be sent again with a correction, or after a step back.
+        const asked = JSON.stringify([path, opened, values])
+        const key = `console:${createHash('sha256').update(asked).digest('base64url')}`
+        return deps.actOnce({ actor: actor.name, key, request: asked, act, remembered: withoutSecret })
+      }
+      const onceField = () => ({ [ONCE]: deps.random.id() })
       const leave: Visit['leave'] = (to, query, done) =>
         request.redirect(to, { ...query, done: sealDone(deps.formMacs, request, done) })
       // All pages of the console load the script that makes times local.
       const send: Visit['send'] = (text, status = 200) => request.html(text, { status, scripts: true })
       try {
-        return await handler({ request, admin, page, send, leave })
+        return await handler({ request, admin, page, send, leave, once, onceField })
       } catch (error) {
         if (!(error instanceof AdminError)) throw error
         const { status } = PROBLEMS[error.problem]
@@ -105,6 +130,11 @@ export function pageRouteOf(deps: ConsoleDeps, { method, path, place, handler }:
       }
     },
   }
+}
+
+function withoutSecret<R>(changed: Changed<R>): Changed<R> {
+  const { client_secret: _secret, link: _link, ...value } = changed.value as Record<string, unknown>
+  return { ...changed, value: value as R }
 }
 
 function outsideOf(request: PageRequest) {

@@ -52,6 +52,8 @@ export const users: typeof en.users = {
   done: {
     invited: (username) => html`Der Benutzer ${username} wurde eingeladen.`,
     link: (username) => html`Ein Link für ${username} wurde erzeugt.`,
+    shown: (username) =>
+      html`Der Link für ${username} wurde angezeigt und kann nicht noch einmal angezeigt werden.`,
     changed: (username) => html`Der Benutzer ${username} wurde geändert.`,
     deleted: (username) => html`Der Benutzer ${username} wurde gelöscht.`,
     disabled: (username) => html`Der Benutzer ${username} ist deaktiviert.`,

@@ -96,6 +96,8 @@ export const clients: typeof en.clients = {
     enabled: (id) => html`Der Client ${id} ist aktiviert.`,
     ended: (id) => html`Das Geheimnis ${id} ist beendet.`,
     secret: (id) => html`Der Client ${id} hat ein neues Geheimnis.`,
+    shown: (id) =>
+      html`Das neue Geheimnis von ${id} wurde angezeigt und kann nicht noch einmal angezeigt werden.`,
   },
 }
 

@@ -49,6 +49,7 @@ export const users = {
   done: {
     invited: (username: Content): Html => html`The user ${username} was invited.`,
     link: (username: Content): Html => html`A link for ${username} was created.`,
+    shown: (username: Content): Html => html`The link for ${username} was shown, and cannot be shown again.`,
     changed: (username: Content): Html => html`The user ${username} was changed.`,
     deleted: (username: Content): Html => html`The user ${username} was deleted.`,
     disabled: (username: Content): Html => html`The user ${username} is disabled.`,

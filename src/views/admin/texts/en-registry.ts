@@ -89,6 +89,7 @@ export const clients = {
     enabled: (id: Content): Html => html`The client ${id} is enabled.`,
     ended: (id: Content): Html => html`The secret ${id} has ended.`,
     secret: (id: Content): Html => html`The client ${id} has a new secret.`,
+    shown: (id: Content): Html => html`The new secret of ${id} was shown, and cannot be shown again.`,
   },
 }
 
