@@ -58,7 +58,8 @@ export function createVerifiersAdmin({ store, clock, audit }: Deps, actor: Actor
         audit('verifier.expected', { actor: actor.name, target: name })
       const isKnown = (await seenLately()).some((verifier) => verifier.name === name)
       const period = durationText(RETENTION.verifiers.seconds)
-      const note = `no verifier named ${name} has fetched the JWKS in the last ${period}, and rotations wait until one does`
+      // `behind` knows only verifiers that have fetched a JWKS: another has none that it could keep.
+      const note = `no verifier named ${name} has fetched the JWKS in the last ${period}, and rotations do not wait for it before one does`
       return { value: { expected: name }, revision: null, notes: isKnown ? [] : [note] }
     },
 

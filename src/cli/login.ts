@@ -11,8 +11,10 @@ import {
   type Json,
   UsageError,
 } from './context.ts'
+import type { Io } from './io.ts'
 import { record } from './output.ts'
 import { serverUrl } from './remote/server-url.ts'
+import type { StoredSession } from './remote/session-file.ts'
 
 interface LoginOptions extends Json {
   readonly clientId?: string
@@ -67,8 +69,20 @@ async function login(context: Context, issuer: string | undefined, options: Logi
     },
   })
   io.progress('')
-  const view = { server: session.issuer, user, client_id: session.client_id, scopes }
+  const username = user !== null && scopes.includes('admin:read') ? await usernameOf(io, session, user) : null
+  const view = { server: session.issuer, user, username, client_id: session.client_id, scopes }
   context.print(options, view, `signed in\n${record(view)}`)
+}
+
+/** null if the server does not say. The sign-in has succeeded in any case. */
+async function usernameOf(io: Io, { issuer }: StoredSession, id: string): Promise<string | null> {
+  const { openRemoteAdmin } = await import('./remote/open-remote-admin.ts')
+  try {
+    const { items } = await openRemoteAdmin(io, issuer).users.list({ search: id, limit: 1 })
+    return items.find((user) => user.id === id)?.username ?? null
+  } catch {
+    return null
+  }
 }
 
 /** @throws {UsageError | InvalidServer} */

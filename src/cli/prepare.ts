@@ -10,6 +10,8 @@ export function prepare(command: Command, io: Io): Command {
     .configureOutput({
       writeOut: io.out,
       writeErr: io.err,
+      // As every other error of a command.
+      outputError: (text, write) => write(text.replace(/^error: /, 'keyturn: ')),
       getOutHelpWidth: () => io.columns,
       getErrHelpWidth: () => io.columns,
     })

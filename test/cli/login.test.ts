@@ -107,7 +107,7 @@ t.test(
     t.match(
       out,
       new RegExp(
-        `^signed in\nserver +${SERVER}\nuser +u_\\S+\nclient_id +keyturn-cli\nscopes +${ALL.join(' ')}\n$`,
+        `^signed in\nserver +${SERVER}\nuser +u_\\S+\nusername +root\nclient_id +keyturn-cli\nscopes +${ALL.join(' ')}\n$`,
       ),
     )
     t.equal(page.status, 200)
@@ -133,7 +133,13 @@ t.test(
 t.test('--json prints one document, and the address on standard error', async (t) => {
   const { login } = await world(t)
   const outcome = await login({ args: ['--json'] })
-  t.match(outcome.json(), { server: SERVER, user: /^u_/, client_id: 'keyturn-cli', scopes: ALL })
+  t.match(outcome.json(), {
+    server: SERVER,
+    user: /^u_/,
+    username: 'root',
+    client_id: 'keyturn-cli',
+    scopes: ALL,
+  })
   t.match(outcome.err, '/oauth2/authorize?')
 })
 

@@ -216,7 +216,7 @@ t.test('a usage error exits 2, and prints one document under --json', async (t) 
   for (const path of all) {
     const outcome = await cli.run([...argsOf(path), '--no-such-option', '--json'], { settings, stopSignal })
     t.equal(outcome.code, 2, path)
-    t.match(outcome.err, /unknown option '--no-such-option'/, path)
+    t.match(outcome.err, /^keyturn: unknown option '--no-such-option'/, path)
     t.match(outcome.json(), { error: /unknown option/ }, path)
   }
   for (const args of [
