@@ -40,7 +40,8 @@ interface BuiltInsDeps {
 
 /**
  * Stores what is built in, or brings it up to date with the issuer. Without the administration, its API and client go, and the role
- * stays, because users may have it.
+ * stays, because users may have it. With another issuer the administration is another API, so consents for the earlier one end: its users
+ * agreed to what a client may do there, and the database may be a copy. A start with the same issuer changes nothing.
  * @throws {AdminError} if an API of somebody else has one of the names
  */
 export async function ensureBuiltIns({ store, clock, config }: BuiltInsDeps): Promise<void> {

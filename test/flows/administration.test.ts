@@ -1,7 +1,14 @@
 /** The administration API: who may use it, and what every resource of it has in common. The resource `roles` stands for all. */
 import t, { type Test } from 'tap'
-import { ADMIN_PATH, adminAudience } from '../../src/admin/built-ins.ts'
+import {
+  ADMIN_PATH,
+  ADMIN_SCOPES,
+  adminAudience,
+  COMMAND_LINE_CLIENT,
+  ensureBuiltIns,
+} from '../../src/admin/built-ins.ts'
 import { administrator } from '../support/server/administrator.ts'
+import { user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 
 async function administered(t: Test, settings: Record<string, string> = {}) {
@@ -71,6 +78,24 @@ t.test('If-Match with several tags is met by any of them (RFC 9110 §13.1.1)', a
   const many = Array.from({ length: 33 }, (_, i) => `"${i}"`).join()
   for (const tags of ['"1", "2"', 'W/NOW', '1', '*, NOW', 'NOW "1"', '"1', `${many}, NOW`, ' , '])
     t.equal(await change(tags), 412, tags)
+})
+
+t.test('consents for the administration outlive a start, and end with another issuer', async (t) => {
+  const { server } = await administered(t as Test)
+  const { store, clock, config } = server
+  await store.users.insert(await user({ id: 'root', username: 'root', roles: [] }))
+  const audiences = [adminAudience(ISSUER), 'https://orders.example']
+  const granted = { userId: 'root', clientId: COMMAND_LINE_CLIENT, scopes: ['admin:read'], grantedAt: 1 }
+  for (const audience of audiences) await store.consents.add({ ...granted, audience })
+  const start = async (issuer: string) => {
+    await ensureBuiltIns({ store, clock, config: { ...config, issuer } })
+    return (await store.consents.list('root')).map(({ audience }) => audience).sort()
+  }
+  t.same(await start(ISSUER), audiences)
+  t.same(await start('https://other.test'), ['https://orders.example'])
+  t.equal(await store.apis.find(adminAudience(ISSUER)), null)
+  t.match(await store.apis.find(adminAudience('https://other.test')), { scopes: Object.keys(ADMIN_SCOPES) })
+  t.same(await start(ISSUER), ['https://orders.example'], 'it does not come back')
 })
 
 t.test('a value that is not valid is named in a problem document (RFC 9457)', async (t) => {
