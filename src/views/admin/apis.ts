@@ -2,7 +2,7 @@
 import { dateTime } from '../dates.ts'
 import { buttonLink, pageUrl } from '../forms.ts'
 import { html } from '../html.ts'
-import { type Asked, confirmPage } from './confirm.ts'
+import { type Asked, deletePage } from './confirm.ts'
 import { type FormField, formPage, type ResourceForm, type Values } from './form.ts'
 import { type Listed, listPage } from './list.ts'
 import { type ConsoleContext, consolePage } from './page.ts'
@@ -129,18 +129,7 @@ export const apiFormPage = (model: ResourceForm, identifier: string | null, page
 }
 
 export const apiDeletePage = (asked: Asked, identifier: string, page: ConsoleContext): string => {
-  const { apis, common } = page.words
-  return confirmPage(
-    {
-      ...asked,
-      place: 'apis',
-      title: apis.deleteTitle(identifier),
-      subject: identifier,
-      back: { href: apiUrl(page, identifier), label: identifier },
-      path: `${APIS_PATH}/delete`,
-      follows: [apis.deleteText],
-      submit: common.delete,
-    },
-    page,
-  )
+  const { deleteTitle, deleteText } = page.words.apis
+  const about = { place: 'apis', title: deleteTitle(identifier), subject: identifier } as const
+  return deletePage(asked, { ...about, shown: apiUrl(page, identifier), follows: deleteText }, page)
 }

@@ -13,8 +13,8 @@ export interface ClientChoices {
 /** Each grant is a checkbox: its name is the prefix and the grant. */
 export const GRANT_PREFIX = 'grant.'
 
-const TEXTS = [
-  'client_name',
+/** The members of a client whose field is a line of text, and may be empty. */
+export const TEXTS = [
   'backchannel_logout_uri',
   'jwks_uri',
   'logo_uri',
@@ -24,7 +24,8 @@ const TEXTS = [
   'roles_claim',
   ...TLS_SUBJECTS,
 ] as const
-const LISTS = ['redirect_uris', 'post_logout_redirect_uris', 'introspects'] as const
+/** The members whose field has an item on each line. */
+export const LISTS = ['redirect_uris', 'post_logout_redirect_uris', 'introspects'] as const
 
 /** @param isNew the id of a client cannot be changed */
 export function clientFields(
@@ -34,7 +35,7 @@ export function clientFields(
 ): FormField[] {
   const { clients, common } = words
   const labels = clients.fields
-  const text = (name: (typeof TEXTS)[number], hint?: string): FormField => ({
+  const text = (name: (typeof TEXTS)[number] | 'client_name', hint?: string): FormField => ({
     name,
     label: labels[name],
     kind: 'text',
@@ -101,6 +102,7 @@ export function clientFields(
 }
 
 export const clientValues = (client: ShownClient, { grants }: ClientChoices): Values => ({
+  client_name: client.client_name,
   ...Object.fromEntries(TEXTS.map((name) => [name, client[name] ?? ''])),
   ...Object.fromEntries(LISTS.map((name) => [name, client[name].join('\n')])),
   ...Object.fromEntries(FLAGS.map((name) => [name, client[name] ? 'yes' : ''])),

@@ -4,7 +4,7 @@ import { button, buttonLink, form, pageUrl } from '../forms.ts'
 import { type Content, type Html, html } from '../html.ts'
 import { type ShownSecret, secretsPanel } from './client-secrets.ts'
 import { CLIENTS_PATH, clientUrl } from './client-url.ts'
-import { type Asked, confirmPage } from './confirm.ts'
+import { type Asked, confirmPage, deletePage } from './confirm.ts'
 import { formPage, type ResourceForm } from './form.ts'
 import { type Listed, listPage } from './list.ts'
 import { type ConsoleContext, consolePage } from './page.ts'
@@ -214,15 +214,7 @@ export const clientDeletePage = (
   { client_id: id, client_name: name }: ShownClient,
   page: ConsoleContext,
 ): string => {
-  const { clients, common } = page.words
-  const back = { href: clientUrl(page, id), label: id }
-  const follows = [clients.deleteText]
-  const about = {
-    place: 'clients',
-    title: clients.deleteTitle(id, name),
-    subject: id,
-    back,
-    follows,
-  } as const
-  return confirmPage({ ...asked, ...about, path: `${CLIENTS_PATH}/delete`, submit: common.delete }, page)
+  const { deleteTitle, deleteText } = page.words.clients
+  const about = { place: 'clients', title: deleteTitle(id, name), subject: id } as const
+  return deletePage(asked, { ...about, shown: clientUrl(page, id), follows: deleteText }, page)
 }

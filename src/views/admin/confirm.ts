@@ -2,7 +2,7 @@
 import { alert, button, buttonLink, form, type HiddenFields } from '../forms.ts'
 import { type Content, html } from '../html.ts'
 import { type Change, changesPanel } from './form.ts'
-import { type ConsoleContext, consolePage, type Place } from './page.ts'
+import { type ConsoleContext, consolePage, type Place, placePath } from './page.ts'
 
 /** The parts of a confirmation that depend on what has happened. */
 export interface Asked {
@@ -27,6 +27,25 @@ export interface Confirmation extends Asked {
   readonly details?: Content
   readonly submit: string
   readonly danger?: boolean
+}
+
+interface Deletion extends Pick<Confirmation, 'place' | 'title' | 'subject'> {
+  /** The page of what is deleted. */
+  readonly shown: string
+  /** What follows, in one sentence. */
+  readonly follows: Content
+}
+
+/** The page before something is deleted that has a page of its own. */
+export const deletePage = (
+  asked: Asked,
+  { place, title, subject, shown, follows }: Deletion,
+  page: ConsoleContext,
+): string => {
+  const back = { href: shown, label: subject }
+  const path = `${placePath(place)}/delete`
+  const submit = page.words.common.delete
+  return confirmPage({ ...asked, place, title, subject, back, path, follows: [follows], submit }, page)
 }
 
 export function confirmPage(model: Confirmation, page: ConsoleContext): string {

@@ -2,7 +2,7 @@
 import { dateTime } from '../dates.ts'
 import { buttonLink, pageUrl } from '../forms.ts'
 import { html } from '../html.ts'
-import { type Asked, confirmPage } from './confirm.ts'
+import { type Asked, deletePage } from './confirm.ts'
 import { type FormField, formPage, type ResourceForm, type Values } from './form.ts'
 import { type Listed, listPage } from './list.ts'
 import { type ConsoleContext, consolePage } from './page.ts'
@@ -97,19 +97,8 @@ export const roleFormPage = (model: ResourceForm, name: string | null, page: Con
   })
 }
 
-export const roleDeletePage = (model: Asked, name: string, page: ConsoleContext): string => {
-  const { roles, common } = page.words
-  return confirmPage(
-    {
-      ...model,
-      place: 'roles',
-      title: roles.deleteTitle(name),
-      subject: name,
-      back: { href: roleUrl(page, name), label: name },
-      path: `${ROLES_PATH}/delete`,
-      follows: [roles.deleteText],
-      submit: common.delete,
-    },
-    page,
-  )
+export const roleDeletePage = (asked: Asked, name: string, page: ConsoleContext): string => {
+  const { deleteTitle, deleteText } = page.words.roles
+  const about = { place: 'roles', title: deleteTitle(name), subject: name } as const
+  return deletePage(asked, { ...about, shown: roleUrl(page, name), follows: deleteText }, page)
 }

@@ -11,20 +11,16 @@ import {
 } from '../../../views/admin/apis.ts'
 import type { Values } from '../../../views/admin/form.ts'
 import { pageUrl } from '../../../views/forms.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
-import { type Editing, linesOf, numberOf, showForm, submitForm, textOf } from './editing.ts'
-import { listed, pageQueryOf } from './listing.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
+import { type Editing, formRoutes, linesOf, numberOf, textOf } from './editing.ts'
+import { listPage } from './listing.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
-const list = async ({ request, admin, page, send }: Visit) => {
-  const apis = await admin.apis.list(pageQueryOf(request))
-  return send(
-    apisPage(
-      listed(request, apis, (api) => api),
-      page,
-    ),
-  )
-}
+const list = listPage({
+  list: ({ apis }, query) => apis.list(query),
+  shown: (one) => one,
+  render: apisPage,
+})
 
 const show = async (visit: Visit) => {
   const { value } = await visit.admin.apis.find(given(visit, 'identifier'))
@@ -124,10 +120,7 @@ function deleting(visit: Visit): Confirming<ApiView> {
 export const apiRoutes: readonly ConsoleRoute[] = routesOf('apis', [
   ['GET', '', list],
   ['GET', '/show', show],
-  ['GET', '/new', (visit) => showForm(visit, creating(visit))],
-  ['POST', '/new', (visit) => submitForm(visit, creating(visit))],
-  ['GET', '/change', (visit) => showForm(visit, changing(visit))],
-  ['POST', '/change', (visit) => submitForm(visit, changing(visit))],
-  ['GET', '/delete', (visit) => askFirst(visit, deleting(visit))],
-  ['POST', '/delete', (visit) => confirmed(visit, deleting(visit))],
+  ...formRoutes('/new', creating),
+  ...formRoutes('/change', changing),
+  ...confirmRoutes('/delete', deleting),
 ])

@@ -2,32 +2,19 @@
 import type { ClientChangeView } from '../../../admin/clients.schema.ts'
 import { invalidValue } from '../../../admin/errors.ts'
 import { GRANT_NAMES } from '../../../oauth/grants/index.ts'
-import { GRANT_PREFIX } from '../../../views/admin/client-fields.ts'
-import { ALGORITHMS, FLAGS, TLS_SUBJECTS } from '../../../views/admin/clients.ts'
+import { GRANT_PREFIX, LISTS, TEXTS } from '../../../views/admin/client-fields.ts'
+import { ALGORITHMS, FLAGS } from '../../../views/admin/clients.ts'
 import type { Values } from '../../../views/admin/form.ts'
 import { linesOf, numberOf, textOf } from './editing.ts'
 
 type Change = { -readonly [Name in keyof ClientChangeView]: ClientChangeView[Name] }
 
-const TEXTS = [
-  'token_endpoint_auth_method',
-  'backchannel_logout_uri',
-  'jwks_uri',
-  'logo_uri',
-  'client_uri',
-  'policy_uri',
-  'tos_uri',
-  'roles_claim',
-  ...TLS_SUBJECTS,
-  ...ALGORITHMS,
-] as const
-
-const LISTS = ['redirect_uris', 'post_logout_redirect_uris', 'introspects'] as const
+const CHOICES = ['token_endpoint_auth_method', ...ALGORITHMS] as const
 
 /** @param changed the fields that the administrator has touched: only these are sent */
 export function clientChange(values: Values, changed: ReadonlySet<string>): ClientChangeView {
   const change: Change = {}
-  for (const name of TEXTS) if (changed.has(name)) change[name] = textOf(values[name])
+  for (const name of [...TEXTS, ...CHOICES]) if (changed.has(name)) change[name] = textOf(values[name])
   for (const name of LISTS) if (changed.has(name)) change[name] = linesOf(values[name])
   for (const name of FLAGS) if (changed.has(name)) change[name] = values[name] === 'yes'
   if (changed.has('client_name')) change.client_name = values.client_name ?? ''

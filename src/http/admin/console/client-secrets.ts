@@ -2,8 +2,8 @@ import type { AddedSecretView, ClientSecretView } from '../../../admin/clients.s
 import { notFound } from '../../../admin/errors.ts'
 import { clientSecretPage, newSecretPage, secretEndPage } from '../../../views/admin/client-secrets.ts'
 import { CLIENTS_PATH, clientUrl } from '../../../views/admin/client-url.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
-import { type Editing, showForm, submitForm } from './editing.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
+import { type Editing, formRoutes } from './editing.ts'
 import { given, type PlaceRoute, type Visit } from './visit.ts'
 
 const OVERLAPS = { none: 0, hour: 3600, day: 86_400, week: 604_800 } as const
@@ -70,8 +70,6 @@ function ending(visit: Visit): Confirming<readonly ClientSecretView[]> {
 }
 
 export const clientSecretRoutes: readonly PlaceRoute[] = [
-  ['GET', '/secrets/new', (visit) => showForm(visit, adding(visit))],
-  ['POST', '/secrets/new', (visit) => submitForm(visit, adding(visit))],
-  ['GET', '/secrets/end', (visit) => askFirst(visit, ending(visit))],
-  ['POST', '/secrets/end', (visit) => confirmed(visit, ending(visit))],
+  ...formRoutes('/secrets/new', adding),
+  ...confirmRoutes('/secrets/end', ending),
 ]

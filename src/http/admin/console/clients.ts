@@ -16,9 +16,9 @@ import {
 import { pageUrl } from '../../../views/forms.ts'
 import { clientChange } from './client-change.ts'
 import { clientSecretRoutes } from './client-secrets.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
-import { type Editing, showForm, submitForm } from './editing.ts'
-import { listed, pageQueryOf } from './listing.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
+import { type Editing, formRoutes } from './editing.ts'
+import { listPage } from './listing.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
 const CHOICES = { methods: METHOD_NAMES, grants: GRANT_NAMES, algorithms: ALGORITHM_NAMES }
@@ -33,15 +33,11 @@ const NEW = {
   roles_claim: 'roles',
 }
 
-const list = async ({ request, admin, page, send }: Visit) => {
-  const clients = await admin.clients.list(pageQueryOf(request))
-  return send(
-    clientsPage(
-      listed(request, clients, (client) => client),
-      page,
-    ),
-  )
-}
+const list = listPage({
+  list: ({ clients }, query) => clients.list(query),
+  shown: (one) => one,
+  render: clientsPage,
+})
 
 const show = async (visit: Visit) => {
   const { admin, page, send } = visit
@@ -146,14 +142,10 @@ const enable = async (visit: Visit) => {
 export const clientRoutes: readonly ConsoleRoute[] = routesOf('clients', [
   ['GET', '', list],
   ['GET', '/show', show],
-  ['GET', '/new', (visit) => showForm(visit, creating(visit))],
-  ['POST', '/new', (visit) => submitForm(visit, creating(visit))],
-  ['GET', '/change', (visit) => showForm(visit, changing(visit))],
-  ['POST', '/change', (visit) => submitForm(visit, changing(visit))],
-  ['GET', '/disable', (visit) => askFirst(visit, disabling(visit))],
-  ['POST', '/disable', (visit) => confirmed(visit, disabling(visit))],
+  ...formRoutes('/new', creating),
+  ...formRoutes('/change', changing),
+  ...confirmRoutes('/disable', disabling),
   ['POST', '/enable', enable],
-  ['GET', '/delete', (visit) => askFirst(visit, deleting(visit))],
-  ['POST', '/delete', (visit) => confirmed(visit, deleting(visit))],
+  ...confirmRoutes('/delete', deleting),
   ...clientSecretRoutes,
 ])

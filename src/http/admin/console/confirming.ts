@@ -9,7 +9,7 @@ import type { Asked } from '../../../views/admin/confirm.ts'
 import type { FormField, Values } from '../../../views/admin/form.ts'
 import type { HiddenFields } from '../../../views/forms.ts'
 import { changesSince, revisionOf, seenFields, seenIn } from './seen.ts'
-import type { Visit } from './visit.ts'
+import type { PlaceRoute, Visit } from './visit.ts'
 
 /** @typeParam R what the act returns */
 export interface Confirming<T, R = unknown> {
@@ -28,12 +28,21 @@ export interface Confirming<T, R = unknown> {
   readonly acted: (changed: Changed<R>) => FastifyReply | Promise<FastifyReply>
 }
 
-export async function askFirst<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
+/** The page that says what follows, and the act. */
+export const confirmRoutes = <T, R>(
+  path: string,
+  confirming: (visit: Visit) => Confirming<T, R> | Promise<Confirming<T, R>>,
+): readonly PlaceRoute[] => [
+  ['GET', path, async (visit) => askFirst(visit, await confirming(visit))],
+  ['POST', path, async (visit) => confirmed(visit, await confirming(visit))],
+]
+
+async function askFirst<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
   const found = await confirming.find()
   return render(visit, confirming, found, { problem: null, insist: null, changes: null }, 200)
 }
 
-export async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
+async function confirmed<T, R>(visit: Visit, confirming: Confirming<T, R>): Promise<FastifyReply> {
   const { request, page } = visit
   const { find, values, labels, act, acted } = confirming
   let outcome: Changed<R>

@@ -10,7 +10,7 @@ import type { FormField, ResourceForm, Values } from '../../../views/admin/form.
 import type { HiddenFields } from '../../../views/forms.ts'
 import type { PageRequest } from '../../page-request.ts'
 import { changesSince, normalized, revisionOf, seenFields, seenIn } from './seen.ts'
-import type { Visit } from './visit.ts'
+import type { PlaceRoute, Visit } from './visit.ts'
 
 /** One item on each line. */
 export const linesOf = (text: string | undefined): string[] =>
@@ -69,8 +69,17 @@ export interface Editing<T, R = unknown> {
   readonly saved: (changed: Changed<R>, values: Values) => FastifyReply | Promise<FastifyReply>
 }
 
+/** The form, and where it is sent. */
+export const formRoutes = <T, R>(
+  path: string,
+  editing: (visit: Visit) => Editing<T, R>,
+): readonly PlaceRoute[] => [
+  ['GET', path, (visit) => showForm(visit, editing(visit))],
+  ['POST', path, (visit) => submitForm(visit, editing(visit))],
+]
+
 /** The form with what is stored. */
-export async function showForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
+async function showForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
   const { resource, render } = editing
   const found = await resource?.find()
   const values = found && resource ? resource.values(found.value) : editing.initial
@@ -86,7 +95,7 @@ function modelOf<T, R>({ path, cancel, hidden, fields, initial }: Editing<T, R>)
   return { path, cancel, hidden, fields, values: initial, errors: {}, problem: null, changes: null }
 }
 
-export async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
+async function submitForm<T, R>(visit: Visit, editing: Editing<T, R>): Promise<FastifyReply> {
   const { request, page } = visit
   const { fields, resource, save, saved, render } = editing
   const values = readValues(request, fields)

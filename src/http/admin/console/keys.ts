@@ -15,7 +15,7 @@ import {
   type ShownVerifier,
 } from '../../../views/admin/keys.ts'
 import { type ShownRing, shortKid } from '../../../views/admin/ring-picture.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
 /** More than a page can show. */
@@ -144,11 +144,8 @@ function forgetting(visit: Visit): Confirming<null> {
 
 export const keyRoutes: readonly ConsoleRoute[] = routesOf('keys', [
   ['GET', '', (visit) => show(visit, null)],
-  ['GET', '/rotate', (visit) => askFirst(visit, rotating(visit))],
-  ['POST', '/rotate', (visit) => confirmed(visit, rotating(visit))],
-  ['GET', '/revoke', (visit) => askFirst(visit, revoking(visit))],
-  ['POST', '/revoke', (visit) => confirmed(visit, revoking(visit))],
+  ...confirmRoutes('/rotate', rotating),
+  ...confirmRoutes('/revoke', revoking),
   ['POST', '/verifiers/expect', expect],
-  ['GET', '/verifiers/forget', (visit) => askFirst(visit, forgetting(visit))],
-  ['POST', '/verifiers/forget', (visit) => confirmed(visit, forgetting(visit))],
+  ...confirmRoutes('/verifiers/forget', forgetting),
 ])

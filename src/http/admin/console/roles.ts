@@ -11,9 +11,9 @@ import {
   type ShownRole,
 } from '../../../views/admin/roles.ts'
 import { pageUrl } from '../../../views/forms.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
-import { type Editing, linesOf, showForm, submitForm } from './editing.ts'
-import { listed, pageQueryOf } from './listing.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
+import { type Editing, formRoutes, linesOf } from './editing.ts'
+import { listPage } from './listing.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
 const shownOf = (role: RoleView): ShownRole => ({
@@ -92,18 +92,12 @@ function deleting(visit: Visit): Confirming<RoleView> {
   }
 }
 
-const list = async ({ request, admin, page, send }: Visit) => {
-  const roles = await admin.roles.list(pageQueryOf(request))
-  return send(rolesPage(listed(request, roles, shownOf), page))
-}
+const list = listPage({ list: ({ roles }, query) => roles.list(query), shown: shownOf, render: rolesPage })
 
 export const roleRoutes: readonly ConsoleRoute[] = routesOf('roles', [
   ['GET', '', list],
   ['GET', '/show', show],
-  ['GET', '/new', (visit) => showForm(visit, creating(visit))],
-  ['POST', '/new', (visit) => submitForm(visit, creating(visit))],
-  ['GET', '/change', (visit) => showForm(visit, changing(visit))],
-  ['POST', '/change', (visit) => submitForm(visit, changing(visit))],
-  ['GET', '/delete', (visit) => askFirst(visit, deleting(visit))],
-  ['POST', '/delete', (visit) => confirmed(visit, deleting(visit))],
+  ...formRoutes('/new', creating),
+  ...formRoutes('/change', changing),
+  ...confirmRoutes('/delete', deleting),
 ])

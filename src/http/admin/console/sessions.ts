@@ -6,7 +6,7 @@ import {
   sessionsEndAllPage,
   sessionsPage,
 } from '../../../views/admin/sessions.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
 import { PAGE_SIZE } from './listing.ts'
 import { type ConsoleRoute, given, routesOf, type Visit } from './visit.ts'
 
@@ -72,8 +72,6 @@ function endingAll(visit: Visit): Confirming<null> {
 
 export const sessionRoutes: readonly ConsoleRoute[] = routesOf('sessions', [
   ['GET', '', list],
-  ['GET', '/end', (visit) => askFirst(visit, ending(visit))],
-  ['POST', '/end', (visit) => confirmed(visit, ending(visit))],
-  ['GET', '/end-all', async (visit) => askFirst(visit, endingAll(visit))],
-  ['POST', '/end-all', async (visit) => confirmed(visit, endingAll(visit))],
+  ...confirmRoutes('/end', ending),
+  ...confirmRoutes('/end-all', endingAll),
 ])

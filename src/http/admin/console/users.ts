@@ -14,8 +14,8 @@ import {
   userValues,
 } from '../../../views/admin/users.ts'
 import { pageUrl } from '../../../views/forms.ts'
-import { askFirst, type Confirming, confirmed } from './confirming.ts'
-import { type Editing, linesOf, showForm, submitForm, textOf } from './editing.ts'
+import { type Confirming, confirmRoutes } from './confirming.ts'
+import { type Editing, formRoutes, linesOf, textOf } from './editing.ts'
 import { listed, pageQueryOf } from './listing.ts'
 import { type ConsoleRoute, given, type PlaceRoute, routesOf, type Visit } from './visit.ts'
 
@@ -155,17 +155,14 @@ const resetLink = async (visit: Visit) => {
 }
 
 const confirmations = (Object.keys(ACTS) as UserAct[]).flatMap((act): PlaceRoute[] => [
-  ['GET', `/${act}`, (visit) => askFirst(visit, acting(visit, act))],
-  ['POST', `/${act}`, (visit) => confirmed(visit, acting(visit, act))],
+  ...confirmRoutes(`/${act}`, (visit) => acting(visit, act)),
 ])
 
 export const userRoutes: readonly ConsoleRoute[] = routesOf('users', [
   ['GET', '', list],
   ['GET', '/show', show],
-  ['GET', '/new', (visit) => showForm(visit, inviting(visit))],
-  ['POST', '/new', (visit) => submitForm(visit, inviting(visit))],
-  ['GET', '/change', (visit) => showForm(visit, changing(visit))],
-  ['POST', '/change', (visit) => submitForm(visit, changing(visit))],
+  ...formRoutes('/new', inviting),
+  ...formRoutes('/change', changing),
   ['POST', '/enable', enable],
   ['POST', '/reset-link', resetLink],
   ...confirmations,

@@ -55,7 +55,7 @@ export interface Visit {
   leave(path: string, query: Readonly<Record<string, string>>, done: Done): FastifyReply
 }
 
-export const ONCE = 'once'
+const ONCE = 'once'
 
 /** A parameter that names a resource: in the URL of a page, and in the body of its form. */
 export const given = ({ request }: Visit, name: string): string =>
