@@ -1,7 +1,7 @@
 /** The keys of a ring as administrators see them. */
-import { leavesAt } from '../keys/ring.ts'
+import { lanesOf, leavesAt } from '../keys/ring.ts'
 import type { Ring } from '../store/contracts/ring.ts'
-import type { KeyView } from './keys.schema.ts'
+import type { KeyView, LanesView } from './keys.schema.ts'
 
 /** The latest first. */
 export const describeKeys = (ring: Ring): KeyView[] =>
@@ -17,3 +17,17 @@ export const describeKeys = (ring: Ring): KeyView[] =>
       stopped_at: key.stoppedAt,
       leaves_at: leavesAt(key),
     }))
+
+/** The keys of the default lane, and of all lanes. */
+export function describeLanes(ring: Ring): LanesView {
+  const lanes = lanesOf(ring).map(({ alg, active, next, retiring }) => ({
+    alg,
+    active: active.kid,
+    next: next.kid,
+    retiring: retiring.map(({ kid }) => kid),
+  }))
+  const [first] = lanes
+  if (!first) throw new Error('the ring has no lane')
+  const { alg, ...keys } = first
+  return { default: alg, ...keys, lanes }
+}

@@ -1,5 +1,6 @@
 /** The JSON of the key ring, and of simulations of its changes. */
 import { type Static, Type } from 'typebox'
+import { ALGORITHM_NAMES } from '../algorithm-names.ts'
 import { Count, oneOf, orNull, Seconds } from './schema.ts'
 
 const Kid = Type.String({ description: 'The id of a key.' })
@@ -20,6 +21,34 @@ const Key = Type.Object(
 )
 export type KeyView = Static<typeof Key>
 
+const Alg = oneOf(ALGORITHM_NAMES)
+
+/** The keys of a lane that sign, will sign, and have signed. */
+const LANE_KEYS = { alg: Type.String(), active: Kid, next: Kid, retiring: Type.Array(Kid) }
+
+const LaneKeys = Type.Object(LANE_KEYS, { $id: 'LaneKeys', additionalProperties: false })
+
+const Lane = Type.Object(
+  {
+    ...LANE_KEYS,
+    safe: Type.Boolean({ description: 'The lane may rotate now.' }),
+    safe_from: Type.Integer({
+      minimum: 0,
+      description: 'From then on no verifier can have a cached JWKS without the next key.',
+    }),
+    behind: Type.Array(Type.String(), {
+      description: 'Expected verifiers that have not fetched the next key.',
+    }),
+    usable_from: Type.Integer({
+      minimum: 0,
+      description: 'From then on no verifier can have a cached JWKS without the active key.',
+    }),
+    next_rotation_at: orNull(Seconds),
+  },
+  { $id: 'Lane', additionalProperties: false },
+)
+export type LaneView = Static<typeof Lane>
+
 const SETTINGS = {
   verifier_cache: Duration,
   key_rotation: orNull(Duration),
@@ -31,15 +60,17 @@ export const KeyRing = Type.Object(
     ring_version: Count,
     now: Seconds,
     keys: Type.Array(Key, { description: 'The latest first.' }),
-    active: Kid,
-    next: Kid,
-    safe: Type.Boolean({ description: 'The ring may rotate now.' }),
+    active: Type.String({ description: 'The key that signs in the default lane.' }),
+    next: Type.String({ description: 'The next key of the default lane.' }),
+    default: Type.String({ description: 'The algorithm of the default lane.' }),
+    lanes: Type.Array(Lane, { description: 'The default lane first.' }),
+    safe: Type.Boolean({ description: 'All lanes may rotate now.' }),
     safe_from: Type.Integer({
       minimum: 0,
-      description: 'From then on no verifier can have a cached JWKS without the next key.',
+      description: 'From then on no verifier can have a cached JWKS without one of the next keys.',
     }),
     behind: Type.Array(Type.String(), {
-      description: 'Expected verifiers that have not fetched the next key.',
+      description: 'Expected verifiers that have not fetched one of the next keys.',
     }),
     next_rotation_at: orNull(Seconds),
     ...SETTINGS,
@@ -60,16 +91,31 @@ export const Rotation = Type.Object(
   {
     force: Type.Optional(Type.Boolean({ description: 'Rotate even if it is not safe.' })),
     bits: Bits,
+    lane: Type.Optional(Alg),
   },
   { $id: 'Rotation', additionalProperties: false },
 )
 export type RotationView = Static<typeof Rotation>
 
-export const Rotated = Type.Object(
-  { active: Kid, next: Kid, retiring: Type.Array(Kid) },
-  { $id: 'Rotated', additionalProperties: false },
-)
+/** The keys of the default lane, and of all lanes. */
+const RING_KEYS = {
+  active: Kid,
+  next: Kid,
+  retiring: Type.Array(Kid),
+  lanes: Type.Array(LaneKeys, { description: 'The default lane first.' }),
+}
+
+export const Rotated = Type.Object(RING_KEYS, { $id: 'Rotated', additionalProperties: false })
 export type RotatedView = Static<typeof Rotated>
+
+export const NewLane = Type.Object({ alg: Alg, bits: Bits }, { $id: 'NewLane', additionalProperties: false })
+export type NewLaneView = Static<typeof NewLane>
+
+export const Lanes = Type.Object(
+  { default: Type.String({ description: 'The algorithm of the default lane.' }), ...RING_KEYS },
+  { $id: 'Lanes', additionalProperties: false },
+)
+export type LanesView = Static<typeof Lanes>
 
 export const Revocation = Type.Object({ bits: Bits }, { $id: 'Revocation', additionalProperties: false })
 export type RevocationView = Static<typeof Revocation>
@@ -98,7 +144,11 @@ export const Scenario = Type.Object(
       Type.Array(
         Type.Union([
           Type.Object(
-            { action: Type.Literal('rotate'), force: Type.Optional(Type.Boolean()) },
+            {
+              action: Type.Literal('rotate'),
+              force: Type.Optional(Type.Boolean()),
+              lane: Type.Optional(Alg),
+            },
             { additionalProperties: false },
           ),
           Type.Object({ action: Type.Literal('revoke'), kid: Kid }, { additionalProperties: false }),

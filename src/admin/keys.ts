@@ -1,8 +1,19 @@
 /** The key ring: when it rotates, and what a rotation or a revocation means for verifiers. */
-import { RSA_BITS } from '../keys/algorithms.ts'
+import { algorithms, RSA_BITS } from '../keys/algorithms.ts'
+import { addLane, LaneInUse, removeLane, setDefaultLane } from '../keys/change-lanes.ts'
 import type { Keys } from '../keys/index.ts'
-import { behind, holdersAmong, namesOf } from '../keys/known-verifiers.ts'
-import { activeKey, automaticRotationAt, isSafe, nextKey, safeFrom } from '../keys/ring.ts'
+import { behind, behindAmong, holdersAmong, namesOf } from '../keys/known-verifiers.ts'
+import {
+  activeKey,
+  automaticRotationAt,
+  isSafe,
+  laneOf,
+  laneRotationAt,
+  lanesOf,
+  nextKey,
+  safeFrom,
+  usableFrom,
+} from '../keys/ring.ts'
 import {
   ensureRing,
   type KeyChoice,
@@ -14,10 +25,13 @@ import {
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Actor } from './actor.ts'
 import type { LocalDeps } from './deps.ts'
-import { AdminError, invalidValue, notFound } from './errors.ts'
-import { describeKeys } from './key-view.ts'
+import { AdminError, conflict, invalidValue, notFound } from './errors.ts'
+import { describeKeys, describeLanes } from './key-view.ts'
 import type {
   KeyRingView,
+  LanesView,
+  LaneView,
+  NewLaneView,
   RevocationView,
   RevokedView,
   RotatedView,
@@ -26,8 +40,13 @@ import type {
   SimulationView,
 } from './keys.schema.ts'
 import { wholeKid } from './kid.ts'
+import { laneRefused } from './lanes.ts'
 import { assertRevision } from './revision.ts'
+import { time } from './time-text.ts'
 import type { Changed, Condition, Found } from './verbs.ts'
+
+/** How many APIs, and how many clients, are named that use a lane. */
+const MAX_LISTED = 10
 
 export interface KeysAdmin {
   /** The ring now, with the version as its revision. */
@@ -40,6 +59,12 @@ export interface KeysAdmin {
    * @throws {AdminError} not-found, conflict if several keys begin with it, precondition-failed
    */
   revoke(kid: string, revocation?: RevocationView, condition?: Condition): Promise<Changed<RevokedView>>
+  /** @throws {AdminError} conflict if the ring has the lane, invalid-value, precondition-failed */
+  addLane(lane: NewLaneView, condition?: Condition): Promise<Changed<LanesView>>
+  /** @throws {AdminError} lane-unsafe, with `safe_from` and `behind`; conflict if the ring has no such lane; precondition-failed */
+  setDefaultLane(alg: string, condition?: Condition): Promise<Changed<LanesView>>
+  /** @throws {AdminError} conflict if the ring has no such lane or something uses it; precondition-failed */
+  removeLane(alg: string, condition?: Condition): Promise<Changed<LanesView>>
   /** What would happen; changes nothing. @throws {AdminError} */
   simulate(scenario: ScenarioView): Promise<Found<SimulationView>>
 }
@@ -57,6 +82,46 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
     }))
   }
 
+  async function laneViews(ring: Ring, { policy }: Keys): Promise<LaneView[]> {
+    const now = clock.now()
+    const known = await store.verifiers.list(now - policy.verifierCache)
+    return lanesOf(ring).map((lane) => {
+      const notFetched = namesOf(behindAmong(known, ring, [lane.alg]))
+      return {
+        alg: lane.alg,
+        active: lane.active.kid,
+        next: lane.next.kid,
+        retiring: lane.retiring.map(({ kid }) => kid),
+        safe: notFetched.length === 0 && isSafe(ring, now, policy, [lane.alg]),
+        safe_from: safeFrom(ring, policy, [lane.alg]),
+        behind: notFetched,
+        usable_from: usableFrom(lane, policy),
+        next_rotation_at: laneRotationAt(ring, lane, policy),
+      }
+    })
+  }
+
+  /** @throws {AdminError} precondition-failed */
+  async function opened(ifMatch: number | undefined): Promise<{ keys: Keys; seen: Ring }> {
+    const keys = await deps.keys()
+    const seen = await ensureRing(keys)
+    assertRevision(seen.version, ifMatch, 'the key ring')
+    return { keys, seen }
+  }
+
+  /** Says by what the lane is used. */
+  async function laneInUse(alg: string, cause: LaneInUse): Promise<AdminError> {
+    const ring = await store.ring.read()
+    const { apis, clients } = await store.ring.usersOf(alg, MAX_LISTED)
+    const users = [
+      ...(ring?.defaultAlg === alg ? ['it is the default lane'] : []),
+      ...(apis.length === 0 ? [] : [`it signs for the API ${apis.join(', ')}`]),
+      ...(clients.length === 0 ? [] : [`it signs for the client ${clients.join(', ')}`]),
+    ]
+    const fields = { default: ring?.defaultAlg === alg, apis, clients }
+    return new AdminError('conflict', `the lane ${alg} is in use: ${users.join('; ')}`, { cause, fields })
+  }
+
   return {
     async find() {
       const keys = await deps.keys()
@@ -71,6 +136,8 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
           keys: describeKeys(ring),
           active: activeKey(ring).kid,
           next: nextKey(ring).kid,
+          default: ring.defaultAlg,
+          lanes: await laneViews(ring, keys),
           safe: notFetched.length === 0 && isSafe(ring, now, policy),
           safe_from: safeFrom(ring, policy),
           behind: notFetched,
@@ -83,21 +150,18 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
       }
     },
 
-    async rotate({ force = false, bits } = {}, { ifMatch } = {}) {
+    async rotate({ force = false, bits, lane } = {}, { ifMatch } = {}) {
       const choice = keyChoice(bits)
       const keys = await deps.keys()
       const seen = await ensureRing(keys)
       assertRevision(seen.version, ifMatch, 'the key ring')
       try {
-        const ring = await rotateRing(keys, { ...choice, force, actor: actor.name }, seen)
-        const retiring = ring.keys.filter((key) => key.state === 'retiring').map((key) => key.kid)
-        return {
-          value: { active: activeKey(ring).kid, next: nextKey(ring).kid, retiring },
-          revision: ring.version,
-          notes: [],
-        }
+        const lanes = lane === undefined ? {} : { lanes: [lane] }
+        const ring = await rotateRing(keys, { ...choice, ...lanes, force, actor: actor.name }, seen)
+        const { default: _, ...value } = describeLanes(ring)
+        return { value, revision: ring.version, notes: [] }
       } catch (error) {
-        if (!(error instanceof RotationUnsafe)) throw error
+        if (!(error instanceof RotationUnsafe)) throw laneRefused(error, lane ?? '', 'lane')
         const fields = { safe_from: error.safeFrom, behind: error.behind }
         throw new AdminError('rotation-unsafe', error.message, { cause: error, fields })
       }
@@ -115,8 +179,8 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
       return {
         value: {
           revoked: kid,
-          active: activeKey(ring).kid,
-          next: nextKey(ring).kid,
+          active: activeKey(ring, laneOfKey(ring, kid)).kid,
+          next: nextKey(ring, laneOfKey(ring, kid)).kid,
           exposed_until: clock.now() + keys.policy.verifierCache,
           held_by: await heldBy(ring, kid, keys),
         },
@@ -125,12 +189,52 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
       }
     },
 
+    async addLane({ alg, bits }, { ifMatch } = {}) {
+      const choice = keyChoice(bits)
+      if (bits !== undefined && !algorithms[alg].sized)
+        throw invalidValue('bits', `keys for ${alg} have one size only`)
+      const { keys, seen } = await opened(ifMatch)
+      if (laneOf(seen, alg)) throw conflict(`the key ring already has a lane ${alg}`)
+      const ring = await addLane(keys, alg, { ...choice, actor: actor.name })
+      const lane = laneOf(ring, alg)
+      const from = lane ? usableFrom(lane, keys.policy) : null
+      const notes =
+        from !== null && from > clock.now()
+          ? [
+              `nothing can be signed in the lane ${alg} before ${time(from)}: a verifier may not have its key yet`,
+            ]
+          : []
+      return { value: describeLanes(ring), revision: ring.version, notes }
+    },
+
+    async setDefaultLane(alg, { ifMatch } = {}) {
+      const { keys } = await opened(ifMatch)
+      const ring = await setDefaultLane(keys, alg, { actor: actor.name }).catch((error) => {
+        throw laneRefused(error, alg)
+      })
+      return { value: describeLanes(ring), revision: ring.version, notes: [] }
+    },
+
+    async removeLane(alg, { ifMatch } = {}) {
+      const { keys } = await opened(ifMatch)
+      const ring = await removeLane(keys, alg, { actor: actor.name }).catch(async (error) => {
+        throw error instanceof LaneInUse ? await laneInUse(alg, error) : laneRefused(error, alg)
+      })
+      return { value: describeLanes(ring), revision: ring.version, notes: [] }
+    },
+
     async simulate(scenario) {
       // Loaded here, because only this verb needs it.
       const { simulateScenario } = await import('./simulation.ts')
       return { value: await simulateScenario(deps, await deps.keys(), scenario), revision: null }
     },
   }
+}
+
+/** The lane of a key, or the default lane if it was removed. */
+function laneOfKey(ring: Ring, kid: string): string {
+  const alg = ring.keys.find((key) => key.kid === kid)?.alg ?? ring.defaultAlg
+  return laneOf(ring, alg) ? alg : ring.defaultAlg
 }
 
 function keyChoice(bits: number | undefined): KeyChoice {

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import type { Admin } from '../admin/admin.ts'
 import { AdminError } from '../admin/errors.ts'
 import type { KeyRingView } from '../admin/keys.schema.ts'
-import { nodeName } from '../store/contracts/nodes.ts'
+import type { AlgorithmName } from '../algorithm-names.ts'
 import {
   action,
   CommandError,
@@ -14,9 +14,10 @@ import {
   UsageError,
 } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { laneOption, lanesCommand } from './keys-lanes.ts'
+import { nodeLines, waitForNodes } from './keys-nodes.ts'
 import { simulateCommand } from './keys-simulate.ts'
 import { timeline } from './keys-timeline.ts'
-import { waitForRing } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -47,9 +48,11 @@ export const keysCommand: CommandFactory = (context) =>
           .option('--force', 'rotate even if a verifier may not have the next key yet')
           .option('--wait', 'wait until it is safe, then rotate')
           .addOption(bitsOption('RSA key size of the new next key'))
+          .addOption(laneOption('rotate only the lane of this algorithm; by default all lanes'))
           .action((options: RotateOptions) => rotate(context, options)),
         'keys rotate',
         'keys rotate --wait',
+        'keys rotate --lane ES256',
       ),
     )
     .addCommand(
@@ -70,6 +73,7 @@ export const keysCommand: CommandFactory = (context) =>
       ),
     )
     .addCommand(simulateCommand(context))
+    .addCommand(lanesCommand(context))
 
 function list(context: Context, options: Json): Promise<void> {
   return context.withAdmin(async (admin) => {
@@ -100,10 +104,17 @@ function status(context: Context, options: Json): Promise<void> {
       automatic === null
         ? 'Automatic rotation is off.'
         : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - ring.now)}).`,
-      `active  ${active}`,
-      `next    ${next}`,
+      ...ring.lanes.flatMap((lane) => [
+        ...(ring.lanes.length === 1
+          ? []
+          : [
+              `lane    ${lane.alg}, ${lane.safe ? 'safe to rotate' : unsafeReason({ ...lane, now: ring.now })}`,
+            ]),
+        `active  ${lane.active}`,
+        `next    ${lane.next}`,
+      ]),
     ]
-    const value = { safe, safe_from, behind, next_automatic: automatic, active, next }
+    const value = { safe, safe_from, behind, next_automatic: automatic, active, next, lanes: ring.lanes }
     context.print(options, value, lines.join('\n'))
   })
 }
@@ -111,6 +122,7 @@ function status(context: Context, options: Json): Promise<void> {
 interface RotateOptions extends KeyOptions, Json {
   readonly force?: boolean
   readonly wait?: boolean
+  readonly lane?: AlgorithmName
 }
 
 async function rotate(context: Context, options: RotateOptions): Promise<void> {
@@ -121,16 +133,22 @@ async function rotate(context: Context, options: RotateOptions): Promise<void> {
   }
   return context.withAdmin(async (admin) => {
     const { keys } = admin
-    if (options.wait) await waitUntilSafe(context, admin)
-    const work = keys.rotate({ ...keyChoice(options), force: options.force === true })
+    const { lane } = options
+    if (options.wait) await waitUntilSafe(context, admin, lane)
+    const chosen = lane === undefined ? {} : { lane }
+    const work = keys.rotate({ ...keyChoice(options), ...chosen, force: options.force === true })
     const outcome = await withProgress(context.io, () => 'generating the new key …', work).catch((error) =>
       explainUnsafe(error, admin),
     )
     const value = { ...context.changed(outcome), ...(await waitForNodes(context, admin)) }
+    const rotated = value.lanes.filter(({ alg }) => lane === undefined || alg === lane)
     const lines = [
-      `active    ${value.active}`,
-      `next      ${value.next}`,
-      `retiring  ${value.retiring.join(' ')}`,
+      ...rotated.flatMap(({ alg, active, next, retiring }) => [
+        ...(value.lanes.length === 1 ? [] : [`lane      ${alg}`]),
+        `active    ${active}`,
+        `next      ${next}`,
+        `retiring  ${retiring.join(' ')}`,
+      ]),
       ...nodeLines(value),
     ]
     context.print(options, value, lines.join('\n'))
@@ -151,24 +169,6 @@ async function explainUnsafe(error: unknown, { keys }: Admin): Promise<never> {
   })
 }
 
-/** Waits for the serving nodes to sign with the new key; returns those that do not. */
-async function waitForNodes(context: Context, admin: Admin) {
-  const work = waitForRing(admin)
-  const { serving, behind } = await withProgress(context.io, () => 'waiting for the nodes …', work)
-  return { nodes: serving.length, nodes_behind: behind.map(({ state, behind, ...node }) => node) }
-}
-
-function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<typeof waitForNodes>>): string[] {
-  if (nodes === 0) return []
-  if (nodesBehind.length === 0)
-    return [`nodes     ${nodes === 1 ? 'the only node has' : `all ${nodes} have`} switched`]
-  const names = nodesBehind.map(nodeName).join(', ')
-  return [
-    `nodes     ${nodes - nodesBehind.length} of ${nodes} have switched; not yet: ${names}`,
-    'A node that does not switch signs with the old key for at most 10 s, and then stops signing.',
-  ]
-}
-
 /** Why a rotation is not safe, as part of a sentence. */
 function unsafeReason({
   safe_from: safeAt,
@@ -185,12 +185,17 @@ function unsafeReason({
     : `${until}: ${cached}; ${names} ${has} not fetched it yet`
 }
 
-async function waitUntilSafe(context: Context, { keys }: Admin): Promise<void> {
-  let ring = (await keys.find()).value
+async function waitUntilSafe(context: Context, { keys }: Admin, lane: string | undefined): Promise<void> {
+  /** What the rotation waits for: one lane, or the whole ring. */
+  const find = async () => {
+    const { value } = await keys.find()
+    return { ...value, ...value.lanes.find(({ alg }) => alg === lane) }
+  }
+  let ring = await find()
   const poll = async () => {
     while (!ring.safe) {
       await sleep(500)
-      ring = (await keys.find()).value
+      ring = await find()
     }
   }
   const message = () =>

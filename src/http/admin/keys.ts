@@ -1,5 +1,7 @@
 import {
   KeyRing,
+  Lanes,
+  NewLane,
   Revocation,
   Revoked,
   Rotated,
@@ -26,6 +28,32 @@ export const keyRoutes = [
     response: Rotated,
     revised: true,
     handler: ({ keys }, { body, ifMatch }) => keys.rotate(body, { ifMatch }),
+  }),
+  adminRoute('POST /keys/lanes', {
+    scope: 'admin:keys',
+    operationId: 'addLane',
+    summary: 'Publish the keys of another algorithm; it may be used once no verifier can lack them',
+    body: NewLane,
+    response: Lanes,
+    revised: true,
+    handler: ({ keys }, { body, ifMatch }) => keys.addLane(body, { ifMatch }),
+  }),
+  adminRoute('POST /keys/lanes/{alg}/default', {
+    scope: 'admin:keys',
+    operationId: 'setDefaultLane',
+    summary: 'Sign with this algorithm what names no other; refused if a verifier may not have the key',
+    response: Lanes,
+    revised: true,
+    handler: ({ keys }, { params, ifMatch }) => keys.setDefaultLane(params.alg ?? '', { ifMatch }),
+  }),
+  adminRoute('DELETE /keys/lanes/{alg}', {
+    scope: 'admin:keys',
+    operationId: 'removeLane',
+    summary:
+      'Stop signing with an algorithm that nothing uses; its key stays in the JWKS while there are tokens',
+    response: Lanes,
+    revised: true,
+    handler: ({ keys }, { params, ifMatch }) => keys.removeLane(params.alg ?? '', { ifMatch }),
   }),
   adminRoute('POST /keys/simulate', {
     scope: 'admin:read',
