@@ -6,6 +6,7 @@
 const SECRETS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
+  'dpop',
   'set-cookie',
   'password',
   'client_secret',

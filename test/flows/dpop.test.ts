@@ -3,6 +3,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { freshCode, seedUsers } from '../support/browser/sign-in.ts'
+import { proof } from '../support/dpop/proofs.ts'
 import { type dpopSender as DpopSender, dpopSender } from '../support/dpop/sender.ts'
 import { testClock } from '../support/server/clock.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
@@ -285,6 +286,35 @@ t.test(
     const again = await owner.userinfo(access_token, { change })
     t.equal(again.statusCode, 401)
     t.match(challengeOf(again), /^DPoP error="invalid_dpop_proof"/)
+  },
+)
+
+t.test(
+  'another query, or another spelling of the path, does not make a used proof good again (RFC 9449 §11.1; docs/security.md L134)',
+  async (t) => {
+    const { access_token } = tokensOf(await owner.token({ grant_type: 'client_credentials' }, 'robot'))
+    const path = '/admin/v1/roles'
+    let made: readonly string[] = []
+    const first = await owner.send(path, {
+      method: 'GET',
+      accessToken: access_token,
+      make: (request) => {
+        made = [proof(request)]
+        return made
+      },
+    })
+    t.equal(first.statusCode, 200)
+    for (const url of [
+      path,
+      `${path}?limit=1`,
+      `${path}?`,
+      '/admin/v1/%72oles',
+      '/admin/v1/rol%65s?limit=2',
+    ]) {
+      const headers = { authorization: `DPoP ${access_token}`, dpop: made[0] }
+      const again = await server.inject({ url, headers })
+      t.not(again.statusCode, 200, url)
+    }
   },
 )
 

@@ -43,7 +43,7 @@ t.test('a proof of each kind of key is verified, and its thumbprint is that of R
       rules,
     )
     const jkt = await calculateJwkThumbprint(publicJwk(one))
-    t.same(verified, { jkt, jti: 'j', nonce: 'n', acceptedUntil: NOW + 60 }, one.alg)
+    t.same(verified, { jkt, jti: 'j', htu: request.url, nonce: 'n', acceptedUntil: NOW + 60 }, one.alg)
     t.equal(thumbprintOf(one), jkt)
   }
   const newer = { header: { alg: 'Ed25519' } }

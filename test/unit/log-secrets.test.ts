@@ -15,7 +15,7 @@ t.test(
   async (t) => {
     const fields = {
       password: 'p',
-      headers: { Authorization: 'Basic x', cookie: 'c', accept: '*/*' },
+      headers: { Authorization: 'Basic x', DPoP: 'proof', cookie: 'c', accept: '*/*' },
       list: [{ refresh_token: 'r', n: 1 }, 'text', { n: 2 }],
       left: { alone: true },
     }

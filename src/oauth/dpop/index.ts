@@ -66,8 +66,10 @@ export function createProveKey({ nonces, singleUse, writeLimiter, clock, config 
       jkt: proof.jkt,
       async consume(client, userId) {
         charge(client, userId)
-        // §11.1: in the context of the URI. Another key can sign the same `jti`, and the hash bounds its length.
-        const id = createHash('sha256').update(`dpop\0${proof.jkt}\0${url}\0${proof.jti}`).digest('base64url')
+        // §11.1: in the context of the URI, as the proof names it, so that a replay has it too. Another key can sign the same `jti`. The
+        // hash bounds the length of both.
+        const { jkt, htu, jti } = proof
+        const id = createHash('sha256').update(`dpop\0${jkt}\0${htu}\0${jti}`).digest('base64url')
         if (!(await singleUse.claim(id, Math.ceil(proof.acceptedUntil))))
           throw invalidProof('replayed', 'the DPoP proof was used before')
       },

@@ -29,6 +29,8 @@ export interface VerifiedProof {
   /** The thumbprint of the key (RFC 7638). */
   readonly jkt: string
   readonly jti: string
+  /** As the proof has it: the URL of the request may have other spellings, and a query. */
+  readonly htu: string
   readonly nonce: string | undefined
   /** When the proof will be too old. */
   readonly acceptedUntil: EpochSeconds
@@ -144,7 +146,7 @@ function checkClaims(claims: Members, { method, url, now, accessToken }: ProofRu
     throw invalidProof('not_yet_valid', 'nbf of the DPoP proof is in the future')
   if (accessToken !== undefined && ath !== sha256(accessToken))
     throw invalidProof('wrong_token', 'ath of the DPoP proof must be the hash of the access token')
-  return { jti, nonce, acceptedUntil }
+  return { jti, htu, nonce, acceptedUntil }
 }
 
 const missing = (claim: string) =>
