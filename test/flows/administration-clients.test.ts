@@ -183,6 +183,13 @@ t.test('what breaks a rule is refused with the name of the field, and changes no
     [{ tos_uri: 'javascript:alert(1)' }, 400, problem('invalid-value', 'tos_uri')],
     [{ access_token_ttl: 0 }, 400, problem('invalid-value', 'access_token_ttl')],
     [{ client_secret: 'short' }, 400, problem('invalid-value', 'client_secret')],
+    [{ profile: 'fapi2' }, 400, problem('invalid-value', 'token_endpoint_auth_method')],
+    [{ profile: 'fapi3' }, 400, problem('invalid-value', 'profile')],
+    [
+      { id_token_signed_response_alg: 'HS256' },
+      400,
+      problem('invalid-value', 'id_token_signed_response_alg'),
+    ],
     [{ colour: 'red' }, 400, problem('invalid-value', 'colour')],
     [{ disabled: true }, 400, problem('invalid-value', 'disabled')],
     [{ scope: 'orders:raed' }, 400, problem('unowned-scope')],

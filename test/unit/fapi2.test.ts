@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t, { type Test } from 'tap'
 import {
+  checkFapi2,
   mayOmitRedirectUri,
   permittedAlgorithms,
   rotatesRefreshTokens,
@@ -122,6 +123,10 @@ t.test('only PS256, ES256 and EdDSA sign (FAPI 2.0 §5.4.1-1; docs/security.md O
   t.throws(() => checkRegistration(registered({}, ['RS256'])), /keyturn keys lanes add ES256/, 'no lane')
   refuses(t, { jwks: { keys: [{ ...rsa, alg: 'RS256' }] } }, '5.4.1-1', /needs a key for PS256, ES256/)
   t.doesNotThrow(() => checkRegistration(registered({ jwks: { keys: [rsa] } })), 'a key without alg')
+  const labelled = { authMethod: 'self_signed_tls_client_auth', jwks: { keys: [{ ...rsa, alg: 'RS256' }] } }
+  const signing = { ...labelled, requireSignedRequests: true }
+  t.doesNotThrow(() => checkFapi2(registered(labelled)), 'a key that signs no JWT')
+  t.throws(() => checkFapi2(registered(signing)), /needs a key for PS256, ES256/)
   const both = [
     { ...rsa, alg: 'RS256', kid: 'old' },
     { ...key, alg: 'ES256', kid: 'new' },

@@ -27,7 +27,7 @@ export interface SignedResponseDeps {
   readonly issuer: string
 }
 
-export interface Cause {
+interface Cause {
   /** Nobody is known to have caused the response: no user is signed in, and no client has pushed the request. */
   readonly stranger: boolean
   readonly ip: string

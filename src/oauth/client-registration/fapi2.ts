@@ -84,8 +84,9 @@ const RULES: readonly ProfileRule[] = [
   },
   {
     section: '5.4.1-1',
-    isBroken: ({ jwks }) =>
-      jwks?.keys.every(({ alg }) => alg !== undefined && !isFapi2Algorithm(alg)) ?? false,
+    isBroken: ({ authMethod, requireSignedRequests, jwks }) =>
+      (authMethod === 'private_key_jwt' || requireSignedRequests) &&
+      (jwks?.keys.every(({ alg }) => alg !== undefined && !isFapi2Algorithm(alg)) ?? false),
     message: `the client needs a key for ${named(ALGORITHMS)}`,
     field: 'jwks',
   },

@@ -11,7 +11,7 @@ export interface TlsSubject {
 }
 
 /** A set of rules that a client is registered to keep (oauth/client-registration/fapi2.ts). */
-export type ClientProfile = 'fapi2'
+type ClientProfile = 'fapi2'
 
 /** One secret of a client, without the time of its last use, which is not part of the client. */
 export interface ClientSecret {

@@ -26,7 +26,7 @@ import { ISSUER, type TestServer, testServer } from '../server/server.ts'
 
 export const PAR = '/oauth2/par'
 export const TOKEN = '/oauth2/token'
-export const USERINFO = '/oauth2/userinfo'
+const USERINFO = '/oauth2/userinfo'
 
 /** A client, the key of its assertions and request objects, and the key of its DPoP proofs. */
 export interface FapiClient {
