@@ -266,6 +266,8 @@ t.test(
       [both('alice-123456'), /too similar to your name/],
       [{ new_password_repeat: 'something else' }, /new passwords do not match/],
       [both(PASSWORD), /must be different from the current one/],
+      // The spaces of another keyboard make no other password (RFC 8265 §4.2.2).
+      [both(PASSWORD.replaceAll(' ', '\u00a0')), /must be different from the current one/],
       [{ current_password: 'wrong' }, /current password is incorrect/],
       [{ current_password: '' }, /current password is incorrect/],
     ] as const) {

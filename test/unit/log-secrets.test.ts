@@ -35,6 +35,19 @@ t.test('a cyclic object is logged without its secret at any depth', async (t) =>
   t.notMatch(JSON.stringify(withoutSecrets(circle)), 'secret')
 })
 
+t.test('a logged request has its path without the query, and an IPv4 address as IPv4', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'keyturn-log-')), 'log')
+  const logger = createLogger({ level: 'info', pretty: false, destination: file })
+  logger.info({ req: { method: 'GET', url: '/x?code=hush', ip: '::ffff:192.0.2.1' } }, 'request')
+  logger.info({ req: { method: 'GET', url: '/x', ip: '2001:db8::1' } }, 'request')
+  while (readFileSync(file, 'utf8').split('\n').length < 3) await new Promise(setImmediate)
+  const lines = readFileSync(file, 'utf8').trim().split('\n')
+  t.same(
+    lines.map((line) => JSON.parse(line).req),
+    ['192.0.2.1', '2001:db8::1'].map((ip) => ({ method: 'GET', path: '/x', ip })),
+  )
+})
+
 t.test('a logged error keeps its code and loses request data', async (t) => {
   const file = join(mkdtempSync(join(tmpdir(), 'keyturn-log-')), 'log')
   const logger = createLogger({ level: 'info', pretty: false, destination: file })
