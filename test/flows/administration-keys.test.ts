@@ -270,7 +270,8 @@ t.test('a server checks its files and the ring, and names files without their fo
   t.teardown(server.close)
   const { send } = await administrator(server, 'robot', SCOPES)
   const find = async () => (await send('GET', '/findings')).json<FindingsView>()
-  const problems = async () => (await find()).items.filter(({ ok }) => !ok)
+  // The PostgreSQL of the tests runs without fsync.
+  const problems = async () => (await find()).items.filter(({ ok, check }) => !ok && check !== 'durability')
   const nextKey = { check: 'master key rotation', message: /^there is a next master key/ }
   t.match((await find()).items, [{ check: 'clock', ok: true, message: /^it is / }])
   t.match(await problems(), [nextKey])
