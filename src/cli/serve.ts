@@ -28,6 +28,7 @@ import type { NodeInfo } from '../node/heartbeat.ts'
 import { joinNodes } from '../node/node-settings.ts'
 import { openServer, type Server } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
+import { openClientAuthorities } from '../oauth/mtls/client-authorities.ts'
 import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -181,8 +182,12 @@ async function withTracing(config: Config, system: System, nodeInfo: NodeInfo): 
   return { ...system, tracing, logger: tracing.logger(system.logger) }
 }
 
-/** Loads TLS if it is configured. */
+/**
+ * Loads TLS if it is configured.
+ * @throws {ConfigError} if a file cannot be used, also that of the authorities of clients, which is opened later
+ */
 async function openTls(config: Config, { logger }: System): Promise<TlsFiles | null> {
+  await openClientAuthorities(config, logger)
   if (config.tlsCertFile === null) return null
   const { openTlsFiles } = await import('../http/tls/files.ts')
   return openTlsFiles(config, logger)

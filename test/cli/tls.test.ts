@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { selfSigned } from '../support/certificates.ts'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 import { keyturn, startServer } from '../support/processes/process.ts'
 import { freePort } from '../support/server/free-port.ts'
@@ -69,5 +70,10 @@ t.test('a server whose files cannot be used does not start, and creates no store
   const refused = await keyturn(folder, ['serve'], { settings: missing })
   t.equal(refused.code, 2)
   t.match(refused.stderr, 'KEYTURN_TLS_CERT_FILE cannot be read (ENOENT)')
+  const noAuthority = { ...settings, MTLS_PORT: '0' }
+  writeFileSync(settings.TLS_CLIENT_CA_FILE, (await selfSigned()).cert)
+  const second = await keyturn(folder, ['serve'], { settings: noAuthority })
+  t.equal(second.code, 2)
+  t.match(second.stderr, 'KEYTURN_TLS_CLIENT_CA_FILE has a certificate that is not of an authority')
   t.notOk(existsSync(folder.database))
 })

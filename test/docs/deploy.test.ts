@@ -13,6 +13,7 @@ import { emptyFolder } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { freePort } from '../support/server/free-port.ts'
 import { parseMetrics } from '../support/server/metrics.ts'
+import { tlsFolder } from '../support/server/tls.ts'
 
 const run = promisify(execFile)
 const DEPLOY = 'examples/deploy'
@@ -202,11 +203,18 @@ t.test('every secret of a service is declared and comes from a file that git ign
 // --- and everything running
 
 /** Runs the image's health check against a server. */
-const healthy = ({ port }: Pick<ServerProcess, 'port'>) =>
-  run(process.execPath, HEALTH.slice(1), { env: { KEYTURN_PORT: String(port) } }).then(
+const healthy = ({ port }: Pick<ServerProcess, 'port'>, env: Record<string, string> = {}) =>
+  run(process.execPath, HEALTH.slice(1), { env: { ...env, KEYTURN_PORT: String(port) } }).then(
     () => true,
     () => false,
   )
+
+t.test('the health check of the image works with TLS too', async (t) => {
+  const { settings } = await tlsFolder(t.testdir())
+  const server = await startServer(t, emptyFolder(t), { settings: { ...settings, MTLS_PORT: '0' } })
+  t.ok(await healthy(server, { KEYTURN_TLS_CERT_FILE: settings.TLS_CERT_FILE }))
+  t.notOk(await healthy(server), 'plain HTTP')
+})
 
 t.test(
   'compose.yaml starts two nodes on one PostgreSQL with the secrets that the page creates',
