@@ -7,6 +7,7 @@ import { constants, createPrivateKey, type SigningOptions, sign } from 'node:cry
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'
 import type { AlgorithmName } from '../algorithm-names.ts'
 import type { PublicJwk } from '../store/contracts/ring.ts'
+import { joseSignature } from './ecdsa-signature.ts'
 
 interface Algorithm {
   /** The members of the JWK that make up the public key (RFC 7638 §3.2). All other members are dropped. */
@@ -17,6 +18,8 @@ interface Algorithm {
     /** null if the algorithm defines its own hash. */
     readonly hash: string | null
   }
+  /** What a JWS contains, from what OpenSSL makes. By default they are equal. */
+  readonly encode?: (signature: Buffer) => Buffer
   /** The hash function of `at_hash` in ID tokens (OIDC Core §3.1.3.6). */
   readonly atHash: 'sha256' | 'sha384' | 'sha512'
 }
@@ -37,11 +40,12 @@ const ps = <H extends Hash>(hash: H) => ({
   signing: { hash, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },
 })
 
-/** ECDSA, with the signature as R and S one after the other (RFC 7518 §3.4). */
-const es = <H extends Hash>(hash: H) => ({
+/** ECDSA (RFC 7518 §3.4). @param size bytes of each half of a signature */
+const es = <H extends Hash>(hash: H, size: number) => ({
   publicMembers: ['kty', 'crv', 'x', 'y'],
   sized: false,
-  signing: { hash, dsaEncoding: 'ieee-p1363' as const },
+  signing: { hash },
+  encode: (signature: Buffer) => joseSignature(signature, size),
   atHash: hash,
 })
 
@@ -52,9 +56,9 @@ export const algorithms = {
   PS256: ps('sha256'),
   PS384: ps('sha384'),
   PS512: ps('sha512'),
-  ES256: es('sha256'),
-  ES384: es('sha384'),
-  ES512: es('sha512'),
+  ES256: es('sha256', 32),
+  ES384: es('sha384', 48),
+  ES512: es('sha512', 66),
   /** Ed25519, which has this name in JOSE (RFC 8037 §3.1). */
   EdDSA: { publicMembers: ['kty', 'crv', 'x'], sized: false, signing: { hash: null }, atHash: 'sha512' },
 } as const satisfies Record<AlgorithmName, Algorithm>
@@ -96,13 +100,14 @@ export type Sign = (input: Buffer) => Promise<Buffer>
  * WebCrypto makes a token request about a tenth more expensive.
  */
 export function importPrivateKey(alg: AlgorithmName, pem: string): Sign {
-  const { hash, ...options } = algorithms[alg].signing
+  const { signing, encode = (signature) => signature }: Algorithm = algorithms[alg]
+  const { hash, ...options } = signing
   const privateKey = createPrivateKey(pem)
   // Node.js takes several microseconds longer for an object with options, so that form is used only if there are options.
   const key = Object.keys(options).length > 0 ? { key: privateKey, ...options } : privateKey
   return (input) =>
     new Promise((resolve, reject) => {
-      sign(hash, input, key, (error, signature) => (error ? reject(error) : resolve(signature)))
+      sign(hash, input, key, (error, signature) => (error ? reject(error) : resolve(encode(signature))))
     })
 }
 
