@@ -131,7 +131,7 @@ t.test(
       server.inject({ url: `${ADMIN_PATH}/roles${query}`, headers })
     const none = await get({})
     t.equal(none.statusCode, 401)
-    t.equal(none.headers['www-authenticate'], 'Bearer realm="keyturn"')
+    t.match(none.headers['www-authenticate'], /^Bearer realm="keyturn", DPoP algs="[\w ]+"$/)
     const good = await token()
     t.equal((await get({ authorization: `Bearer ${good}` })).statusCode, 200)
     t.equal((await get({}, `?access_token=${good}`)).statusCode, 400)
