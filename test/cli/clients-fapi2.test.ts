@@ -75,6 +75,22 @@ t.test('a contradiction is refused with the section of the profile, and nothing 
   t.same(await cli.json(['clients', 'list']), [])
 })
 
+t.test('a lane that was just added signs later, so another one is chosen', async (t) => {
+  const cli = await bank(t as Test, 'RS256 PS256')
+  await cli.json(['keys', 'lanes', 'add', 'ES256'])
+  t.match(await cli.json([...CREATE, ...KEYS]), { id_token_signed_response_alg: 'PS256' })
+})
+
+t.test('if no permitted lane may sign yet, the registration is refused until it may', async (t) => {
+  const cli = await bank(t as Test, 'RS256')
+  await cli.json(['keys', 'lanes', 'add', 'ES256'])
+  const { code, err } = await cli.run([...CREATE, ...KEYS])
+  t.equal(code, 1)
+  t.match(err, /ES256/)
+  cli.clock.tick(86_400)
+  t.match(await cli.json([...CREATE, ...KEYS]), { id_token_signed_response_alg: 'ES256' })
+})
+
 t.test('without a lane that the profile permits, the registration is refused', async (t) => {
   const cli = await bank(t, 'RS256')
   const { code, err } = await cli.run([...CREATE, ...KEYS])
