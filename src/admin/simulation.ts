@@ -5,7 +5,7 @@ import type { Keys } from '../keys/index.ts'
 import { behindAmong, namesOf } from '../keys/known-verifiers.ts'
 import { EXPIRY_MARGIN } from '../keys/live-ring.ts'
 import { type RingPolicy, safeFrom } from '../keys/ring.ts'
-import { ensureRing, KeyNotFound } from '../keys/rotate.ts'
+import { ensureRing, KeyNotFound, LaneNotFound } from '../keys/rotate.ts'
 import { type Moment, type Scenario, type SimulatedAction, simulate } from '../keys/simulate.ts'
 import { type Affected, withCache } from '../keys/simulated-verifiers.ts'
 import { statusListLifetime } from '../status/status-list-signer.ts'
@@ -76,7 +76,7 @@ function run(scenario: Scenario) {
   try {
     return simulate(scenario)
   } catch (error) {
-    throw error instanceof KeyNotFound ? notFound(error.message) : error
+    throw error instanceof KeyNotFound || error instanceof LaneNotFound ? notFound(error.message) : error
   }
 }
 
@@ -106,7 +106,11 @@ function valid<T>(name: string, { parse }: Field<T>, value: Seconds): T {
 
 const actionOf = (action: NonNullable<ScenarioView['actions']>[number], ring: Ring): SimulatedAction =>
   action.action === 'rotate'
-    ? { do: 'rotate', force: action.force === true }
+    ? {
+        do: 'rotate',
+        force: action.force === true,
+        ...(action.lane === undefined ? {} : { lane: action.lane }),
+      }
     : { do: 'revoke', kid: wholeKid(ring, action.kid) }
 
 /** How far `tokensUntil` of a key may be ahead: the longest lifetime of anything that is signed, and the margin of a node. */
@@ -156,8 +160,16 @@ const affectedView = ({ verifier, kid, from, until }: Affected): AffectedView =>
   until,
 })
 
-const momentView = ({ cacheControl, failing, exposed, published, ...moment }: Moment): MomentView => ({
+const momentView = ({
+  cacheControl,
+  failing,
+  exposed,
+  published,
+  signing,
+  ...moment
+}: Moment): MomentView => ({
   ...moment,
+  signing: [...signing],
   published: [...published],
   cache_control: cacheControl,
   failing: failing.map(affectedView),

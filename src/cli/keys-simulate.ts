@@ -1,9 +1,11 @@
 /** `keys simulate`: shows as a timeline what would be published, and which verifiers would fail. Changes nothing. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { AffectedView, MomentView, SimulationView } from '../admin/keys.schema.ts'
+import type { AlgorithmName } from '../algorithm-names.ts'
 import { type Field, fields } from '../config/fields.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import { AlreadyReported, action, type Context, collect, examples, type Json, UsageError } from './context.ts'
+import { laneOption } from './keys-lanes.ts'
 import { shortKid, timeline } from './keys-timeline.ts'
 import { table, time } from './output.ts'
 
@@ -11,6 +13,7 @@ interface Options extends Json {
   readonly rotate?: boolean
   readonly revoke?: readonly string[]
   readonly force?: boolean
+  readonly lane?: AlgorithmName
   readonly every?: Seconds | null
   readonly verifierCache?: Seconds
   readonly jwksMaxAge?: Seconds
@@ -27,6 +30,7 @@ export function simulateCommand(context: Context): Command {
   )
     .option('--rotate', 'rotate, as soon as it is safe')
     .option('--revoke <kid>', 'revoke this key now; repeatable', collect)
+    .addOption(laneOption('rotate only the lane of this algorithm; by default all lanes'))
     .option('--force', 'do not wait until the rotation is safe')
     .addOption(
       settingOption(
@@ -61,10 +65,12 @@ function settingOption<T>(flags: string, { name, parse }: Field<T>, description:
 
 function show(context: Context, options: Options, steps: readonly Step[]): Promise<void> {
   if (options.force && !options.rotate) throw new UsageError('--force needs --rotate')
+  if (options.lane && !options.rotate) throw new UsageError('--lane needs --rotate')
   const force = options.force === true
+  const lane = options.lane === undefined ? {} : { lane: options.lane }
   return context.withAdmin(async ({ keys }) => {
     const { value } = await keys.simulate({
-      actions: steps.map((step) => (step.action === 'rotate' ? { ...step, force } : step)),
+      actions: steps.map((step) => (step.action === 'rotate' ? { ...step, ...lane, force } : step)),
       ...(options.every === undefined ? {} : { key_rotation: options.every }),
       ...(options.verifierCache === undefined ? {} : { verifier_cache: options.verifierCache }),
       ...(options.jwksMaxAge === undefined ? {} : { jwks_max_age: options.jwksMaxAge }),
@@ -86,13 +92,18 @@ function show(context: Context, options: Options, steps: readonly Step[]): Promi
 const row = (moment: MomentView): string[] => [
   time(moment.at),
   `${sentence(moment)}${moment.failing.length > 0 ? '; verifiers fail' : ''}`,
-  moment.published.map((kid) => (kid === moment.active ? `[${shortKid(kid)}]` : shortKid(kid))).join(' '),
+  moment.published
+    .map((kid) => (moment.signing.includes(kid) ? `[${shortKid(kid)}]` : shortKid(kid)))
+    .join(' '),
 ]
 
-function sentence({ event, kid = '', active, reason, until, behind = [] }: MomentView): string {
+const sign = (kids: readonly string[]): string =>
+  `${kids.map(shortKid).join(' and ')} ${kids.length === 1 ? 'signs' : 'sign'}`
+
+function sentence({ event, kid = '', signing, reason, until, behind = [] }: MomentView): string {
   switch (event) {
     case 'start':
-      return `now: ${shortKid(active)} signs`
+      return `now: ${sign(signing)}`
     case 'rotation_waits': {
       const names = behind.length === 0 ? '' : `, for ${behind.join(', ')}`
       return `the rotation waits until ${time(until ?? null)}${names}`
@@ -100,7 +111,7 @@ function sentence({ event, kid = '', active, reason, until, behind = [] }: Momen
     case 'rotated':
       return `${shortKid(kid)} signs (${reason === 'automatic' ? 'automatic rotation' : reason})`
     case 'revoked':
-      return `${shortKid(kid)} is revoked; ${shortKid(active)} signs`
+      return `${shortKid(kid)} is revoked; ${sign(signing)}`
     case 'retired':
       return `${shortKid(kid)} leaves the JWKS`
     case 'accepted_everywhere':

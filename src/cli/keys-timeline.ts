@@ -17,13 +17,20 @@ export interface Times {
 }
 
 export function timeline(all: readonly KeyView[], { now, until: atLeast }: Times, columns: number): string {
-  const keys = [...all].sort((a, b) => a.published_at - b.published_at).slice(-MAX_KEYS)
+  const keys = [...all]
+    .sort((a, b) => a.published_at - b.published_at)
+    .slice(-MAX_KEYS)
+    .sort((a, b) => (a.alg === b.alg ? 0 : a.alg < b.alg ? -1 : 1))
+  const isOfSeveral = new Set(keys.map(({ alg }) => alg)).size > 1
   const width = Math.max(20, Math.min(100, columns) - LABEL_WIDTH - 2)
   const from = Math.min(...keys.map((key) => key.published_at))
   const until = Math.max(now + 1, atLeast, ...keys.map((key) => key.leaves_at ?? 0))
   const column = (at: EpochSeconds) => Math.round(((at - from) / (until - from)) * (width - 1))
 
-  const bars = keys.map((key) => `${label(key)}${bar(key, column, until, width)}`)
+  const bars = keys.map((key, index) => {
+    const heading = isOfSeveral && key.alg !== keys[index - 1]?.alg ? `${key.alg}\n` : ''
+    return `${heading}${label(key)}${bar(key, column, until, width)}`
+  })
   const marker = `${' '.repeat(LABEL_WIDTH + column(now))}▲ now ${time(now)}`
   const scale = `${' '.repeat(LABEL_WIDTH)}${time(from)}${time(until).padStart(width - 20)}`
   const legend = `${' '.repeat(LABEL_WIDTH)}${PUBLISHED} published  ${SIGNING} signs  ${RETIRING} retiring`

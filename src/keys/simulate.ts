@@ -7,12 +7,13 @@ import type { ListedVerifier } from '../store/contracts/verifiers.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import { behindAmong, namesOf } from './known-verifiers.ts'
 import * as ringRules from './ring.ts'
-import { KeyNotFound } from './rotate.ts'
+import { findLane, KeyNotFound } from './rotate.ts'
 import { type Affected, exposures, refusals, revokedTokens, withCache } from './simulated-verifiers.ts'
 
 /** A rotation waits until it is safe, unless it is forced. A revocation never waits. */
 export type SimulatedAction =
-  | { readonly do: 'rotate'; readonly force: boolean }
+  /** Without a lane, all lanes rotate. */
+  | { readonly do: 'rotate'; readonly force: boolean; readonly lane?: string }
   | { readonly do: 'revoke'; readonly kid: string }
 
 export interface Scenario {
@@ -46,8 +47,11 @@ type MomentEvent =
 
 export type Moment = MomentEvent & {
   readonly at: EpochSeconds
+  /** The keys of the default lane. */
   readonly active: string
   readonly next: string
+  /** The active keys of all lanes, the default lane first. */
+  readonly signing: readonly string[]
   /** The kids in the JWKS. */
   readonly published: readonly string[]
   readonly cacheControl: string
@@ -84,7 +88,7 @@ interface Change {
   readonly what: MomentEvent
 }
 
-/** @throws {KeyNotFound} if a key that is to be revoked is not in the JWKS */
+/** @throws {KeyNotFound | LaneNotFound} if a key that is to be revoked is not in the JWKS, or a lane is not in the ring */
 export function simulate(scenario: Scenario): Simulation {
   const { policy, known, now } = scenario
   const changes = run(scenario)
@@ -114,6 +118,7 @@ export function simulate(scenario: Scenario): Simulation {
       ...what,
       active: ringRules.activeKey(current).kid,
       next: ringRules.nextKey(current).kid,
+      signing: ringRules.lanesOf(current).map((lane) => lane.active.kid),
       published: current.keys.filter(ringRules.isPublished).map(({ kid }) => kid),
       cacheControl: ringRules.cacheControl(current, at, policy),
       // Several changes may share a second; what a later one causes is not shown with an earlier one.
@@ -157,8 +162,9 @@ function ringAt(changes: readonly Change[], at: EpochSeconds): Ring {
 function run({ ring: first, policy, known, actions, tokenLifetime, automatic, now }: Scenario): Change[] {
   let ring = first
   let created = 0
-  let waiting = 0
-  let automaticLeft = policy.keyRotation === null ? 0 : automatic
+  /** The lanes of each requested rotation that is not safe yet. */
+  const waiting: (readonly string[])[] = []
+  let automaticLeft = policy.keyRotation === null ? 0 : automatic * ringRules.laneNames(first).length
   const changes: Change[] = [{ at: now, ring, what: { event: 'start' } }]
 
   const newKey = (alg: string): ringRules.NewKey => {
@@ -180,10 +186,14 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
     changes.push({ at, ring, what })
   }
 
-  function rotate(at: EpochSeconds, reason: 'requested' | 'forced' | 'automatic'): void {
-    const { kid } = ringRules.nextKey(ring)
-    const newNexts = ringRules.laneNames(ring).map(newKey)
-    change(at, ringRules.rotate(signed(at), newNexts, at), { event: 'rotated', kid, reason })
+  function rotate(
+    at: EpochSeconds,
+    reason: 'requested' | 'forced' | 'automatic',
+    lanes: readonly string[],
+  ): void {
+    const kids = lanes.map((alg) => ringRules.nextKey(ring, alg).kid)
+    const rotated = ringRules.rotate(signed(at), lanes.map(newKey), at)
+    for (const kid of kids) change(at, rotated, { event: 'rotated', kid, reason })
   }
 
   function retire(at: EpochSeconds): void {
@@ -193,39 +203,50 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
       if (state !== before.keys[i]?.state) change(at, ring, { event: 'retired', kid })
   }
 
-  const behindAt = (at: EpochSeconds) => behindAmong(withCache(known, at, policy.verifierCache), ring)
-  const mayRotate = (at: EpochSeconds) => ringRules.isSafe(ring, at, policy) && behindAt(at).length === 0
+  const behindAt = (at: EpochSeconds, lanes: readonly string[]) =>
+    behindAmong(withCache(known, at, policy.verifierCache), ring, lanes)
+  const mayRotate = (at: EpochSeconds, lanes: readonly string[]) =>
+    ringRules.isSafe(ring, at, policy, lanes) && behindAt(at, lanes).length === 0
 
   /** The first time, at `at` or later, at which no expected verifier is behind. */
-  function notBehindFrom(at: EpochSeconds): EpochSeconds {
-    return Math.max(at, ...behindAt(at).map(({ seenAt }) => seenAt + policy.verifierCache + 1))
+  function notBehindFrom(at: EpochSeconds, lanes: readonly string[]): EpochSeconds {
+    return Math.max(at, ...behindAt(at, lanes).map(({ seenAt }) => seenAt + policy.verifierCache + 1))
   }
 
   /** What is due at this time, as a node that polls would do it. */
   function settle(at: EpochSeconds): void {
-    for (; waiting > 0 && mayRotate(at); waiting -= 1) rotate(at, 'requested')
+    for (let [lanes] = waiting; lanes && mayRotate(at, lanes); [lanes] = waiting) {
+      rotate(at, 'requested', lanes)
+      waiting.shift()
+    }
     while (changes.length <= MAX_CHANGES) {
-      const { action } = ringRules.plan(ring, at, policy)
-      if (action === 'none' || (action === 'rotate' && !mayRotate(at))) return
-      if (action === 'retire') retire(at)
+      const due = ringRules.plan(ring, at, policy)
+      if (due.action === 'none') return
+      if (due.action === 'retire') retire(at)
       else {
-        rotate(at, 'automatic')
-        automaticLeft -= 1
+        const ready = due.lanes.filter((alg) => mayRotate(at, [alg]))
+        if (ready.length === 0) return
+        rotate(at, 'automatic', ready)
+        automaticLeft -= ready.length
       }
     }
   }
 
   for (const action of actions) {
-    if (action.do === 'revoke') revoke(action.kid)
-    else if (action.force) rotate(now, 'forced')
-    else if (waiting === 0 && mayRotate(now)) rotate(now, 'requested')
+    if (action.do === 'revoke') {
+      revoke(action.kid)
+      continue
+    }
+    const lanes = action.lane === undefined ? ringRules.laneNames(ring) : [findLane(ring, action.lane).alg]
+    if (action.force) rotate(now, 'forced', lanes)
+    else if (waiting.length === 0 && mayRotate(now, lanes)) rotate(now, 'requested', lanes)
     else {
-      waiting += 1
-      const until = notBehindFrom(Math.max(now, ringRules.safeFrom(ring, policy)))
+      waiting.push(lanes)
+      const until = notBehindFrom(Math.max(now, ringRules.safeFrom(ring, policy, lanes)), lanes)
       changes.push({
         at: now,
         ring,
-        what: { event: 'rotation_waits', until, behind: namesOf(behindAt(now)) },
+        what: { event: 'rotation_waits', until, behind: namesOf(behindAt(now, lanes)) },
       })
     }
   }
@@ -241,7 +262,7 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
   for (let at: EpochSeconds | null = now; at !== null && at <= end && changes.length <= MAX_CHANGES; ) {
     settle(at)
     // The consequences of the last rotation are followed until no cache or token of before can remain.
-    if (end === Number.POSITIVE_INFINITY && waiting === 0 && automaticLeft <= 0)
+    if (end === Number.POSITIVE_INFINITY && waiting.length === 0 && automaticLeft <= 0)
       end = at + Math.max(policy.verifierCache, tokenLifetime + ringRules.SKEW + 1)
     at = nextTime(at)
   }
@@ -252,11 +273,14 @@ function run({ ring: first, policy, known, actions, tokenLifetime, automatic, no
     const leaving = ring.keys
       .filter(({ state }) => state === 'retiring')
       .map((key) => (ringRules.leavesAt(key) ?? 0) + 1)
-    const rotations = [
-      waiting > 0 ? ringRules.safeFrom(ring, policy) : null,
-      ringRules.automaticRotationAt(ring, policy),
-    ].filter((time) => time !== null)
-    const times = [...leaving, ...rotations.map((time) => notBehindFrom(Math.max(at, time)))]
+    const requested = waiting
+      .slice(0, 1)
+      .map((lanes) => notBehindFrom(Math.max(at, ringRules.safeFrom(ring, policy, lanes)), lanes))
+    const automatically = ringRules.lanesOf(ring).flatMap((lane) => {
+      const time = ringRules.laneRotationAt(ring, lane, policy)
+      return time === null ? [] : [notBehindFrom(Math.max(at, time), [lane.alg])]
+    })
+    const times = [...leaving, ...requested, ...automatically]
     return times.length === 0 ? null : Math.min(...times)
   }
 }

@@ -5,7 +5,7 @@ import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
 import type { AuditLog } from '../audit/log.ts'
 import { behind } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
-import { activeKey, isPublished, nextChange, type RingPolicy } from '../keys/ring.ts'
+import { isPublished, lanesOf, nextChange, type RingPolicy } from '../keys/ring.ts'
 import type { StatusListSigner } from '../status/status-list-signer.ts'
 import type { LogoutOutboxStore } from '../store/contracts/logout-outbox.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
@@ -102,9 +102,18 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     'Keys in the JWKS.',
     () => ring().keys.filter((key) => isPublished(key)).length,
   )
-  gauge('keyturn_ring_active_age_seconds', 'How long the active key has been signing.', () => {
-    const { signsFrom } = activeKey(ring())
-    return clock.now() - (signsFrom ?? ring().createdAt)
+  new Gauge({
+    name: 'keyturn_ring_active_age_seconds',
+    help: 'How long the active key of a lane has been signing.',
+    labelNames: ['alg'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { alg, active } of lanesOf(ring())) {
+        // The first key of a new lane may not sign yet.
+        this.set({ alg }, Math.max(0, clock.now() - (active.signsFrom ?? ring().createdAt)))
+      }
+    },
   })
   gauge(
     'keyturn_ring_next_change_seconds',

@@ -1,6 +1,6 @@
 /** Several algorithms in one ring, as commands show and change them. */
 import t, { type Test } from 'tap'
-import type { KeyRingView, LanesView } from '../../src/admin/keys.schema.ts'
+import type { KeyRingView, LanesView, SimulationView } from '../../src/admin/keys.schema.ts'
 import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
 
 const DAY = 86_400
@@ -124,6 +124,20 @@ t.test('keys rotate --lane rotates one lane, and keys rotate all or none', async
   t.match(text, /^lane +RS256\nactive .*\nnext .*\nretiring .*\nlane +ES256\nactive/)
   const missing = await cli.run(['keys', 'rotate', '--lane', 'PS256'])
   t.match(missing, { code: 1, err: /no lane PS256/ })
+})
+
+t.test('keys simulate and keys timeline show the lanes', async (t) => {
+  const cli = await withLanes(t, 'RS256 ES256')
+  const ring = await lanes(cli)
+  const { moments } = await cli.json<SimulationView>(['keys', 'simulate', '--rotate', '--lane', 'ES256'])
+  t.match(moments[1], { event: 'rotated', kid: ring.lanes[1]?.next, active: ring.active })
+  t.match((await cli.run(['keys', 'simulate'])).out, /now: \S+… and \S+… sign /)
+  t.match((await cli.run(['keys', 'timeline'])).out, /^ES256\n(.*\n){2}RS256\n/)
+  t.match(await cli.run(['keys', 'simulate', '--lane', 'ES256']), { code: 2, err: /--lane needs --rotate/ })
+  t.match(await cli.run(['keys', 'simulate', '--rotate', '--lane', 'PS256']), {
+    code: 1,
+    err: /no lane PS256/,
+  })
 })
 
 t.test('a ring with one lane looks as it always did', async (t) => {

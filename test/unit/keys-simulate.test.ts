@@ -71,6 +71,45 @@ t.test('without actions the next automatic rotation is shown, and no verifier fa
   t.same(simulation.failing, [])
 })
 
+/** `a` and `b` of RS256 from the start, and `x` and `y` of ES256, which were published an hour later. */
+const twoLanes = (): Ring =>
+  ringRules.addLane(
+    first(),
+    { active: { ...key('x'), alg: 'ES256' }, next: { ...key('y'), alg: 'ES256' } },
+    T0 + HOUR,
+    POLICY,
+  )
+
+t.test('each lane rotates by its own age, and a new lane that nothing uses fails no verifier', async (t) => {
+  const simulation = simulate(scenario({ ring: twoLanes() }))
+  t.match(simulation.moments[0], { active: 'a', next: 'b', signing: ['a', 'x'] })
+  t.match(events(simulation, 'rotated'), [
+    { kid: 'b', at: T0 + 30 * DAY, signing: ['b', 'x'] },
+    { kid: 'y', at: T0 + HOUR + 31 * DAY, signing: ['b', 'y'] },
+  ])
+  t.same(simulation.failing, [])
+})
+
+t.test('a rotation of one lane waits for that lane only, and one of all lanes for all', async (t) => {
+  const now = T0 + 2 * HOUR
+  const at = (lane?: string) => {
+    const action = { ...rotation(), ...(lane === undefined ? {} : { lane }) } as SimulatedAction
+    const simulation = simulate(scenario({ ring: twoLanes(), actions: [action], now }))
+    t.same(simulation.failing, [])
+    const requested = events(simulation, 'rotated').filter(
+      (one) => 'reason' in one && one.reason === 'requested',
+    )
+    return requested.map((one) => ['kid' in one ? one.kid : '', one.at])
+  }
+  t.same(at('RS256'), [['b', now]])
+  t.same(at('ES256'), [['y', T0 + HOUR + DAY]])
+  t.same(at(), [
+    ['b', T0 + HOUR + DAY],
+    ['y', T0 + HOUR + DAY],
+  ])
+  t.throws(() => at('PS256'), { name: 'LaneNotFound' })
+})
+
 t.test('a requested rotation waits until it is safe, and then no verifier fails', async (t) => {
   const now = T0 + 2 * HOUR
   const simulation = simulate(scenario({ ring: rotated(), actions: [rotation()] }))

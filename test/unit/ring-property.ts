@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import { DAY, HOUR, MINUTE } from '../support/server/keys.ts'
-import { type Action, openWorld, type Settings } from './ring-simulation.ts'
+import { type Action, LANES, openWorld, type Settings } from './ring-simulation.ts'
 
 const node = fc.constantFrom(0, 1) as fc.Arbitrary<0 | 1>
+const lane = fc.constantFrom(...LANES)
+const laneOrNone = fc.option(lane, { freq: 2 })
 const seconds = fc.oneof(
   fc.integer({ min: 0, max: 12 }),
   fc.integer({ min: 1, max: 10 * MINUTE }),
@@ -20,7 +22,15 @@ const lifetime = fc.oneof(
 
 const simple: fc.Arbitrary<Action> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('tick' as const), seconds }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('sign' as const), node, lifetime }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('sign' as const),
+      node,
+      lifetime,
+      as: fc.constantFrom('default' as const, 'api' as const),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('fetch' as const), node }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('follow' as const), node }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('maintain' as const), node }) },
@@ -28,14 +38,26 @@ const simple: fc.Arbitrary<Action> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('restart' as const), node, cleanly: fc.boolean() }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('rotate' as const), force: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('rotate' as const), force: fc.boolean(), lane: laneOrNone }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('revoke' as const),
       which: fc.constantFrom('active' as const, 'next' as const, 'retiring' as const),
+      lane,
     }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('add' as const, 'default' as const, 'remove' as const),
+      lane,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('choose' as const), lane: laneOrNone }) },
 )
 
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -50,6 +72,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 )
 
 const settings: fc.Arbitrary<Settings> = fc.record({
+  lanes: fc.constantFrom(['ES256'] as const, ['ES256', 'EdDSA'] as const),
   policy: fc.record({
     verifierCache: fc.constantFrom(0, 10 * MINUTE, DAY),
     keyRotation: fc.constantFrom(null, MINUTE, HOUR, 30 * DAY),

@@ -176,6 +176,13 @@ const affectedList = (title: string, items: readonly Content[]): Content =>
   items.length > 0 &&
   html`<h3>${title}</h3><ul class="follows">${items.map((item) => html`<li>${item}</li>`)}</ul>`
 
+/** The active and the next key of each algorithm; the ring rotates in all of them. */
+const lanesOf = ({ keys }: ShownRing): { readonly active: string; readonly next: string }[] =>
+  keys.flatMap((active) => {
+    const next = keys.find(({ alg, state }) => alg === active.alg && state === 'next')
+    return active.state === 'active' && next ? [{ active: active.kid, next: next.kid }] : []
+  })
+
 /** @param failing who would refuse good tokens if the ring rotated now */
 export function rotatePage(
   asked: Asked,
@@ -191,7 +198,13 @@ export function rotatePage(
       subject: page.words.overview.ring,
       back: { href: pageUrl(page, KEYS_PATH), label: places.keys },
       path: `${KEYS_PATH}/rotate`,
-      follows: [words.rotateFollows(code(ring.next)), words.rotateActive(code(ring.active)), words.rotateNew],
+      follows: [
+        ...lanesOf(ring).flatMap(({ active, next }) => [
+          words.rotateFollows(code(next)),
+          words.rotateActive(code(active)),
+        ]),
+        words.rotateNew,
+      ],
       details: html`<h3>${words.gate} ${safetyBadge(ring, page)}</h3><p>${gate(ring, page)}</p>
 ${
   !ring.safe &&
@@ -224,6 +237,7 @@ export interface RevokeModel {
 export function revokePage(asked: Asked, model: RevokeModel, page: ConsoleContext): string {
   const { keys: words, places } = page.words
   const { ring, kid } = model
+  const lane = lanesOf(ring).find(({ active, next }) => kid === active || kid === next)
   return confirmPage(
     {
       ...asked,
@@ -234,8 +248,8 @@ export function revokePage(asked: Asked, model: RevokeModel, page: ConsoleContex
       path: `${KEYS_PATH}/revoke`,
       follows: [
         words.revokeFollows(code(kid)),
-        kid === ring.active && words.revokeActive(code(ring.next)),
-        kid === ring.next && words.revokeNext,
+        kid === lane?.active && words.revokeActive(code(lane.next)),
+        kid === lane?.next && words.revokeNext,
         model.tokensUntil !== null && words.tokensRefused(dateTime(page, model.tokensUntil)),
       ],
       details: html`<h3>${words.exposure}</h3><p>${words.exposed(dateTime(page, model.exposedUntil))}</p>
