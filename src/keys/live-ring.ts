@@ -78,8 +78,8 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
   async function load(ring: Ring, loaded: View['lanes']): Promise<View> {
     const body = JSON.stringify(ringRules.jwks(ring))
     const lanes = new Map<string, SigningKey>()
-    for (const { alg, active } of ringRules.lanesOf(ring))
-      lanes.set(alg, await importKey(active, loaded.get(alg)))
+    for (const alg of ringRules.laneNames(ring))
+      lanes.set(alg, await importKey(ringRules.activeKey(ring, alg), loaded.get(alg)))
     return {
       ring,
       body,

@@ -46,7 +46,7 @@ export interface Ring {
   readonly keys: readonly RingKey[]
 }
 
-export interface LaneUsers {
+interface LaneUsers {
   /** Identifiers of APIs. */
   readonly apis: readonly string[]
   /** Ids of clients. */
