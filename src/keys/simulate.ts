@@ -77,7 +77,7 @@ export interface Simulation {
  * How many verifiers a moment lists. Strangers choose names of verifiers, and every moment could list all of them for every key; a list that
  * is not empty says what matters.
  */
-export const MAX_PER_MOMENT = 100
+const MAX_PER_MOMENT = 100
 
 /** A ring that changes every minute ends a simulation after this many changes. */
 const MAX_CHANGES = 200

@@ -30,7 +30,8 @@ t.test('npm ci warns about another version of Node.js, and installs all the same
   }
   // As if this Node.js were too old.
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, engines: { node: '>=999' } }))
-  const args = ['ci', '--dry-run', '--offline', '--ignore-scripts']
+  // npm's default, which `npm test --silent` would change.
+  const args = ['ci', '--dry-run', '--offline', '--ignore-scripts', '--loglevel=notice']
   const { stdout, stderr } = await promisify(execFile)('npm', args, {
     cwd: folder,
     env: shellEnvironment({}),
