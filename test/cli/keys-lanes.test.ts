@@ -73,36 +73,42 @@ t.test('verifiers that lack the key of a lane are named', async (t) => {
   t.match(refused.json(), { error: /orders has not fetched its key yet/, behind: ['orders'] })
 })
 
-t.test('an API or a client that uses a lane is named, and the lane stays', async (t) => {
-  const cli = await withLanes(t, 'RS256 ES256')
-  await cli.json([...API, '--signing-alg', 'ES256'])
-  await cli.json([
-    ...['clients', 'create', '--id', 'web', '--name', 'web', '--grant', 'authorization_code'],
-    ...['--redirect-uri', 'https://web.test/back', '--id-token-signing-alg', 'ES256'],
-  ])
-  const refused = await cli.run(['keys', 'lanes', 'remove', 'ES256', '--json'])
-  t.equal(refused.code, 1)
-  t.match(refused.json(), {
-    error: /https:\/\/orders.test.*web/,
-    apis: ['https://orders.test'],
-    clients: ['web'],
-  })
-  await cli.json(['apis', 'update', 'https://orders.test', '--no-signing-alg'])
-  await cli.json(['clients', 'update', 'web', '--no-id-token-signing-alg'])
-  t.same(names(await lanes(cli, 'remove', 'ES256')), ['RS256'])
-})
+t.test(
+  'an API or a client that uses a lane is named, and the lane stays (docs/security.md Y2)',
+  async (t) => {
+    const cli = await withLanes(t, 'RS256 ES256')
+    await cli.json([...API, '--signing-alg', 'ES256'])
+    await cli.json([
+      ...['clients', 'create', '--id', 'web', '--name', 'web', '--grant', 'authorization_code'],
+      ...['--redirect-uri', 'https://web.test/back', '--id-token-signing-alg', 'ES256'],
+    ])
+    const refused = await cli.run(['keys', 'lanes', 'remove', 'ES256', '--json'])
+    t.equal(refused.code, 1)
+    t.match(refused.json(), {
+      error: /https:\/\/orders.test.*web/,
+      apis: ['https://orders.test'],
+      clients: ['web'],
+    })
+    await cli.json(['apis', 'update', 'https://orders.test', '--no-signing-alg'])
+    await cli.json(['clients', 'update', 'web', '--no-id-token-signing-alg'])
+    t.same(names(await lanes(cli, 'remove', 'ES256')), ['RS256'])
+  },
+)
 
-t.test('the algorithm of an API is refused with the time from which it is safe', async (t) => {
-  const cli = await startedCli(t)
-  const unknown = await cli.run([...API, '--signing-alg', 'ES256'])
-  t.match(unknown, { code: 1, err: /no lane ES256: run .*keys lanes add ES256/ })
-  await lanes(cli, 'add', 'ES256')
-  const refused = await cli.run([...API, '--signing-alg', 'ES256', '--json'])
-  t.equal(refused.code, 1)
-  t.match(refused.json(), { safe_from: cli.clock.now() + DAY, behind: [] })
-  cli.clock.tick(DAY)
-  t.match(await cli.json([...API, '--signing-alg', 'ES256']), { signing_alg: 'ES256' })
-})
+t.test(
+  'the algorithm of an API is refused with the time from which it is safe (docs/security.md Y1)',
+  async (t) => {
+    const cli = await startedCli(t)
+    const unknown = await cli.run([...API, '--signing-alg', 'ES256'])
+    t.match(unknown, { code: 1, err: /no lane ES256: run .*keys lanes add ES256/ })
+    await lanes(cli, 'add', 'ES256')
+    const refused = await cli.run([...API, '--signing-alg', 'ES256', '--json'])
+    t.equal(refused.code, 1)
+    t.match(refused.json(), { safe_from: cli.clock.now() + DAY, behind: [] })
+    cli.clock.tick(DAY)
+    t.match(await cli.json([...API, '--signing-alg', 'ES256']), { signing_alg: 'ES256' })
+  },
+)
 
 t.test('keys rotate --lane rotates one lane, and keys rotate all or none', async (t) => {
   const cli = await withLanes(t, 'RS256 ES256')

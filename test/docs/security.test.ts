@@ -31,6 +31,7 @@ const EXPECTED = [
   ...labels('V', 1, 6),
   ...labels('W', 1, 5),
   ...labels('X', 1, 6),
+  ...labels('Y', 1, 2),
 ]
 
 interface Row {

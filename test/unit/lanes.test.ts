@@ -58,26 +58,29 @@ t.test(
   },
 )
 
-t.test('each lane signs with its own key, and alg and kid agree with the JWKS (RFC 8725 §3.1)', async (t) => {
-  const { node, read, clock } = await world(t as Test, ['EdDSA', 'ES256'])
-  const { live, signer } = await node()
-  const ring = await read()
-  for (const [alg, expected] of [
-    [undefined, 'EdDSA'],
-    ['EdDSA', 'EdDSA'],
-    ['ES256', 'ES256'],
-  ] as const) {
-    const jwt = await signer.sign('at+jwt', claims(clock.now()), alg)
-    t.same(decodeProtectedHeader(jwt), { alg: expected, typ: 'at+jwt', kid: activeKey(ring, expected).kid })
-    await t.resolves(compactVerify(jwt, createLocalJWKSet(JSON.parse(live.jwks().body))))
-    t.match(await signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now: clock.now() }), { valid: true })
-    t.ok(
-      activeKey(await read(), expected).tokensUntil >= clock.now() + 600,
-      'its own key is kept as long as needed',
-    )
-  }
-  t.equal(await signer.defaultAlg(), 'EdDSA')
-})
+t.test(
+  'each lane signs with its own key, and alg and kid agree with the JWKS (RFC 8725 §3.1; docs/security.md H93)',
+  async (t) => {
+    const { node, read, clock } = await world(t as Test, ['EdDSA', 'ES256'])
+    const { live, signer } = await node()
+    const ring = await read()
+    for (const [alg, expected] of [
+      [undefined, 'EdDSA'],
+      ['EdDSA', 'EdDSA'],
+      ['ES256', 'ES256'],
+    ] as const) {
+      const jwt = await signer.sign('at+jwt', claims(clock.now()), alg)
+      t.same(decodeProtectedHeader(jwt), { alg: expected, typ: 'at+jwt', kid: activeKey(ring, expected).kid })
+      await t.resolves(compactVerify(jwt, createLocalJWKSet(JSON.parse(live.jwks().body))))
+      t.match(await signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now: clock.now() }), { valid: true })
+      t.ok(
+        activeKey(await read(), expected).tokensUntil >= clock.now() + 600,
+        'its own key is kept as long as needed',
+      )
+    }
+    t.equal(await signer.defaultAlg(), 'EdDSA')
+  },
+)
 
 t.test('nothing is signed in another lane than the requested one', async (t) => {
   const { node, clock } = await world(t as Test)
@@ -87,7 +90,7 @@ t.test('nothing is signed in another lane than the requested one', async (t) => 
 })
 
 t.test(
-  'a lane that is added publishes two keys, and may be used once no verifier can lack them',
+  'a lane that is added publishes two keys, and may be used once no verifier can lack them (docs/security.md Y1)',
   async (t) => {
     const { admin, clock, read, audited } = await world(t as Test)
     clock.tick(HOUR)
@@ -113,7 +116,7 @@ t.test(
 )
 
 t.test(
-  'an expected verifier that has not fetched the key of a lane delays its use, and is named',
+  'an expected verifier that has not fetched the key of a lane delays its use, and is named (docs/security.md Y1)',
   async (t) => {
     const { admin, clock, store } = await world(t as Test)
     await store.verifiers.expect('orders', T0)
@@ -222,7 +225,7 @@ t.test('a revocation promotes the next key of the same lane', async (t) => {
   t.same(lane(after, 'ES256'), lane(before, 'ES256'))
 })
 
-t.test('the default lane is not removed, nor one that does not exist', async (t) => {
+t.test('the default lane is not removed, nor one that does not exist (docs/security.md Y2)', async (t) => {
   const { admin, read } = await world(t as Test, ['ES256', 'EdDSA'])
   const before = await read()
   await t.rejects(removeLane(admin, 'ES256', me), { name: 'LaneInUse' })
@@ -230,34 +233,41 @@ t.test('the default lane is not removed, nor one that does not exist', async (t)
   t.same(await read(), before)
 })
 
-t.test('a key of a removed lane stays published until its last token has expired', async (t) => {
-  const { admin, node, clock, read, audited } = await world(t as Test, ['ES256', 'EdDSA'])
-  const { live, signer } = await node()
-  const jwt = await signer.sign('at+jwt', { ...claims(clock.now()), exp: clock.now() + HOUR }, 'EdDSA')
-  const { active, next } = lane(await read(), 'EdDSA') ?? {}
-  const after = await removeLane(admin, 'EdDSA', me)
-  t.same(laneNames(after), ['ES256'])
-  t.equal(audited.at(-1), 'keys.lane_removed EdDSA')
-  const find = (ring: Ring, kid?: string) => ring.keys.find((key) => key.kid === kid)
-  t.match(find(after, active?.kid), { state: 'retiring', encryptedPrivateKey: null, stoppedAt: T0 })
-  t.match(find(after, next?.kid), {
-    state: 'retired',
-    encryptedPrivateKey: null,
-    leftAt: T0,
-    signsFrom: null,
-  })
-  await live.sync()
-  await t.resolves(compactVerify(jwt, createLocalJWKSet(JSON.parse(live.jwks().body))))
-  await t.rejects(signer.sign('at+jwt', claims(clock.now()), 'EdDSA'), { name: 'StoreUnavailable' })
-  const until = find(await read(), active?.kid)?.tokensUntil ?? 0
-  clock.set(until + SKEW)
-  await maintainRing(admin, await read())
-  t.equal(find(await read(), active?.kid)?.state, 'retiring')
-  clock.tick(1)
-  await maintainRing(admin, await read())
-  t.equal(find(await read(), active?.kid)?.state, 'retired')
-  t.equal(audited.filter((line) => line.startsWith('keys.retired')).length, 1, 'only the key that had signed')
-})
+t.test(
+  'a key of a removed lane stays published until its last token has expired (docs/security.md H92)',
+  async (t) => {
+    const { admin, node, clock, read, audited } = await world(t as Test, ['ES256', 'EdDSA'])
+    const { live, signer } = await node()
+    const jwt = await signer.sign('at+jwt', { ...claims(clock.now()), exp: clock.now() + HOUR }, 'EdDSA')
+    const { active, next } = lane(await read(), 'EdDSA') ?? {}
+    const after = await removeLane(admin, 'EdDSA', me)
+    t.same(laneNames(after), ['ES256'])
+    t.equal(audited.at(-1), 'keys.lane_removed EdDSA')
+    const find = (ring: Ring, kid?: string) => ring.keys.find((key) => key.kid === kid)
+    t.match(find(after, active?.kid), { state: 'retiring', encryptedPrivateKey: null, stoppedAt: T0 })
+    t.match(find(after, next?.kid), {
+      state: 'retired',
+      encryptedPrivateKey: null,
+      leftAt: T0,
+      signsFrom: null,
+    })
+    await live.sync()
+    await t.resolves(compactVerify(jwt, createLocalJWKSet(JSON.parse(live.jwks().body))))
+    await t.rejects(signer.sign('at+jwt', claims(clock.now()), 'EdDSA'), { name: 'StoreUnavailable' })
+    const until = find(await read(), active?.kid)?.tokensUntil ?? 0
+    clock.set(until + SKEW)
+    await maintainRing(admin, await read())
+    t.equal(find(await read(), active?.kid)?.state, 'retiring')
+    clock.tick(1)
+    await maintainRing(admin, await read())
+    t.equal(find(await read(), active?.kid)?.state, 'retired')
+    t.equal(
+      audited.filter((line) => line.startsWith('keys.retired')).length,
+      1,
+      'only the key that had signed',
+    )
+  },
+)
 
 t.test('a lane that was removed and added again has new keys, and is safe when these are', async (t) => {
   const { admin, clock, read } = await world(t as Test, ['ES256', 'EdDSA'])
