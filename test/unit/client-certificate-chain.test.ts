@@ -4,17 +4,15 @@ import t from 'tap'
 import { isIssuedBy } from '../../src/oauth/mtls/chain.ts'
 import { presentedCertificate } from '../../src/oauth/mtls/presented-certificate.ts'
 import { Extension, selfSigned, type TestCertificate, testAuthority } from '../support/certificates.ts'
+import { pssAuthority, sha1WithSha256Mask, sha256WithSha256Mask } from '../support/pss-certificates.ts'
 
 const NOW = Math.floor(Date.now() / 1000)
 const past = { notBefore: new Date('2026-01-01'), notAfter: new Date('2026-01-02') }
 const future = { notBefore: new Date('2100-01-01'), notAfter: new Date('2100-01-02') }
 
-function check(
-  authorities: readonly TestCertificate[],
-  leaf: TestCertificate,
-  others: readonly TestCertificate[] = [],
-  now = NOW,
-): boolean {
+type Der = Pick<TestCertificate, 'der'>
+
+function check(authorities: readonly Der[], leaf: Der, others: readonly Der[] = [], now = NOW): boolean {
   const presented = presentedCertificate(
     leaf.der,
     others.map(({ der }) => der),
@@ -100,6 +98,10 @@ t.test(
     const nameConstraints = (critical: boolean) =>
       new Extension('2.5.29.30', critical, Buffer.from('3000', 'hex'))
     t.notOk(check([root], await root.issue({ extensions: [nameConstraints(true)] })))
+    const limited = await root.intermediate({ extensions: [nameConstraints(false)] })
+    t.notOk(check([root], await limited.issue(), [limited]), 'an authority may have marked them wrongly')
+    const anchor = await testAuthority({ extensions: [nameConstraints(false)] })
+    t.notOk(check([anchor], await anchor.issue()))
     t.ok(
       check(
         [root],
@@ -112,6 +114,13 @@ t.test(
 t.test('signatures with SHA-1 are refused', async (t) => {
   const root = await testAuthority()
   t.notOk(check([root], await root.issue({ hash: 'SHA-1' })))
+})
+
+t.test('the hash of RSASSA-PSS counts, and not that of its mask (RFC 4055 §3.1)', (t) => {
+  const now = Date.parse('2027-01-01') / 1000
+  t.ok(check([pssAuthority], sha256WithSha256Mask, [], now))
+  t.notOk(check([pssAuthority], sha1WithSha256Mask, [], now))
+  t.end()
 })
 
 t.test(

@@ -31,6 +31,7 @@ export interface CertificateParts {
     readonly email: readonly string[]
   }
   /** OIDs. */
+  readonly extensions: readonly string[]
   readonly criticalExtensions: readonly string[]
   /** How many intermediates may follow; null without a limit. */
   readonly pathLength: number | null
@@ -55,6 +56,7 @@ export function parseParts({ raw }: X509Certificate): CertificateParts {
       ip: valuesOf('iPAddress'),
       email: valuesOf('rfc822Name'),
     },
+    extensions: extensions.map(({ extnID }) => extnID),
     criticalExtensions: extensions.filter(({ critical }) => critical).map(({ extnID }) => extnID),
     pathLength: constraints
       ? (AsnConvert.parse(constraints, BasicConstraints).pathLenConstraint ?? null)

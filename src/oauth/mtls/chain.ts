@@ -14,9 +14,14 @@ const MAX_VERIFICATIONS = 20
 
 /**
  * The extensions that are checked, or that limit nothing here: basic constraints, key usage, extended key usage, alternative names,
- * policies. Name constraints are not among them.
+ * policies.
  */
 const UNDERSTOOD = ['2.5.29.19', '2.5.29.15', '2.5.29.37', '2.5.29.17', '2.5.29.32']
+/**
+ * RFC 5280 §4.2.1.10: name constraints must be critical. Authorities exist that mark them as not critical, for old software. They limit
+ * the names that an authority may issue, and these names say who a client is, so they are never ignored.
+ */
+const NAME_CONSTRAINTS = '2.5.29.30'
 
 /** SHA-256, SHA-384 and SHA-512 with RSA; the same with ECDSA; Ed25519; Ed448. */
 const SIGNATURES = [
@@ -30,8 +35,11 @@ const SIGNATURES = [
   '1.3.101.113',
 ]
 const RSASSA_PSS = '1.2.840.113549.1.1.10'
-/** The OIDs of SHA-256, SHA-384 and SHA-512 in DER. The default of RSASSA-PSS is SHA-1 (RFC 4055 §3.1). */
-const SHA_2 = /60864801650304020[123]/
+/**
+ * The parameters of RSASSA-PSS in DER, up to the OID of the hash: SHA-256, SHA-384 or SHA-512. If it is not there, the hash is SHA-1
+ * (RFC 4055 §3.1). The hash of the mask, which follows, does not matter.
+ */
+const PSS_WITH_SHA_2 = /^30..a0..30..060960864801650304020[123]/
 
 const CLIENT_AUTH = ['1.3.6.1.5.5.7.3.2', '2.5.29.37.0']
 
@@ -74,8 +82,12 @@ function isAcceptable(certificate: X509Certificate, now: EpochSeconds): boolean 
   const parts = partsOf(certificate)
   if (!parts) return false
   const { oid, parameters } = parts.signatureAlgorithm
-  const isStrong = SIGNATURES.includes(oid) || (oid === RSASSA_PSS && SHA_2.test(parameters))
-  return isStrong && parts.criticalExtensions.every((extension) => UNDERSTOOD.includes(extension))
+  const isStrong = SIGNATURES.includes(oid) || (oid === RSASSA_PSS && PSS_WITH_SHA_2.test(parameters))
+  return (
+    isStrong &&
+    !parts.extensions.includes(NAME_CONSTRAINTS) &&
+    parts.criticalExtensions.every((extension) => UNDERSTOOD.includes(extension))
+  )
 }
 
 const parsed = new WeakMap<X509Certificate, CertificateParts | null>()
