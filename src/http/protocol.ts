@@ -97,7 +97,7 @@ function protocolRequest(
     ...((request.body as Form | undefined) ?? EMPTY_FORM),
     authorization: request.headers.authorization,
     accept: request.headers.accept,
-    dpop: fieldsOf(request, 'dpop'),
+    dpop: fieldsOf(request.raw, 'dpop'),
     certificate,
     method: request.method,
     supplyNonce: (nonce) => reply.header('dpop-nonce', nonce),
@@ -125,5 +125,5 @@ function refuseTokenInUrl({ url }: FastifyRequest): void {
 
 /** Node silently keeps only the first of two headers of the same name. */
 function refuseRepeatedHeader(request: FastifyRequest, name: string): void {
-  if (fieldsOf(request, name).length > 1) throw invalidRequest('the Authorization header is repeated')
+  if (fieldsOf(request.raw, name).length > 1) throw invalidRequest('the Authorization header is repeated')
 }

@@ -217,7 +217,7 @@ async function authenticate(
   const sent = authorization === undefined ? null : sentTokenOf(authorization)
   if (sent === null) throw MISSING
   const { claims, client, endUser, rights } = await verifyBearerToken(sent, {
-    dpop: fieldsOf(request, 'dpop'),
+    dpop: fieldsOf(request.raw, 'dpop'),
     certificate: clientCertificateOf(request.raw),
     method: request.method,
     endpoint: base + request.url.slice(prefix.length),

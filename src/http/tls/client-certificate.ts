@@ -11,6 +11,7 @@ import {
   type PresentedCertificate,
   presentedCertificate,
 } from '../../oauth/mtls/presented-certificate.ts'
+import { fieldsOf } from '../header-fields.ts'
 import type { IsTrustedProxy } from '../trusted-proxies.ts'
 
 /** null if the client has presented none. @throws {OAuthError} invalid_request if what was presented cannot be read */
@@ -47,7 +48,7 @@ function chainOf(socket: TLSSocket): Buffer[] {
 const CLIENT_CERT = 'client-cert'
 const CLIENT_CERT_CHAIN = 'client-cert-chain'
 
-/** RFC 8941 §3.3.5: a byte sequence. */
+/** RFC 9651 §3.3.5: a byte sequence. */
 const BYTE_SEQUENCE = /^:([A-Za-z0-9+/]+={0,2}):$/
 const MAX_FIELD_LENGTH = 2 + 4 * Math.ceil(MAX_CERTIFICATE_BYTES / 3)
 const MAX_CHAIN_LENGTH = 16_384
@@ -57,15 +58,13 @@ const MAX_CHAIN_LENGTH = 16_384
  * proxy to remove those that a client sent.
  */
 export function certificateFromProxy(isTrustedProxy: IsTrustedProxy): ClientCertificateOf {
-  return ({ headers, rawHeaders, socket }) => {
+  return (request) => {
+    const { headers, socket } = request
     if (headers[CLIENT_CERT] === undefined && headers[CLIENT_CERT_CHAIN] === undefined) return null
     if (!isTrustedProxy(socket.remoteAddress ?? '', 0)) return null
-    const fields = rawHeaders.filter(
-      (_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === CLIENT_CERT,
-    )
-    const [field] = fields
+    const [field, ...more] = fieldsOf(request, CLIENT_CERT)
     // A second field would be one that the client sent and that the proxy did not remove.
-    if (field === undefined || fields.length > 1) throw malformed('Client-Cert')
+    if (field === undefined || more.length > 0) throw malformed('Client-Cert')
     const der = readByteSequence(field.trim())
     const others = readChain(headers[CLIENT_CERT_CHAIN])
     const found = der && others ? presentedCertificate(der, others, true) : null
