@@ -5,7 +5,8 @@
 import { commandLine } from '../command-line.ts'
 import { assertLaneSafe, LaneUnsafe } from '../keys/change-lanes.ts'
 import { ensureRing, LaneNotFound } from '../keys/rotate.ts'
-import { type Client, LANE_MEMBERS } from '../store/contracts/clients.ts'
+import { SIGNING_ALGS } from '../oauth/client-registration/signing-algs.ts'
+import type { Client, LANE_MEMBERS } from '../store/contracts/clients.ts'
 import type { LocalDeps } from './deps.ts'
 import { AdminError } from './errors.ts'
 
@@ -47,14 +48,8 @@ export function newLanes(
   before: Pick<Client, (typeof LANE_MEMBERS)[number]> | null,
   after: Pick<Client, (typeof LANE_MEMBERS)[number]>,
 ): WantedLane[] {
-  return LANE_MEMBERS.flatMap((member) => {
+  return SIGNING_ALGS.flatMap(([member, field]) => {
     const alg = after[member]
-    return alg === null || alg === before?.[member] ? [] : [{ alg, field: FIELDS[member] }]
+    return alg === null || alg === before?.[member] ? [] : [{ alg, field }]
   })
 }
-
-const FIELDS = {
-  idTokenSigningAlg: 'id_token_signed_response_alg',
-  authorizationSignedResponseAlg: 'authorization_signed_response_alg',
-  introspectionSignedResponseAlg: 'introspection_signed_response_alg',
-} as const satisfies Record<(typeof LANE_MEMBERS)[number], string>

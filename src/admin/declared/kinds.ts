@@ -9,8 +9,9 @@ import { usesSecret } from '../../oauth/client-auth/index.ts'
 import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../../oauth/client-registration/client-jwks.ts'
 import { fapi2Defaults } from '../../oauth/client-registration/fapi2.ts'
-import { clientName, SIGNING_ALG_MEMBERS } from '../../oauth/client-registration/registration.ts'
+import { clientName } from '../../oauth/client-registration/registration.ts'
 import { RegistrationError } from '../../oauth/client-registration/registration-error.ts'
+import { SIGNING_ALGS } from '../../oauth/client-registration/signing-algs.ts'
 import { TLS_SUBJECT_MEMBERS } from '../../oauth/client-registration/tls-subject.ts'
 import { resourceKey } from '../../resource-uri.ts'
 import { prepareName } from '../../visible-text.ts'
@@ -161,7 +162,7 @@ export const KIND_RULES: Readonly<Record<Kind, KindRule>> = {
       ),
       // For a client with a profile, the server chooses the algorithm from its ring.
       ...Object.fromEntries(
-        SIGNING_ALG_MEMBERS.map((member) => [
+        SIGNING_ALGS.map(([, member]) => [
           member,
           { byDefault: ({ profile }: Fields) => (profile === 'fapi2' ? undefined : null) },
         ]),

@@ -8,19 +8,13 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 import { pkcePolicyOf } from '../pkce.ts'
 import { RegistrationError } from './registration-error.ts'
+import { SIGNING_ALGS } from './signing-algs.ts'
 
 /** §5.4.1-1. `Ed25519` is the same algorithm under its newer name (RFC 9864 §2.2). */
 const ALGORITHMS: readonly string[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 /** §5.3.2.1-6. */
 const METHODS = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'] as const
-
-/** What this server signs for a client, besides access tokens, whose algorithm is that of the API. */
-const SIGNED = [
-  ['idTokenSigningAlg', 'id_token_signed_response_alg'],
-  ['authorizationSignedResponseAlg', 'authorization_signed_response_alg'],
-  ['introspectionSignedResponseAlg', 'introspection_signed_response_alg'],
-] as const
 
 type Registered = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | 'revision'>
 
@@ -90,7 +84,7 @@ const RULES: readonly ProfileRule[] = [
     message: `the client needs a key for ${named(ALGORITHMS)}`,
     field: 'jwks',
   },
-  ...SIGNED.map(
+  ...SIGNING_ALGS.map(
     ([member, field]): ProfileRule => ({
       section: '5.4.1-1',
       isBroken: (client) => !isFapi2Algorithm(client[member]),
@@ -160,7 +154,7 @@ export function withProfile<C extends New<Client>>(
     ...defaults,
     ...(chosen.has('requirePushedRequests') ? { requirePushedRequests: client.requirePushedRequests } : {}),
     ...(chosen.has('pkce') && client.pkce !== null ? { pkce: client.pkce } : {}),
-    ...Object.fromEntries(SIGNED.map(([member]) => [member, client[member] ?? alg])),
+    ...Object.fromEntries(SIGNING_ALGS.map(([member]) => [member, client[member] ?? alg])),
   }
 }
 

@@ -20,6 +20,7 @@ import { isRolesClaimName } from '../user-claims.ts'
 import { certificatesIn, parseClientJwks, usableClientJwks } from './client-jwks.ts'
 import { checkFapi2 } from './fapi2.ts'
 import { inField, RegistrationError } from './registration-error.ts'
+import { SIGNING_ALGS } from './signing-algs.ts'
 import { checkTlsSubject, SELF_SIGNED, TLS_CLIENT_AUTH, TLS_SUBJECT_MEMBERS } from './tls-subject.ts'
 
 /** The fields that are set at registration. The server sets the others. */
@@ -28,15 +29,6 @@ export type Registration = Omit<Client, 'secrets' | 'disabled' | 'createdAt' | '
 /** One line of visible characters, which cannot imitate other text on a terminal or a page. */
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
-
-/** The algorithms with which this server signs for a client. */
-const SIGNING_ALGS = [
-  ['idTokenSigningAlg', 'id_token_signed_response_alg'],
-  ['authorizationSignedResponseAlg', 'authorization_signed_response_alg'],
-  ['introspectionSignedResponseAlg', 'introspection_signed_response_alg'],
-] as const
-
-export const SIGNING_ALG_MEMBERS = SIGNING_ALGS.map(([, member]) => member)
 
 type Rule = readonly [(client: Registration) => boolean, string, field: string]
 
