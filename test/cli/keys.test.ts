@@ -269,10 +269,9 @@ t.test(
 
     const waits = await cli.json<Simulated>(['keys', 'simulate', '--rotate'])
     t.match(waits, { ok: true, safe_from: published + DAY, failing: [] })
-    t.match(
-      waits.moments.find(({ event }) => event === 'rotated'),
-      { at: published + DAY, kid: next, active: next, published: ['new-1', next, active].sort() },
-    )
+    const rotated = waits.moments.find(({ event }) => event === 'rotated')
+    t.match(rotated, { at: published + DAY, kid: next, active: next })
+    t.same([...(rotated?.published ?? [])].sort(), ['new-1', next, active].sort())
 
     const forced = await cli.run(['keys', 'simulate', '--rotate', '--force', '--json'])
     t.equal(forced.code, 1, 'a verifier would fail')
