@@ -11,6 +11,7 @@ import {
   type Requirements,
   type RoleArguments,
   roleRequirements,
+  scopeRequirements,
 } from './requirements.ts'
 import { refuseUnknown } from './unknown-options.ts'
 import type { Verifier } from './verifier.ts'
@@ -81,7 +82,7 @@ export function keyturnExpress(options: KeyturnExpressOptions): Middleware {
 
 /** Requires all of these scopes; otherwise the response is 403. Use it on a route behind `keyturnExpress`. */
 export function requireScope(...scopes: string[]): Middleware {
-  return requirementGuard({ scopes })
+  return requirementGuard(scopeRequirements(scopes))
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type Requirements,
   type RoleArguments,
   roleRequirements,
+  scopeRequirements,
 } from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
@@ -75,7 +76,7 @@ export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyO
 
   fastify.decorateRequest('claims', null)
   fastify.decorate('requireToken', () => guard({}))
-  fastify.decorate('requireScope', (...scopes: string[]) => guard({ scopes }))
+  fastify.decorate('requireScope', (...scopes: string[]) => guard(scopeRequirements(scopes)))
   fastify.decorate('requireRole', (...args: RoleArguments) => guard(roleRequirements(args)))
   fastify.decorate('requireAcr', (...args: AcrArguments) => guard(acrRequirements(args)))
   fastify.decorate('requireMaxAge', (seconds: number) => guard(maxAgeRequirements(seconds)))

@@ -86,23 +86,44 @@ export type RoleArguments =
   | readonly [...string[], { readonly scope: string | readonly string[] }]
 
 export function roleRequirements(args: RoleArguments): Requirements {
-  const last = args.at(-1)
-  if (typeof last === 'object') refuseUnknown('requireRole', last, ['scope'])
-  const roles = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
-  return typeof last === 'object' ? { roles, scopes: [last.scope].flat() } : { roles }
+  const { names: roles, options } = split('requireRole', args, 'scope')
+  if (options === undefined) return { roles }
+  const scopes = [options.scope].flat()
+  return { roles, scopes: namesOf('requireRole: scope', scopes) }
 }
+
+/** @throws {TypeError} unless there is at least one scope */
+export const scopeRequirements = (scopes: readonly string[]): Requirements => ({
+  scopes: namesOf('requireScope', scopes),
+})
 
 /** Arguments of `requireAcr`: accepted values of `acr`, one of which the token must have, then optionally how old the authentication may be. */
 export type AcrArguments = readonly [...string[]] | readonly [...string[], { readonly maxAge: number }]
 
 export function acrRequirements(args: AcrArguments): Requirements {
+  const { names: acr, options } = split('requireAcr', args, 'maxAge')
+  return options === undefined
+    ? resolveAuthentication({ acr })
+    : { ...resolveAuthentication({ acr }), ...maxAgeRequirements(options.maxAge as number) }
+}
+
+/** The names among the arguments of a guard, and the options that may follow them. @throws {TypeError} */
+function split<Option extends string>(guard: string, args: readonly unknown[], option: Option) {
   const last = args.at(-1)
-  if (typeof last === 'object') refuseUnknown('requireAcr', last, ['maxAge'])
-  const acr = (args as readonly unknown[]).filter((arg) => typeof arg === 'string')
-  return resolveAuthentication({ acr, maxAge: typeof last === 'object' ? last.maxAge : undefined })
+  if (typeof last !== 'object' || last === null) return { names: namesOf(guard, args), options: undefined }
+  refuseUnknown(guard, last, [option])
+  return { names: namesOf(guard, args.slice(0, -1)), options: last as Record<Option, unknown> }
+}
+
+/** A missing name, such as that of a variable that is not set, must not become a missing requirement. @throws {TypeError} */
+function namesOf(guard: string, given: readonly unknown[]): string[] {
+  const names = given.filter((name) => typeof name === 'string' && name !== '')
+  if (names.length === 0 || names.length < given.length)
+    throw new TypeError(`${guard} needs at least one name, and only names that are not empty`)
+  return names as string[]
 }
 
 export function maxAgeRequirements(seconds: number): Requirements {
   // A missing number must not become a missing requirement.
-  return resolveAuthentication({ maxAge: seconds ?? Number.NaN })
+  return { maxAge: resolveAuthentication({ maxAge: seconds ?? Number.NaN }).maxAge }
 }

@@ -1,14 +1,17 @@
 /** The options of a verifier, and the unusable or unsafe ones that are refused. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import fastify from 'fastify'
 import t from 'tap'
 import {
   authenticateRequest,
   createVerifier,
   keyturnExpress,
+  keyturnFastify,
   requireAcr,
   requireMaxAge,
   requireRole,
+  requireScope,
   type VerifierOptions,
 } from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
@@ -210,4 +213,23 @@ t.test('the README of the package lists every option and every error code, and n
   const [, section = ''] = /## Errors\n([\s\S]*?)(?=\n## )/.exec(readme) ?? []
   const named = [...section.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code)
   t.same(named.filter((name) => name !== 'code' && name !== 'cause').toSorted(), codes.toSorted())
+})
+
+t.test('a missing name is not a missing requirement: the guard cannot be made', async (t) => {
+  const issuer = await fakeIssuer(t)
+  const app = fastify()
+  await app.register(keyturnFastify, { verifier: issuer.verifier() })
+  const missing = undefined as unknown as string
+  for (const names of [[], [missing], [''], ['orders', missing], [null as unknown as string]]) {
+    const label = JSON.stringify(names)
+    for (const guard of [requireScope, requireRole, requireAcr])
+      t.throws(() => guard(...names), TypeError, label)
+    for (const name of ['requireScope', 'requireRole', 'requireAcr'] as const)
+      t.throws(() => app[name](...names), TypeError, label)
+  }
+  t.throws(() => requireRole('manager', { scope: [] }), TypeError)
+  t.throws(() => requireRole('manager', { scope: missing }), TypeError)
+  t.throws(() => requireRole({ scope: 'orders' }), TypeError)
+  t.throws(() => requireAcr('phr', { maxAge: undefined as unknown as number }), TypeError)
+  t.throws(() => requireAcr({ maxAge: 300 }), TypeError)
 })
