@@ -152,9 +152,7 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
 
     async rotate({ force = false, bits, lane } = {}, { ifMatch } = {}) {
       const choice = keyChoice(bits)
-      const keys = await deps.keys()
-      const seen = await ensureRing(keys)
-      assertRevision(seen.version, ifMatch, 'the key ring')
+      const { keys, seen } = await opened(ifMatch)
       try {
         const lanes = lane === undefined ? {} : { lanes: [lane] }
         const ring = await rotateRing(keys, { ...choice, ...lanes, force, actor: actor.name }, seen)
@@ -169,9 +167,7 @@ export function createKeysAdmin(deps: LocalDeps, actor: Actor): KeysAdmin {
 
     async revoke(named, { bits } = {}, { ifMatch } = {}) {
       const choice = keyChoice(bits)
-      const keys = await deps.keys()
-      const seen = await ensureRing(keys)
-      assertRevision(seen.version, ifMatch, 'the key ring')
+      const { keys, seen } = await opened(ifMatch)
       const kid = wholeKid(seen, named)
       const ring = await revokeKey(keys, kid, { ...choice, actor: actor.name }).catch((error) => {
         throw error instanceof KeyNotFound ? notFound(error.message) : error

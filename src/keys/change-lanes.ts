@@ -7,7 +7,7 @@ import type { Ring } from '../store/contracts/ring.ts'
 import { ConstraintViolation } from '../store/db.ts'
 import type { EpochSeconds } from '../system.ts'
 import type { AlgorithmName } from './algorithms.ts'
-import { lacking, namesOf } from './known-verifiers.ts'
+import { lacking, namesOf, notHeldMessage } from './known-verifiers.ts'
 import { encryptLane, generateLane } from './new-keys.ts'
 import * as ringRules from './ring.ts'
 import { findLane, type KeyChoice, type RotateDeps, readRing } from './rotate.ts'
@@ -19,11 +19,7 @@ export class LaneUnsafe extends KeyturnError<'lane_unsafe'> {
   /** Names of verifiers that last fetched a JWKS without the key. */
   readonly behind: readonly string[]
   constructor(alg: string, safeFrom: EpochSeconds, behind: readonly string[]) {
-    const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
-    super(
-      'lane_unsafe',
-      `a verifier may have a JWKS without the ${alg} key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
-    )
+    super('lane_unsafe', notHeldMessage(`the ${alg} key`, safeFrom, behind))
     this.safeFrom = safeFrom
     this.behind = behind
   }

@@ -129,6 +129,16 @@ export function holdersAmong<V extends KnownVerifier>(known: readonly V[], ring:
 /** Whether a verifier can send this name. */
 export const isVerifierName = (name: string): boolean => HEADER.test(`${name}; instance=x`)
 
+/**
+ * Why a key must not sign yet, for the messages of errors.
+ * @param key the key as part of a sentence
+ * @param behind names of verifiers
+ */
+export function notHeldMessage(key: string, safeFrom: EpochSeconds, behind: readonly string[]): string {
+  const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
+  return `a verifier may have a JWKS without ${key} until ${new Date(safeFrom * 1000).toISOString()}${names}`
+}
+
 /** The names without duplicates, because an operator looks for a service and not for a process. */
 export function namesOf(verifiers: readonly KnownVerifier[]): string[] {
   return [...new Set(verifiers.map(({ name }) => name))]

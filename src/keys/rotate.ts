@@ -8,7 +8,7 @@ import type { Ring, RingStore } from '../store/contracts/ring.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
 import { type AlgorithmName, DEFAULT_ALGORITHM, type GenerateKey, type KeyPair } from './algorithms.ts'
-import { behind, namesOf } from './known-verifiers.ts'
+import { behind, namesOf, notHeldMessage } from './known-verifiers.ts'
 import type { MasterKeys } from './master-keys.ts'
 import { encryptLane, encryptPair, generateLane, generateSuccessor } from './new-keys.ts'
 import * as ringRules from './ring.ts'
@@ -42,11 +42,7 @@ export class RotationUnsafe extends KeyturnError<'rotation_unsafe'> {
   /** Names of verifiers that last fetched a JWKS without the next key. */
   readonly behind: readonly string[]
   constructor(safeFrom: EpochSeconds, behind: readonly string[] = []) {
-    const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
-    super(
-      'rotation_unsafe',
-      `a verifier may have a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
-    )
+    super('rotation_unsafe', notHeldMessage('the next key', safeFrom, behind))
     this.safeFrom = safeFrom
     this.behind = behind
   }
