@@ -184,12 +184,12 @@ async function registerProtocol(listener: Listener, server: AppParts, base: stri
     const routes = protocolEndpoints
       .filter((endpoint) => endpoint.cors === cors)
       .map(
-        ({ path, failureEvent, status = 200, bearer, handler }): ProtocolRoute => ({
+        ({ path, failureEvent, status = 200, needsToken, handler }): ProtocolRoute => ({
           url: prefix + path,
           endpoint: base + path,
           failureEvent,
           status,
-          bearer,
+          needsToken,
           handler: handler(server.oauth),
         }),
       )
@@ -323,7 +323,7 @@ async function openAdminApi(
       prefix: issuerPath(config.issuer),
       admin: await server.openAdmin(),
       actOnce: await server.openActOnce(),
-      verifyBearerToken: server.oauth.verifyBearerToken,
+      verifyAccessToken: server.oauth.verifyAccessToken,
       clientCertificateOf,
       base,
       audit,

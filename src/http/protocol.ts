@@ -35,7 +35,7 @@ export interface ProtocolRoute {
   /** The status of a successful response. */
   readonly status?: 200 | 201
   /** The endpoint needs an access token (RFC 6750), and also accepts GET. */
-  readonly bearer?: boolean | undefined
+  readonly needsToken?: boolean | undefined
   readonly handler: ProtocolHandler
 }
 
@@ -49,15 +49,15 @@ export async function protocolScope(
   // The only accepted content type is that of the RFCs. A body of any other type is refused before it is parsed.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: MAX_BODY_BYTES, parser: parseForm as never })
-  for (const { url, endpoint, failureEvent, status = 200, bearer = false, handler } of routes) {
+  for (const { url, endpoint, failureEvent, status = 200, needsToken = false, handler } of routes) {
     const handled = new WeakSet<FastifyRequest>()
     app.route({
-      method: bearer ? ['GET', 'POST'] : 'POST',
+      method: needsToken ? ['GET', 'POST'] : 'POST',
       url,
       bodyLimit: MAX_BODY_BYTES,
       async handler(request, reply) {
         noStore(reply)
-        if (bearer) refuseTokenInUrl(request)
+        if (needsToken) refuseTokenInUrl(request)
         else refuseQuery(request)
         const parsed = protocolRequest(request, reply, endpoint, clientCertificateOf(request.raw))
         handled.add(request)
@@ -76,7 +76,7 @@ export async function protocolScope(
           const from = { ip: clientAddress(request), request_id: request.id }
           audit(failureEvent, { ...failureFields(failure), ...from })
         }
-        if (bearer && failure.status < 500)
+        if (needsToken && failure.status < 500)
           reply.header('www-authenticate', tokenChallenge(request.headers.authorization, failure))
         return sendFailure(error, request, reply)
       },

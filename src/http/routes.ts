@@ -21,8 +21,8 @@ export interface ProtocolEndpoint {
   /** The audit event of a refused request. */
   readonly failureEvent: AuditEvent
   readonly status?: 200 | 201
-  /** Authorized by an access token and not by client authentication (RFC 6750). */
-  readonly bearer?: true
+  /** Authorized by an access token and not by client authentication (RFC 6750, RFC 9449 §7). */
+  readonly needsToken?: true
   readonly handler: (oauth: OAuth) => ProtocolHandler
 }
 
@@ -61,7 +61,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
     metadata: 'userinfo_endpoint',
     cors: true,
     failureEvent: 'userinfo.refused',
-    bearer: true,
+    needsToken: true,
     handler: userInfoEndpoint,
   },
 ]

@@ -1,12 +1,10 @@
 /** `WWW-Authenticate` of endpoints that need an access token (RFC 6750 §3, RFC 9449 §7.1). */
 import { PROOF_ALGORITHMS } from '../oauth/dpop/algorithms.ts'
 import { type OAuthError, sanitizeDescription } from '../oauth/errors.ts'
+import { usesDpop } from '../oauth/protected-resource.ts'
 
 const REALM = 'Bearer realm="keyturn"'
 const ALGORITHMS = `algs="${PROOF_ALGORITHMS.join(' ')}"`
-
-/** The scheme is case-insensitive (RFC 9110 §11.1). */
-const DPOP = /^dpop(?: |$)/i
 
 /**
  * A 401 names both schemes, and the error is in the challenge of the one that was used (RFC 9449 §7.2). A request with a DPoP-bound token
@@ -23,6 +21,7 @@ export function tokenChallenge(
   if (!error) return `${REALM}, DPoP ${ALGORITHMS}`
   const description = `error="${error.code}", error_description="${sanitizeDescription(error.message)}"`
   const scope = error.code === 'insufficient_scope' ? `, scope="${needed}"` : ''
-  if (DPOP.test(authorization ?? '')) return `DPoP ${description}${scope}, ${ALGORITHMS}`
+  if (authorization !== undefined && usesDpop(authorization))
+    return `DPoP ${description}${scope}, ${ALGORITHMS}`
   return `${REALM}, ${description}${scope}${error.status === 401 ? `, DPoP ${ALGORITHMS}` : ''}`
 }

@@ -16,7 +16,6 @@ import { createActiveTokens } from './active-token.ts'
 import { type Authorize, createAuthorize } from './authorize/authorize.ts'
 import { createFlowCodec, type FlowCodec } from './authorize/flow.ts'
 import { createRequestObjects } from './authorize/request-object.ts'
-import { createVerifyBearerToken, type VerifyBearerToken } from './bearer-token.ts'
 import { createClientKeys, type FetchJwks } from './client-auth/client-keys.ts'
 import { createClientAuthentication } from './client-auth/index.ts'
 import { createSecretVerifier } from './client-auth/secret.ts'
@@ -29,6 +28,7 @@ import { createLogout, type Logout } from './logout/logout.ts'
 import type { ClientAuthorities } from './mtls/client-authorities.ts'
 import { createCarriedRequests } from './par/carried-requests.ts'
 import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
+import { createVerifyAccessToken, type VerifyAccessToken } from './protected-resource.ts'
 import type { Registry } from './registry.ts'
 import { createRevocation, type Revocation } from './revocation/revocation.ts'
 import { createProveSender } from './sender-proof.ts'
@@ -44,7 +44,7 @@ export interface OAuth {
   readonly pushRequest: PushRequest
   readonly revocation: Revocation
   readonly introspection: Introspection
-  readonly verifyBearerToken: VerifyBearerToken
+  readonly verifyAccessToken: VerifyAccessToken
   readonly userInfo: UserInfo
   readonly logout: Logout
   readonly secretUses: Pick<SecretUses, 'flush'>
@@ -147,7 +147,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     failpoint,
     config,
   })
-  const verifyBearerToken = createVerifyBearerToken({ signer, activeTokens, proveKey, clock, issuer })
+  const verifyAccessToken = createVerifyAccessToken({ signer, activeTokens, proveKey, clock, issuer })
   const presentedTokens = { signer, refreshTokens, clock, issuer }
 
   return {
@@ -213,8 +213,8 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       activeTokens,
       audit,
     }),
-    verifyBearerToken,
-    userInfo: createUserInfo({ verifyBearerToken, audit }),
+    verifyAccessToken,
+    userInfo: createUserInfo({ verifyAccessToken, audit }),
     logout: createLogout({ signer, registry, clientSessions }),
     secretUses,
   }

@@ -1,4 +1,5 @@
-import type { ProvenRequest } from './dpop/index.ts'
+import type { DpopRequest } from './dpop/index.ts'
+import type { PresentedCertificate } from './mtls/presented-certificate.ts'
 
 /** The parameters of a request, from its form or query. */
 export interface Parameters {
@@ -76,6 +77,12 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
     seen.add(name)
   }
   return repeated
+}
+
+/** What the sender of a request proves besides its identity. */
+export interface ProvenRequest extends DpopRequest {
+  /** The certificate that the sender has presented (RFC 8705); null if there is none. */
+  readonly certificate: PresentedCertificate | null
 }
 
 /** What a protocol endpoint needs from a request, independent of the HTTP library. */

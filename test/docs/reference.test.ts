@@ -53,7 +53,7 @@ t.test('the endpoints table lists every endpoint', async (t) => {
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
   const browserPaths = [AUTHORIZE_PATH, LOGOUT_PATH]
-  const opened = protocolEndpoints.filter(({ bearer }) => bearer).map(({ path }) => path)
+  const opened = protocolEndpoints.filter(({ needsToken }) => needsToken).map(({ path }) => path)
   const gets = [
     ...browserPaths,
     ...opened,

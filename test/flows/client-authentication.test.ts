@@ -108,7 +108,7 @@ t.test(
   'every 401 of every protocol endpoint has a challenge, and none makes a browser ask its user for a password (RFC 9110 §15.5.2)',
   async (t) => {
     const secret = { client_id: 'poster', client_secret: 'wrong' }
-    for (const { path, bearer } of protocolEndpoints) {
+    for (const { path, needsToken } of protocolEndpoints) {
       let refusals = 0
       for (const [label, form, headers] of [
         ['nothing', {}, {}],
@@ -127,7 +127,7 @@ t.test(
           refusals += 1
           const challenge = String(answer.headers['www-authenticate'])
           const usesHeader = 'authorization' in headers
-          const scheme = bearer ? 'Bearer' : usesHeader || !('origin' in browser) ? 'Basic' : 'Form'
+          const scheme = needsToken ? 'Bearer' : usesHeader || !('origin' in browser) ? 'Basic' : 'Form'
           t.match(challenge, new RegExp(`^${scheme} realm="keyturn"`), context)
         }
       }

@@ -19,8 +19,8 @@ import type { ActOnce } from '../../admin/idempotency.ts'
 import { encodeNotes, NOTES_HEADER } from '../../admin/wire.ts'
 import type { Audit } from '../../audit/events.ts'
 import { failureFields } from '../../oauth/audit-failures.ts'
-import { invalidToken, sentTokenOf, type VerifyBearerToken } from '../../oauth/bearer-token.ts'
 import { invalidRequest, OAuthError } from '../../oauth/errors.ts'
+import { invalidToken, sentTokenOf, type VerifyAccessToken } from '../../oauth/protected-resource.ts'
 import { respondToBadUrl } from '../broken-request.ts'
 import { clientAddress } from '../client-address.ts'
 import { asOAuthError, noStore } from '../failures.ts'
@@ -41,7 +41,7 @@ export interface AdminApiDeps {
   readonly prefix: string
   readonly admin: (actor: Actor) => Admin
   readonly actOnce: ActOnce
-  readonly verifyBearerToken: VerifyBearerToken
+  readonly verifyAccessToken: VerifyAccessToken
   readonly clientCertificateOf: ClientCertificateOf
   /** What the URLs at this port begin with. */
   readonly base: string
@@ -206,7 +206,7 @@ const MISSING = new OAuthError('invalid_token', 'the request needs an access tok
 
 /** @throws {OAuthError} invalid_request, invalid_token, insufficient_scope, invalid_dpop_proof, use_dpop_nonce */
 async function authenticate(
-  { verifyBearerToken, clientCertificateOf, issuer, prefix, base }: AdminApiDeps,
+  { verifyAccessToken, clientCertificateOf, issuer, prefix, base }: AdminApiDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   { scope }: AdminRoute,
@@ -216,7 +216,7 @@ async function authenticate(
   const authorization = headerOf(request, 'authorization')
   const sent = authorization === undefined ? null : sentTokenOf(authorization)
   if (sent === null) throw MISSING
-  const { claims, client, endUser, rights } = await verifyBearerToken(sent, {
+  const { claims, client, endUser, rights } = await verifyAccessToken(sent, {
     dpop: fieldsOf(request.raw, 'dpop'),
     certificate: clientCertificateOf(request.raw),
     method: request.method,

@@ -9,13 +9,10 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock } from '../../system.ts'
 import { OAuthError } from '../errors.ts'
-import type { PresentedCertificate } from '../mtls/presented-certificate.ts'
 import type { DpopNonces } from './nonces.ts'
 
-/** What the sender of a request proves, and what a proof is compared with. */
-export interface ProvenRequest {
-  /** The certificate that the sender has presented (RFC 8705); null if there is none. */
-  readonly certificate: PresentedCertificate | null
+/** What a proof is in, and what it is compared with. */
+export interface DpopRequest {
   /** The values of all `DPoP` header fields. */
   readonly dpop: readonly string[]
   readonly method: string
@@ -42,7 +39,7 @@ interface ProvenKey {
  * @param accessToken the token that the request presents; the proof must be made for it
  * @throws {OAuthError} invalid_dpop_proof, use_dpop_nonce
  */
-export type ProveKey = (request: ProvenRequest, accessToken?: string) => Promise<ProvenKey | null>
+export type ProveKey = (request: DpopRequest, accessToken?: string) => Promise<ProvenKey | null>
 
 export interface DpopDeps {
   readonly nonces: DpopNonces
@@ -77,7 +74,7 @@ export function createProveKey({ nonces, singleUse, writeLimiter, clock, config 
   }
 
   /** A nonce is checked even if none is required, because this server, or another node, may have supplied it (§8). */
-  function checkNonce(nonce: string | undefined, { supplyNonce }: ProvenRequest): void {
+  function checkNonce(nonce: string | undefined, { supplyNonce }: DpopRequest): void {
     if (nonce === undefined && !config.dpopNonce) return
     supplyNonce(nonces.current())
     if (nonce === undefined)

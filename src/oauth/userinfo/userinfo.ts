@@ -1,13 +1,13 @@
 /** Claims about the user that an access token was issued for (OIDC Core §5.3). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import { auditFailure } from '../audit-failures.ts'
-import { type SentToken, sentTokenOf, type VerifyBearerToken } from '../bearer-token.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
+import { type SentToken, sentTokenOf, type VerifyAccessToken } from '../protected-resource.ts'
 import { type UserClaims, userInfoClaimsOf } from '../user-claims.ts'
 
 export interface UserInfoDeps {
-  readonly verifyBearerToken: VerifyBearerToken
+  readonly verifyAccessToken: VerifyAccessToken
   readonly audit: Audit
 }
 
@@ -17,13 +17,13 @@ export interface UserInfoDeps {
  */
 export type UserInfo = (request: ProtocolRequest) => Promise<UserClaims | null>
 
-export function createUserInfo({ verifyBearerToken, audit }: UserInfoDeps): UserInfo {
+export function createUserInfo({ verifyAccessToken, audit }: UserInfoDeps): UserInfo {
   return (request) =>
     auditFailure(audit, 'userinfo.refused', request, async (established) => {
       const sent = sentTokenIn(request)
       if (sent === null) return null
       // The audience is not checked: every access token with `openid` is valid here.
-      const { client, endUser, rights } = await verifyBearerToken(sent, request)
+      const { client, endUser, rights } = await verifyAccessToken(sent, request)
       established.clientId = client.id
       if (!endUser || !rights.scopes.includes('openid')) {
         const detail = endUser ? 'openid_missing' : 'no_user'

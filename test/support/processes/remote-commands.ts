@@ -83,7 +83,7 @@ export function remoteServers({ dir, clock, logger }: Pick<Cli, 'dir' | 'clock' 
     await ensureBuiltIns(base)
     const deps = await openServer(base, await openKeys(base), system)
     const scopes = Object.keys(ADMIN_SCOPES)
-    const verifyBearerToken = async () =>
+    const verifyAccessToken = async () =>
       ({
         claims: { aud: adminAudience(config.issuer) },
         client: { id: 'tester' },
@@ -93,7 +93,7 @@ export function remoteServers({ dir, clock, logger }: Pick<Cli, 'dir' | 'clock' 
       const open = await deps.openAdmin()
       return (actor: Parameters<typeof open>[0]) => open({ ...actor, name: 'operator:tester' })
     }
-    const server = { ...deps, openAdmin, oauth: { ...deps.oauth, verifyBearerToken } }
+    const server = { ...deps, openAdmin, oauth: { ...deps.oauth, verifyAccessToken } }
     const app = await createApp({ server, logger: logger as unknown as FastifyBaseLogger })
     await app.ready()
     return { deps, app }

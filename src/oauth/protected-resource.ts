@@ -8,10 +8,11 @@ import type { Clock } from '../system.ts'
 import { ACCESS_TOKEN_TYPE, type AccessTokenClaims } from '../tokens/access-token.ts'
 import { type Confirmation, proves } from '../tokens/confirmation.ts'
 import type { ActiveTokens } from './active-token.ts'
-import type { ProveKey, ProvenRequest } from './dpop/index.ts'
+import type { ProveKey } from './dpop/index.ts'
 import { invalidRequest, OAuthError } from './errors.ts'
+import type { ProvenRequest } from './parameters.ts'
 
-export interface BearerTokenDeps {
+export interface ProtectedResourceDeps {
   readonly signer: Pick<Signer, 'verify'>
   readonly activeTokens: ActiveTokens
   readonly proveKey: ProveKey
@@ -31,12 +32,12 @@ export interface SentToken {
  * What is known of an access token. The caller checks the audience and the scopes.
  * @throws {OAuthError} invalid_token, invalid_dpop_proof, use_dpop_nonce
  */
-export type VerifyBearerToken = (
+export type VerifyAccessToken = (
   sent: SentToken,
   request: ProvenRequest,
 ) => Promise<Active & { readonly claims: AccessTokenClaims }>
 
-export function createVerifyBearerToken(deps: BearerTokenDeps): VerifyBearerToken {
+export function createVerifyAccessToken(deps: ProtectedResourceDeps): VerifyAccessToken {
   const { signer, activeTokens, proveKey, clock, issuer } = deps
   return async (sent, request) => {
     const expected = { typ: ACCESS_TOKEN_TYPE, issuer, now: clock.now() }
@@ -97,6 +98,10 @@ export const invalidToken = (detail: FailureDetail) =>
 /** RFC 6750 §2.1, RFC 9449 §7.1. The scheme is case-insensitive (RFC 9110 §11.1). */
 const SCHEME = /^(bearer|dpop)(?: +(.*))?$/i
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/
+
+/** Whether the request uses the scheme of tokens that are bound to a key, with or without a usable token. */
+export const usesDpop = (authorization: string): boolean =>
+  SCHEME.exec(authorization)?.[1]?.toLowerCase() === 'dpop'
 
 /** The token of an `Authorization` header; null if it has another scheme. @throws {OAuthError} invalid_request */
 export function sentTokenOf(authorization: string): SentToken | null {
