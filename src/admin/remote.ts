@@ -106,9 +106,9 @@ const remoteKeys = (call: Call): KeysAdmin => ({
   rotate: (body = {}, condition) => call('POST', '/keys/rotate', { body, ...condition, once: true }),
   revoke: (kid, body = {}, condition) =>
     call('POST', path`/keys/${kid}/revoke`, { body, ...condition, once: true }),
-  addLane: (body, condition) => call('POST', '/keys/lanes', { body, ...condition }),
-  setDefaultLane: (alg, condition) => call('POST', path`/keys/lanes/${alg}/default`, condition),
-  removeLane: (alg, condition) => call('DELETE', path`/keys/lanes/${alg}`, condition),
+  addLane: (body, condition) => call('POST', '/lanes', { body, ...condition }),
+  setDefaultLane: (alg, condition) => call('POST', path`/lanes/${alg}/default`, condition),
+  removeLane: (alg, condition) => call('DELETE', path`/lanes/${alg}`, condition),
   simulate: (body) => call('POST', '/keys/simulate', { body }),
 })
 

@@ -29,7 +29,7 @@ export const keyRoutes = [
     revised: true,
     handler: ({ keys }, { body, ifMatch }) => keys.rotate(body, { ifMatch }),
   }),
-  adminRoute('POST /keys/lanes', {
+  adminRoute('POST /lanes', {
     scope: 'admin:keys',
     operationId: 'addLane',
     summary: 'Publish the keys of another algorithm; it may be used once no verifier can lack them',
@@ -38,7 +38,7 @@ export const keyRoutes = [
     revised: true,
     handler: ({ keys }, { body, ifMatch }) => keys.addLane(body, { ifMatch }),
   }),
-  adminRoute('POST /keys/lanes/{alg}/default', {
+  adminRoute('POST /lanes/{alg}/default', {
     scope: 'admin:keys',
     operationId: 'setDefaultLane',
     summary: 'Sign with this algorithm what names no other; refused if a verifier may not have the key',
@@ -46,7 +46,7 @@ export const keyRoutes = [
     revised: true,
     handler: ({ keys }, { params, ifMatch }) => keys.setDefaultLane(params.alg ?? '', { ifMatch }),
   }),
-  adminRoute('DELETE /keys/lanes/{alg}', {
+  adminRoute('DELETE /lanes/{alg}', {
     scope: 'admin:keys',
     operationId: 'removeLane',
     summary:
