@@ -33,6 +33,7 @@ export const resources: Readonly<Record<string, string>> = {
   checks: 'Whether a value would be accepted; a check changes nothing.',
   sessions: 'Client sessions: what a user granted to a client by signing in.',
   keys: 'The key ring: the keys that sign tokens, and their rotation.',
+  lanes: 'The algorithms with which the key ring signs.',
   verifiers: 'Services that verify tokens and have identified themselves, and those that rotations wait for.',
   nodes: 'The serving processes.',
   findings:
