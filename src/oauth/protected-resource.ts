@@ -28,18 +28,23 @@ export interface SentToken {
   readonly token: string
 }
 
+/** What is known of an access token. */
+type VerifiedToken = Active & { readonly claims: AccessTokenClaims }
+
 /**
- * What is known of an access token. The caller checks the audience and the scopes.
+ * @param check of the audience and the scopes; throws if they are not enough. It comes before the proof of the sender is used up, because a
+ * refused request uses up nothing.
  * @throws {OAuthError} invalid_token, invalid_dpop_proof, use_dpop_nonce
  */
 export type VerifyAccessToken = (
   sent: SentToken,
   request: ProvenRequest,
-) => Promise<Active & { readonly claims: AccessTokenClaims }>
+  check: (verified: VerifiedToken) => void,
+) => Promise<VerifiedToken>
 
 export function createVerifyAccessToken(deps: ProtectedResourceDeps): VerifyAccessToken {
   const { signer, activeTokens, proveKey, clock, issuer } = deps
-  return async (sent, request) => {
+  return async (sent, request, check) => {
     const expected = { typ: ACCESS_TOKEN_TYPE, issuer, now: clock.now() }
     const verified = await signer.verify(sent.token, expected)
     if (!verified.valid)
@@ -48,8 +53,10 @@ export function createVerifyAccessToken(deps: ProtectedResourceDeps): VerifyAcce
     const consume = await checkSender(claims.cnf ?? null, sent, request)
     const status = await activeTokens.accessToken(claims)
     if (!status.active) throw invalidToken(status.detail)
+    const found = { ...status, claims }
+    check(found)
     await consume(status)
-    return { ...status, claims }
+    return found
   }
 
   /** Returns what uses up the proof of the sender. */

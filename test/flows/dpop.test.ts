@@ -338,6 +338,20 @@ t.test('a request that is refused for another reason does not use its proof up',
   t.equal((await owner.machine({ change })).statusCode, 200)
 })
 
+t.test('a resource that refuses the token does not use its proof up (docs/security.md L128)', async (t) => {
+  const orders = tokensOf(await owner.login('portal', {}, { scope: 'orders:read' })).access_token
+  const robot = tokensOf(await owner.token({ grant_type: 'client_credentials' }, 'robot')).access_token
+  const refusals = {
+    'userinfo, without openid': () => owner.userinfo(orders),
+    'the administration, with the token of another API': () =>
+      owner.send('/admin/v1/roles', { method: 'GET', accessToken: orders }),
+    'the administration, without the scope': () =>
+      owner.send('/admin/v1/roles/clerk', { method: 'DELETE', accessToken: robot }),
+  }
+  for (const [why, send] of Object.entries(refusals))
+    await writesNothing(t, server, async () => t.match((await send()).statusCode, /401|403/, why))
+})
+
 t.test('if signing fails, the proof is not used up, as nothing else is (docs/security.md Q8)', async (t) => {
   const broken = await seeded()
   t.teardown(() => broken.close())

@@ -216,20 +216,22 @@ async function authenticate(
   const authorization = headerOf(request, 'authorization')
   const sent = authorization === undefined ? null : sentTokenOf(authorization)
   if (sent === null) throw MISSING
-  const { claims, client, endUser, rights } = await verifyAccessToken(sent, {
+  const proven = {
     dpop: fieldsOf(request.raw, 'dpop'),
     certificate: clientCertificateOf(request.raw),
     method: request.method,
     endpoint: base + request.url.slice(prefix.length),
-    supplyNonce: (nonce) => reply.header('dpop-nonce', nonce),
-  })
-  // A token for another API must not work here, whatever its scopes are called (RFC 9068 §4).
-  if (claims.aud !== adminAudience(issuer)) throw invalidToken('audience_mismatch')
-  if (!rights.scopes.includes(scope)) {
-    throw new OAuthError('insufficient_scope', `the access token does not have the scope ${scope}`, {
-      detail: 'scope_missing',
-    })
+    supplyNonce: (nonce: string) => reply.header('dpop-nonce', nonce),
   }
+  const { client, endUser, rights } = await verifyAccessToken(sent, proven, ({ claims, rights }) => {
+    // A token for another API must not work here, whatever its scopes are called (RFC 9068 §4).
+    if (claims.aud !== adminAudience(issuer)) throw invalidToken('audience_mismatch')
+    if (!rights.scopes.includes(scope)) {
+      throw new OAuthError('insufficient_scope', `the access token does not have the scope ${scope}`, {
+        detail: 'scope_missing',
+      })
+    }
+  })
   return {
     name: endUser ? `user:${endUser.user.id}` : `client:${client.id}`,
     scopes: new Set(rights.scopes),

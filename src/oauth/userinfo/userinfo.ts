@@ -1,5 +1,6 @@
 /** Claims about the user that an access token was issued for (OIDC Core §5.3). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import { auditFailure } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
@@ -23,17 +24,18 @@ export function createUserInfo({ verifyAccessToken, audit }: UserInfoDeps): User
       const sent = sentTokenIn(request)
       if (sent === null) return null
       // The audience is not checked: every access token with `openid` is valid here.
-      const { client, endUser, rights } = await verifyAccessToken(sent, request)
-      established.clientId = client.id
-      if (!endUser || !rights.scopes.includes('openid')) {
-        const detail = endUser ? 'openid_missing' : 'no_user'
-        throw new OAuthError('insufficient_scope', 'the access token does not have the scope openid', {
-          detail,
-        })
-      }
+      const { client, endUser, rights } = await verifyAccessToken(sent, request, (verified) => {
+        established.clientId = verified.client.id
+        if (!verified.rights.scopes.includes('openid') || !verified.endUser)
+          throw notOpenId(verified.endUser ? 'openid_missing' : 'no_user')
+      })
+      if (!endUser) throw notOpenId('no_user')
       return userInfoClaimsOf(endUser.user, client, rights.scopes, endUser.session.userinfoClaims)
     })
 }
+
+const notOpenId = (detail: FailureDetail) =>
+  new OAuthError('insufficient_scope', 'the access token does not have the scope openid', { detail })
 
 /** RFC 6750 §2: the token of the header or of the form; null if there is none. */
 function sentTokenIn({ authorization, parameters }: ProtocolRequest): SentToken | null {
