@@ -53,7 +53,8 @@ export async function storeSessions(
   )
   const ids: string[] = []
   const columns = `client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at, auth_time,
-                             expires_at, idle_expires_at, status_list, status_idx, amr, userinfo_claims, offline, backchannel_logout)`
+                             expires_at, idle_expires_at, status_list, status_idx, amr, userinfo_claims, offline, backchannel_logout,
+                             bound_from)`
   const indexes = await dropIndexes(store.db, 'client_sessions')
   for (let first = 0; first < count; first += ROWS_PER_COMMIT) {
     const rows = Array.from({ length: Math.min(ROWS_PER_COMMIT, count - first) }, (_, i): Param[] => {
@@ -78,6 +79,7 @@ export async function storeSessions(
         start + first + i,
         'pwd',
         '',
+        0,
         0,
         0,
       ]
