@@ -23,7 +23,7 @@ const MAC_BYTES = 16
 const PERIOD_BYTES = 5
 
 /**
- * Nonces that need no memory: the number of a period and its MAC. Nobody can compute one without the secret, and every process accepts
+ * Nonces that need no memory: the number of a period and its MAC. Without the secret no one can compute a nonce, and every process accepts
  * those of the others.
  */
 export function createNonces({ secret, lifetime = 120 }: NonceSecret, clock: () => number): NonceSource {

@@ -1,6 +1,6 @@
 /**
  * Requests that an administrator may send again without acting twice. A request is stored as begun before it acts, and its answer
- * afterwards. So a process that is killed in between leaves a request of which nobody knows whether it acted, and a repetition is told
+ * afterwards. So a process that is killed in between leaves a request that may or may not have acted, and a repetition is told
  * so: at most once, never twice. Must not know HTTP, or what the request does.
  */
 import { createHash } from 'node:crypto'

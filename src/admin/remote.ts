@@ -87,7 +87,7 @@ const remoteUsers = (call: Call): UsersAdmin => ({
   async invite(name, body) {
     const where = path`/users/${name}/invite`
     const invited = await call<OneTimeLinkView>('POST', where, { body, once: true })
-    // The answer with the link was lost. Another link replaces that one, which nobody has.
+    // The answer with the link was lost, so no one can use the link. A new link replaces it.
     return invited.value.link === undefined ? call('POST', where) : invited
   },
   /** May be sent again without a key: another link replaces the one whose answer was lost. */

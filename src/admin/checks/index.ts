@@ -20,7 +20,7 @@ import { checkSchedule } from './ring.ts'
 interface FilesChecked {
   /** What is kept about the store outside its database. */
   readonly recordFile: string | null
-  /** Why there should be a database; null if the first start is still to come, or nobody knows. */
+  /** Why there should be a database; null if the first start is still to come, or that is unknown. */
   readonly why: string | null
 }
 

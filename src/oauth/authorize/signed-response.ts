@@ -28,7 +28,7 @@ export interface SignedResponseDeps {
 }
 
 interface Cause {
-  /** Nobody is known to have caused the response: no user is signed in, and no client has pushed the request. */
+  /** The sender of the request is unknown: no user is signed in, and no client has pushed the request. */
   readonly stranger: boolean
   readonly ip: string
 }

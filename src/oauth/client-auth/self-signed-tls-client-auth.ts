@@ -1,6 +1,6 @@
 /**
- * RFC 8705 §2.2: the client presents a certificate that it has registered, in the `x5c` of a key. Nobody vouches for it, so its chain is
- * not checked.
+ * RFC 8705 §2.2: the client presents a certificate that it has registered, in the `x5c` of a key. No authority has
+ * issued it, so its chain is not checked.
  */
 import { invalidClient } from '../errors.ts'
 import { isValidAt } from '../mtls/presented-certificate.ts'

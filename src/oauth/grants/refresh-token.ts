@@ -140,7 +140,7 @@ export function refreshToken(deps: Deps): Grant {
       case 'unknown':
         throw refused('refresh_ahead')
       case 'replay':
-        // The tokens rotated before the client had its profile. Whoever has an old one has also authenticated as the client.
+        // The tokens rotated before the client had its profile. The sender of an old one has authenticated as the client.
         if (!rotatesRefreshTokens(request.client)) throw refused('refresh_replayed')
         // RFC 9700 §4.14.2: the thief and the owner cannot be distinguished, so the session is revoked for both.
         if (await clientSessions.revoke(session.id, now, 'refresh token reuse')) {

@@ -23,7 +23,7 @@ export function createSignIntrospection({
 }): SignIntrospection {
   return (response, client) => {
     const iat = clock.now()
-    // §5: without `sub` and `exp` beside them, nobody takes the claims of the response for those of an access token.
+    // §5: without `sub` and `exp` beside them, the response cannot be taken for an access token.
     const claims = { iss: issuer, aud: client.id, iat, token_introspection: response }
     const alg = client.introspectionSignedResponseAlg ?? undefined
     return signer.signUntil(INTROSPECTION_TYPE, claims, iat + SIGNED_RESPONSE_TTL, alg)
