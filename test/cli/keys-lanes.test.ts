@@ -1,4 +1,6 @@
 /** Several algorithms in one ring, as commands show and change them. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { KeyRingView, LanesView, SimulationView } from '../../src/admin/keys.schema.ts'
 import { type Cli, startedCli, testCli } from '../support/processes/cli.ts'
@@ -26,6 +28,16 @@ t.test('KEYTURN_ALGORITHMS chooses the lanes of a new ring, and nothing in an ex
   const { out } = await cli.run(['keys', 'lanes'])
   t.match(out, /^LANE +ACTIVE/)
   t.match(out, /^ES256 \(default\) +[\w-]{43} +[\w-]{43} +now +now/m)
+})
+
+t.test('an export has the keys of all lanes, and metadata that names their algorithms', async (t) => {
+  const cli = await withLanes(t, 'ES256 Ed25519')
+  const folder = join(cli.dir, 'public')
+  await cli.json(['export', folder])
+  const exported = (path: string) => JSON.parse(readFileSync(join(folder, '.well-known', path), 'utf8'))
+  const { keys } = exported('jwks.json') as { keys: { alg: string }[] }
+  t.same(keys.map(({ alg }) => alg).sort(), ['ES256', 'ES256', 'EdDSA', 'EdDSA'])
+  t.same(exported('openid-configuration').id_token_signing_alg_values_supported, ['ES256', 'EdDSA'])
 })
 
 t.test('a lane is added, becomes the default when it is safe, and the old one is removed', async (t) => {
