@@ -7,7 +7,8 @@ import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
-import { type AppDeps, createAdminApp, createApp, createMetricsApp, createMtlsApp } from '../http/app.ts'
+import { createAdminApp, createApp, createMtlsApp } from '../http/app.ts'
+import type { AppDeps } from '../http/app-parts.ts'
 import type { TlsFiles } from '../http/tls/files.ts'
 import { hostAndPort } from '../ip-address.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
@@ -210,9 +211,10 @@ async function listenForAdmin(deps: AppDeps): Promise<FastifyInstance> {
   return listenOn(await createAdminApp(deps), config, at)
 }
 
-function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
+async function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
   const { host } = config
   const localOnly = isLoopbackHost(host) || isLoopbackAddress(host)
+  const { createMetricsApp } = await import('../http/metrics-app.ts')
   const app = createMetricsApp({ metrics, localOnly, logger: system.logger as FastifyBaseLogger })
   return listenOn(app, config, { port: config.metricsPort ?? 0, setting: 'KEYTURN_METRICS_PORT' })
 }

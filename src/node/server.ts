@@ -4,7 +4,7 @@
  */
 
 import { createAccounts } from '../accounts/index.ts'
-import type { AppParts } from '../http/app.ts'
+import type { AppParts } from '../http/app-parts.ts'
 import { STATUS_LISTS_PATH } from '../http/routes.ts'
 import { issuerBase } from '../issuer-path.ts'
 import { createSigning, type Keys } from '../keys/index.ts'

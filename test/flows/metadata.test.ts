@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { brandingOf } from '../../src/http/app.ts'
+import { brandingOf } from '../../src/http/app-parts.ts'
 import { pageRoutes } from '../../src/http/pages/index.ts'
 import { METHOD_NAMES, usesCertificate } from '../../src/oauth/client-auth/index.ts'
 import { CLIENT_ALGORITHMS } from '../../src/oauth/client-registration/client-jwks.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { brandingOf } from '../../src/http/app.ts'
+import { brandingOf } from '../../src/http/app-parts.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
 import { createSendLogoutToken } from '../../src/oauth/logout/send-logout-token.ts'
