@@ -186,12 +186,13 @@ t.test(
       const attributes = { path: '/', domain: 'issuer.test' }
       victim.jar.set(name, { name, value: secret, attributes, until: Infinity })
       const page = await victim.open('/account')
-      t.same([page.path, page.body.includes('bob')], ['/login', false], name)
+      t.equal(page.path, '/login', name)
+      t.notMatch(page.body, '<bdi>bob<', name)
       const signedIn = await victim.submit(page, login('alice'))
       t.match(signedIn.body, 'alice')
       t.not(victim.cookies().get(SESSION), secret)
     }
-    t.match((await mallory.open('/account')).body, 'bob', 'the user’s own cookie is unchanged')
+    t.match((await mallory.open('/account')).body, '<bdi>bob<', 'the user’s own cookie is unchanged')
   },
 )
 

@@ -250,7 +250,7 @@ t.test(
         t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
       }
       if (answer.statusCode >= 400) wellFormed(t, answer, label)
-      t.notMatch(answer.body, /xxx/, label)
+      t.notMatch(answer.body, 'x'.repeat(20), label)
     })
   },
 )
