@@ -7,7 +7,7 @@ import type { Status } from '../status/index.ts'
 import type { ClientSession, ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
-import type { User, UserStore } from '../store/contracts/users.ts'
+import type { User } from '../store/contracts/users.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import { OAuthError } from './errors.ts'
 import type { Registry } from './registry.ts'
@@ -17,7 +17,6 @@ export interface ActiveTokensDeps {
   readonly registry: Registry
   readonly rights: SessionRights
   readonly clientSessions: ClientSessionStore
-  readonly users: UserStore
   readonly revokedTokens: RevokedTokenStore
   readonly status: {
     readonly lists: Pick<Status['lists'], 'numberOf'>
@@ -55,7 +54,7 @@ export interface ActiveTokens {
 }
 
 export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
-  const { registry, clientSessions, users, revokedTokens, status } = deps
+  const { registry, clientSessions, revokedTokens, status } = deps
 
   /** @param requested the scopes of the token, which may be fewer than those of the session */
   function remaining(
@@ -72,12 +71,12 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
   }
 
   async function findSession(id: string, requested?: readonly string[]) {
-    const session = await clientSessions.find(id)
-    if (!session || session.revokedAt !== null) return inactive('session_ended')
+    const found = await clientSessions.findWithUser(id)
+    if (!found || found.session.revokedAt !== null) return inactive('session_ended')
+    const { session, user } = found
     const client = await registry.client(session.clientId)
     if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
-    const user = await users.find(session.userId)
-    if (!user || user.disabled) return inactive('user_disabled')
+    if (user.disabled) return inactive('user_disabled')
     const rights = remaining({ ...session, grantedAt: session.createdAt }, { client, user }, requested)
     return 'active' in rights ? rights : { active: true as const, session, user, client, rights }
   }
@@ -86,20 +85,24 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
     session: (id) => findSession(id),
 
     async accessToken(claims) {
-      if (await revokedTokens.has(claims.jti)) return inactive('token_revoked')
       const reference = claims.status.status_list
-      // This also finds tokens whose whole block was revoked when their client was disabled or deleted, even if the client has
-      // since been enabled or created again.
-      if (await status.isRevoked(reference)) return inactive('token_revoked')
       const scopes = claims.scope?.split(' ') ?? []
-      if (claims.sid === undefined) {
+      // Read together, because none depends on another.
+      const [revoked, revokedByStatus, endUser] = await Promise.all([
+        revokedTokens.has(claims.jti),
+        // This also finds tokens whose whole block was revoked when their client was disabled or deleted, even if the client has
+        // since been enabled or created again.
+        status.isRevoked(reference),
+        claims.sid === undefined ? null : findSession(claims.sid, scopes),
+      ])
+      if (revoked || revokedByStatus) return inactive('token_revoked')
+      if (endUser === null) {
         const client = await registry.client(claims.client_id)
         if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
         const earlier = { scopes, audience: claims.aud, amr: [], grantedAt: claims.iat }
         const rights = remaining(earlier, { client, user: null })
         return 'active' in rights ? rights : { active: true, client, endUser: null, rights }
       }
-      const endUser = await findSession(claims.sid, scopes)
       if (!endUser.active) return endUser
       const { clientId, userId } = endUser.session
       if (clientId !== claims.client_id || userId !== claims.sub) return inactive('unknown_token')

@@ -127,7 +127,6 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     registry,
     rights,
     clientSessions,
-    users,
     revokedTokens,
     status: deps.status,
   })
@@ -209,7 +208,6 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     introspection: createIntrospection({
       ...presentedTokens,
       authenticate,
-      clientSessions,
       activeTokens,
       audit,
     }),

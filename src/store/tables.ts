@@ -10,6 +10,8 @@ export interface Table {
   readonly seeded?: true
   /** Set if rows are large, so that a page of them fits in memory. */
   readonly rowsPerPage?: number
+  /** A column that the engine computes from others. */
+  readonly computed?: string
 }
 
 const table = (name: string, ...key: string[]): Table => ({ name, key })
@@ -31,8 +33,8 @@ export const TABLES: readonly Table[] = [
   table('users', 'id'),
   table('user_roles', 'user_id', 'role'),
   table('one_time_links', 'user_id', 'purpose'),
-  table('user_sessions', 'id'),
-  table('client_sessions', 'id'),
+  { name: 'user_sessions', key: ['id'], computed: 'end_hour' },
+  { name: 'client_sessions', key: ['id'], computed: 'end_hour' },
   table('authorization_codes', 'hash'),
   table('pushed_requests', 'hash'),
   table('consents', 'user_id', 'client_id', 'audience'),

@@ -60,7 +60,7 @@ export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> 
     const sum = createChecksum()
     for await (const page of pages(source, table)) {
       for (const row of page) sum.add(row)
-      await target.batch(insert(table.name, page))
+      await target.batch(insert(table, page))
       done += page.length
       deps.progress?.({ phase: 'copying', table: table.name, done, total })
     }
@@ -151,8 +151,8 @@ async function* pages(
 }
 
 /** Many rows in each statement, and the remaining rows one by one, so that only two statements are prepared for a table. */
-function insert(name: string, rows: readonly Row[]): Step[] {
-  const columns = Object.keys(rows[0] ?? {})
+function insert({ name, computed }: Table, rows: readonly Row[]): Step[] {
+  const columns = Object.keys(rows[0] ?? {}).filter((column) => column !== computed)
   const size = Math.max(1, Math.min(MAX_ROWS, Math.floor(MAX_PARAMETERS / columns.length)))
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {

@@ -45,6 +45,45 @@ export const sessionsContract: Contract = {
     t.equal(await store.clientSessions.find('nobody'), null)
   },
 
+  'findWithUser returns the session and its user with all roles, as they are at one moment': async (
+    t,
+    store,
+  ) => {
+    await insertOwners(store)
+    for (const name of ['clerk', 'admin'])
+      await store.roles.insert({ name, scopes: [], requireSecondFactor: false, createdAt: 1 })
+    await store.clientSessions.insert(session())
+    await store.clientSessions.insert(session({ id: 'other', userId: 'bob' }))
+    await store.users.addRole('alice', 'clerk')
+    await store.users.addRole('alice', 'admin')
+    const found = await store.clientSessions.findWithUser('session')
+    t.same(found, { session: session(), user: await store.users.find('alice') })
+    t.same(found?.user.roles, ['admin', 'clerk'])
+    t.same((await store.clientSessions.findWithUser('other'))?.user.roles, [])
+    t.equal(await store.clientSessions.findWithUser('nobody'), null)
+  },
+
+  'prune deletes sessions that ended before the time and no others, in whichever hour': async (t, store) => {
+    await insertOwners(store)
+    const hour = 3600
+    const ends = {
+      early: hour - 1,
+      full: 5 * hour,
+      before: 5 * hour + 99,
+      at: 5 * hour + 100,
+      later: 9 * hour,
+    }
+    for (const [id, idleExpiresAt] of Object.entries(ends))
+      await store.clientSessions.insert(session({ id, idleExpiresAt }))
+    t.equal(await store.clientSessions.prune(5 * hour + 100, 2), 2, 'the oldest first')
+    t.equal(await store.clientSessions.find('early'), null)
+    t.equal(await store.clientSessions.prune(5 * hour + 100, 10), 1)
+    t.same((await store.clientSessions.list({}, 10)).map(({ id }) => id).sort(), ['at', 'later'])
+    t.equal(await store.clientSessions.rotate('at', 1, 5 * hour, 20 * hour), true)
+    t.equal(await store.clientSessions.prune(10 * hour, 10), 1, 'a session that was extended stays')
+    t.not(await store.clientSessions.find('at'), null)
+  },
+
   'insert returns false and changes nothing if the client or the user does not exist, or the id is taken':
     async (t, store) => {
       await insertOwners(store)

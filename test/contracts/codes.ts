@@ -69,6 +69,8 @@ export const codesContract: Contract = {
     t.same(await store.codes.find('h'), code({ pkceFailures: 2, usedAt: 5 }))
     t.same(await store.codes.find('h2'), bare)
     t.equal(await store.codes.find('H'), null)
+    t.same(await store.codes.findWithUser('h2'), { code: bare, user: await store.users.find(bare.userId) })
+    t.equal(await store.codes.findWithUser('H'), null)
   },
 
   'insert returns false and changes nothing if the user session has ended or does not exist (RFC 9700 §4.14.2; docs/security.md F72)':

@@ -32,7 +32,7 @@ type Deps = Pick<
  * cannot consume it. It is consumed in the batch that creates the session.
  */
 export function authorizationCode(deps: Deps): Grant {
-  const { rights, codes, clientSessions, users, statusIndexAllocator, clock, audit, config } = deps
+  const { rights, codes, clientSessions, statusIndexAllocator, clock, audit, config } = deps
 
   return {
     async authorize(request) {
@@ -40,10 +40,11 @@ export function authorizationCode(deps: Deps): Grant {
       const text = parameters.get('code')
       if (text === undefined) throw invalidRequest('code is missing')
       const hash = hashCode(text)
-      const code = await codes.find(hash)
-      if (!code || code.clientId !== client.id) {
-        throw invalidGrant('the code is not valid', { detail: code ? 'other_client' : 'unknown_code' })
+      const found = await codes.findWithUser(hash)
+      if (!found || found.code.clientId !== client.id) {
+        throw invalidGrant('the code is not valid', { detail: found ? 'other_client' : 'unknown_code' })
       }
+      const { code, user } = found
       // Checked first, so that a thief without the key can neither use up attempts nor end the session.
       if (code.dpopJkt !== null && code.dpopJkt !== confirmation?.jkt)
         throw invalidGrant('the code is bound to a key that the request does not prove', {
@@ -58,8 +59,7 @@ export function authorizationCode(deps: Deps): Grant {
       if (code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS) {
         throw invalidGrant('too many wrong code verifiers were sent for the code', { detail: 'code_guessed' })
       }
-      const user = await users.find(code.userId)
-      if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
+      if (user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
       // RFC 8707 §2.2: the resource may be repeated here, but not changed.
       const resource = parseResource(parameters.all('resource'))
       if (resource !== undefined && !isSameResource(resource, code.audience)) {

@@ -15,7 +15,7 @@ import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'rights' | 'refreshTokens' | 'clientSessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
+  'rights' | 'refreshTokens' | 'clientSessions' | 'clock' | 'audit' | 'failpoint' | 'config'
 >
 
 /**
@@ -25,7 +25,7 @@ type Deps = Pick<
  * stay as they are (FAPI 2.0 §5.3.2.1-9).
  */
 export function refreshToken(deps: Deps): Grant {
-  const { refreshTokens, clientSessions, users, clock, failpoint } = deps
+  const { refreshTokens, clientSessions, clock, failpoint } = deps
 
   return {
     async precheck(parameters) {
@@ -39,8 +39,9 @@ export function refreshToken(deps: Deps): Grant {
       const parts = await refreshTokens.read(token)
       if (!parts) throw refused('unknown_token')
 
-      const session = await clientSessions.find(parts.clientSessionId)
-      if (!session) throw refused('refresh_unknown_session')
+      const found = await clientSessions.findWithUser(parts.clientSessionId)
+      if (!found) throw refused('refresh_unknown_session')
+      const { session, user } = found
       // Checked first, so that a client with another client's token cannot revoke its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
       const isProven = proves(request.confirmation, session.confirmation)
@@ -49,8 +50,7 @@ export function refreshToken(deps: Deps): Grant {
       await refuseReplay(session, parts, request)
       // This token is not bound, but its successor is.
       if (!isProven) throw refused('sender_mismatch')
-      const user = await users.find(session.userId)
-      if (!user || user.disabled) throw refused('user_disabled')
+      if (user.disabled) throw refused('user_disabled')
       const granted = narrow(deps, request, session, user)
       failpoint('refresh:verified')
 

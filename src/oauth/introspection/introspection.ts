@@ -1,7 +1,7 @@
 /** Token introspection (RFC 7662). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import { isSameResource } from '../../resource-uri.ts'
-import type { ClientSession, ClientSessionStore } from '../../store/contracts/client-sessions.ts'
+import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
 import { tokenTypeOf } from '../../tokens/confirmation.ts'
@@ -16,7 +16,6 @@ import { createSignIntrospection } from './signed-introspection.ts'
 
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
-  readonly clientSessions: ClientSessionStore
   readonly activeTokens: ActiveTokens
   readonly audit: Audit
 }
@@ -34,7 +33,7 @@ export interface Introspection {
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
-  const { authenticate, clientSessions, activeTokens, clock, audit } = deps
+  const { authenticate, activeTokens, clock, audit } = deps
   const sign = createSignIntrospection(deps)
 
   return {
@@ -91,10 +90,11 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
   }
 
   async function refreshToken(parts: RefreshTokenParts, requester: Client): Promise<IntrospectionResponse> {
-    const session = await clientSessions.find(parts.clientSessionId)
+    const status = await activeTokens.session(parts.clientSessionId)
+    if (!status.active) return INACTIVE
+    const { session } = status
     const now = clock.now()
     if (
-      !session ||
       session.clientId !== requester.id ||
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
@@ -102,8 +102,6 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     ) {
       return INACTIVE
     }
-    const status = await activeTokens.session(session.id)
-    if (!status.active) return INACTIVE
     const { scopes } = status.rights
     return {
       active: true,

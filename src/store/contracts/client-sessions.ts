@@ -81,6 +81,8 @@ export interface ClientSessionStore {
   /** Returns false if the client or the user does not exist or is not as in `owners`, or if the id is taken. */
   insert(session: ClientSession, owners?: Owners): Promise<boolean>
   find(id: string): Promise<ClientSession | null>
+  /** The session and its user, as they are at one moment. */
+  findWithUser(id: string): Promise<{ readonly session: ClientSession; readonly user: User } | null>
 
   /**
    * Increments the generation if it still is `generation` and the session is not revoked. Returns true for exactly one of any

@@ -1,6 +1,7 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { ClientSession, Owners } from './client-sessions.ts'
 import type { Consent } from './consents.ts'
+import type { User } from './users.ts'
 
 /** An authorization code (RFC 6749 §4.1.2) and what it grants. */
 export interface AuthorizationCode {
@@ -58,6 +59,8 @@ export interface CodeStore {
   ): Promise<boolean>
   /** Finds used and expired codes too, so that the caller can recognize a replay. */
   find(hash: string): Promise<AuthorizationCode | null>
+  /** The code and its user, as they are at one moment. */
+  findWithUser(hash: string): Promise<{ readonly code: AuthorizationCode; readonly user: User } | null>
   /**
    * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
    * callers. Returns false if

@@ -45,6 +45,9 @@ export const isStalePlan = (error: unknown): boolean =>
 /** The server has become a standby: every write on this connection will fail in the same way. */
 export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
 
+/** Division by zero: a statement has changed a wrong number of rows (one-statement.ts). The program divides by nothing else. */
+export const isRefused = (error: unknown): boolean => hasSqlState(error, ['22012'])
+
 /** The server does not support or permit the function or statement. Some other servers with the same protocol answer this. */
 export const isUnsupported = (error: unknown): boolean => hasSqlState(error, ['0A', '42'])
 

@@ -23,11 +23,13 @@ import {
   isLockTimeout,
   isQueueFull,
   isReadOnly,
+  isRefused,
   isStalePlan,
   isUnsupported,
   translate,
 } from './errors.ts'
 import { CHANNEL, listen } from './listen.ts'
+import { refusing } from './one-statement.ts'
 import { createPool } from './pool.ts'
 
 export interface PostgresOptions {
@@ -110,7 +112,34 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     }
   }
 
-  async function write(steps: readonly Step[], { noTimeout = false }: BatchOptions): Promise<boolean> {
+  function write(steps: readonly Step[], options: BatchOptions): Promise<boolean> {
+    const [step] = steps
+    const isAlone = steps.length === 1 && step !== undefined && !step.notify && !options.noTimeout
+    return isAlone ? writeOne(step) : writeAll(steps, options)
+  }
+
+  /**
+   * A statement is a transaction of its own, so a batch of one takes one round trip instead of three. It is never repeated on another
+   * connection once it was sent: it may have been committed.
+   */
+  async function writeOne({ sql, params, expectRows }: Step): Promise<boolean> {
+    const text = expectRows === undefined ? sql : refusing(sql, expectRows)
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await connect()
+      try {
+        const { rows } = await execute(client, text, params)
+        client.release()
+        return expectRows === undefined || rows[0]?.changed === expectRows
+      } catch (error) {
+        client.release(isConnectionLost(error) || isStalePlan(error) || isReadOnly(error))
+        if (isRefused(error)) return false
+        if (attempt === MAX_ATTEMPTS || !(isBusy(error) || isStalePlan(error))) throw translate(error)
+      }
+      await pause(attempt)
+    }
+  }
+
+  async function writeAll(steps: readonly Step[], { noTimeout = false }: BatchOptions): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect()
       const notifies = canNotify && steps.some(({ notify }) => notify)

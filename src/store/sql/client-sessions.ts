@@ -8,6 +8,7 @@ import type {
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
+import { toUsers, USER_COLUMNS, type UserRow } from './users.ts'
 
 interface ClientSessionRow {
   id: string
@@ -43,6 +44,19 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
     async find(id) {
       const [row] = await db.query<ClientSessionRow>('SELECT * FROM client_sessions WHERE id = $1', [id])
       return row ? toClientSession(row) : null
+    },
+
+    async findWithUser(id) {
+      // The user exists as long as the session does. `IN` and not `=`: see users.ts.
+      const rows = await db.query<ClientSessionRow & UserRow>(
+        `SELECT s.*, ${USER_COLUMNS}
+           FROM client_sessions s JOIN users u ON u.id = s.user_id LEFT JOIN user_roles r ON r.user_id = u.id
+          WHERE s.id IN ($1) ORDER BY r.role`,
+        [id],
+      )
+      const [row] = rows
+      const [user] = toUsers(rows)
+      return row && user ? { session: toClientSession(row), user } : null
     },
 
     rotate(id, generation, now, idleExpiresAt, bind = null) {
@@ -122,7 +136,12 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'client_sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
+      pruneExpired(
+        db,
+        { table: 'client_sessions', key: ['id'], end: 'idle_expires_at', hour: 'end_hour' },
+        before,
+        limit,
+      ),
   }
 }
 

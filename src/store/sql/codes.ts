@@ -4,6 +4,7 @@ import { insertClientSession, lockOwners, ownerParams, unchangedOwners } from '.
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
 import { claimOnce } from './single-use.ts'
+import { toUsers, USER_COLUMNS, type UserRow } from './users.ts'
 
 interface CodeRow {
   client_id: string
@@ -79,6 +80,18 @@ export function createCodeStore(db: Db): CodeStore {
     async find(hash) {
       const [row] = await db.query<CodeRow>('SELECT * FROM authorization_codes WHERE hash = $1', [hash])
       return row ? toCode(row) : null
+    },
+
+    async findWithUser(hash) {
+      const rows = await db.query<CodeRow & UserRow>(
+        `SELECT c.*, ${USER_COLUMNS}
+           FROM authorization_codes c JOIN users u ON u.id = c.user_id LEFT JOIN user_roles r ON r.user_id = u.id
+          WHERE c.hash IN ($1) ORDER BY r.role`,
+        [hash],
+      )
+      const [row] = rows
+      const [user] = toUsers(rows)
+      return row && user ? { code: toCode(row), user } : null
     },
 
     redeem(hash, session, now, maxPkceFailures, owners) {

@@ -2,6 +2,7 @@ import type { DataKeyStore, MasterKeyRotation, StoredDataKey } from '../contract
 import { LIST_SIZE } from '../contracts/status.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
 import { moveHead } from './audit.ts'
+import { hourOf } from './prune.ts'
 
 interface DataKeyRow {
   number: number
@@ -72,9 +73,10 @@ export function createDataKeyStore(db: Db): DataKeyStore {
       return {
         sessions: await count(
           `client_sessions WHERE rotated_at <= $1 AND revoked_at IS NULL
-              AND idle_expires_at > $2 AND expires_at > $2`,
+              AND idle_expires_at > $2 AND expires_at > $2 AND end_hour >= $3`,
           before,
           now,
+          hourOf(now),
         ),
         secondFactors: await count('totp_secrets WHERE data_key < $1', number),
         recoveryCodes: await count(

@@ -7,19 +7,25 @@ interface Expiring {
   readonly key: readonly string[]
   /** The column with the time at which a row ends. */
   readonly end: string
+  /** The column with the hour of the end, if that is what is indexed. */
+  readonly hour?: string
 }
+
+/** The value of a column `end_hour` for this time. */
+export const hourOf = (time: EpochSeconds): number => Math.floor(time / 3600)
 
 /** Deletes at most `limit` rows that ended before `before`, so that requests do not wait long. Returns how many it found. */
 export async function pruneExpired(
   db: Db,
-  { table, key, end }: Expiring,
+  { table, key, end, hour }: Expiring,
   before: EpochSeconds,
   limit: number,
 ): Promise<number> {
   const rows = await db.query<Record<string, Param>>(
     // The order is fixed, so that nodes that prune concurrently do not cause a deadlock.
-    `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ORDER BY ${[end, ...key].join(', ')} LIMIT $2`,
-    [before, limit],
+    `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ${hour ? `AND ${hour} <= $3` : ''}
+      ORDER BY ${[hour ?? end, ...key].join(', ')} LIMIT $2`,
+    [before, limit, ...(hour ? [hourOf(before)] : [])],
   )
   if (rows.length === 0) return 0
   // The condition is checked again: the row may have been extended since it was read.

@@ -119,7 +119,12 @@ export function createUserSessionStore(db: Db): UserSessionStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'user_sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
+      pruneExpired(
+        db,
+        { table: 'user_sessions', key: ['id'], end: 'idle_expires_at', hour: 'end_hour' },
+        before,
+        limit,
+      ),
   }
 }
 

@@ -4,8 +4,8 @@ import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { eraseUser } from './audit.ts'
 import { FIRST_REVISION, updateRow } from './update.ts'
 
-interface UserRow {
-  id: string
+export interface UserRow {
+  user_id: string
   username: string
   email: string | null
   email_verified: number
@@ -16,22 +16,25 @@ interface UserRow {
   zoneinfo: string | null
   password_hash: string | null
   disabled: number
-  created_at: number
+  user_created_at: number
   updated_at: number
   revision: number
   role: string | null
 }
 
+/** The columns of a {@link UserRow}, of `users u LEFT JOIN user_roles r`. Names that other tables have too begin with `user_`. */
+export const USER_COLUMNS = `u.id AS user_id, u.username, u.email, u.email_verified, u.name, u.given_name, u.family_name, u.locale,
+              u.zoneinfo, u.password_hash, u.disabled, u.created_at AS user_created_at, u.updated_at, u.revision, r.role`
+
 export function createUserStore(db: Db): UserStore {
   async function select(where: string, params: Param[]): Promise<User[]> {
     const rows = await db.query<UserRow>(
-      `SELECT u.id, u.username, u.email, u.email_verified, u.name, u.given_name, u.family_name, u.locale, u.zoneinfo,
-              u.password_hash, u.disabled, u.created_at, u.updated_at, u.revision, r.role
+      `SELECT ${USER_COLUMNS}
          FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
         ${where} ORDER BY u.created_at, u.id, r.role`,
       params,
     )
-    return group(rows)
+    return toUsers(rows)
   }
 
   const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => falseOnConflict(db.batch(steps))
@@ -238,13 +241,14 @@ const keep = (changed: New<User>, before: User): New<User> => ({
   roles: [...new Set(changed.roles)].sort(),
 })
 
-function group(rows: readonly UserRow[]): User[] {
+/** @param rows one for each role, or one without a role; ordered by user and role */
+export function toUsers(rows: readonly UserRow[]): User[] {
   const users = new Map<string, User & { roles: string[] }>()
   for (const row of rows) {
-    let user = users.get(row.id)
+    let user = users.get(row.user_id)
     if (!user) {
       user = {
-        id: row.id,
+        id: row.user_id,
         username: row.username,
         email: row.email,
         emailVerified: row.email_verified === 1,
@@ -256,11 +260,11 @@ function group(rows: readonly UserRow[]): User[] {
         passwordHash: row.password_hash,
         roles: [],
         disabled: row.disabled === 1,
-        createdAt: row.created_at,
+        createdAt: row.user_created_at,
         updatedAt: row.updated_at,
         revision: row.revision,
       }
-      users.set(row.id, user)
+      users.set(row.user_id, user)
     }
     if (row.role !== null) user.roles.push(row.role)
   }

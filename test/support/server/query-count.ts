@@ -1,13 +1,15 @@
 import type { Db } from '../../../src/store/db.ts'
 import type { Store } from '../../../src/store/index.ts'
 
-/** Counts the queries to the database from now on, reads and writes alike, and the rows that it returns. */
+/** Counts the queries to the database from now on, reads and writes alike, the rows that it returns, and the steps of each batch. */
 export function countQueries({ db }: Pick<Store, 'db'>): {
   readonly count: () => number
   readonly rows: () => number
+  readonly batches: () => readonly number[]
 } {
   let count = 0
   let rows = 0
+  const batches: number[] = []
   const counted = <A extends unknown[], R>(verb: (...args: A) => R) => {
     return (...args: A): R => {
       count += 1
@@ -21,6 +23,11 @@ export function countQueries({ db }: Pick<Store, 'db'>): {
     rows += found.length
     return found
   }
-  Object.assign(db, { query: counted(countedRows), batch: counted(db.batch.bind(db)) } as Partial<Db>)
-  return { count: () => count, rows: () => rows }
+  const { batch } = db
+  const countedBatch: Db['batch'] = (steps, options) => {
+    batches.push(steps.length)
+    return batch.call(db, steps, options)
+  }
+  Object.assign(db, { query: counted(countedRows), batch: counted(countedBatch) } as Partial<Db>)
+  return { count: () => count, rows: () => rows, batches: () => batches }
 }

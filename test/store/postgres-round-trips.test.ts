@@ -1,0 +1,128 @@
+/** What travels between a node and its PostgreSQL: each wait for an answer costs as much as the network between them. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import type { Db, Step } from '../../src/store/db.ts'
+import { createStore, openDb } from '../../src/store/index.ts'
+import { insertOwners, session } from '../contracts/client-sessions.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+
+const postgres = await startPostgres(t)
+
+interface Link {
+  readonly url: string
+  /** How often the client has sent something after the server's last answer. */
+  roundTrips(): number
+}
+
+/** A proxy in front of the database that counts round trips. */
+async function countingLink(t: Test, url: string): Promise<Link> {
+  const { hostname, port } = new URL(url)
+  const sockets: Socket[] = []
+  let roundTrips = 0
+  const proxy = createServer((client) => {
+    const server = connect(Number(port), hostname)
+    let answered = true
+    client.on('data', () => {
+      if (answered) roundTrips += 1
+      answered = false
+    })
+    server.on('data', () => {
+      answered = true
+    })
+    for (const socket of [client, server]) socket.on('error', () => {})
+    sockets.push(client, server)
+    client.pipe(server).pipe(client)
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    proxy.close()
+  })
+  const through = new URL(url)
+  through.port = String((proxy.address() as AddressInfo).port)
+  return { url: through.href, roundTrips: () => roundTrips }
+}
+
+async function open(
+  t: Test,
+): Promise<{ db: Db; url: string; counted: <T>(work: () => Promise<T>) => Promise<number> }> {
+  const url = await postgres.database(t)
+  const link = await countingLink(t, url)
+  const db = openDb(link.url, { pool: 1, timeout: 120 })
+  t.teardown(() => db.close())
+  await db.query('SELECT 1')
+  const counted = async (work: () => Promise<unknown>) => {
+    const before = link.roundTrips()
+    await work()
+    return link.roundTrips() - before
+  }
+  return { db, url, counted }
+}
+
+const insert = (id: string): Step => ({
+  sql: 'INSERT INTO single_use (id, expires_at) VALUES ($1, 1)',
+  params: [id],
+})
+const touchAll = (rows?: number): Step => ({
+  sql: 'UPDATE single_use SET expires_at = expires_at + 1 WHERE expires_at >= $1',
+  params: [0],
+  ...(rows === undefined ? {} : { expectRows: rows }),
+})
+const values = async (db: Db) =>
+  (await db.query<{ n: number }>('SELECT expires_at AS n FROM single_use ORDER BY id')).map(({ n }) => n)
+
+t.test('a query and a batch of one step each take one round trip', async (t) => {
+  const { db, counted } = await open(t as Test)
+  t.equal(await counted(() => db.query('SELECT 1')), 1)
+  t.equal(await counted(() => db.batch([insert('a')])), 1)
+  t.equal(await counted(() => db.batch([touchAll(1)])), 1)
+  t.same(await values(db), [2])
+})
+
+t.test('one step that changes an unexpected number of rows changes nothing', async (t) => {
+  const { db } = await open(t as Test)
+  await db.batch([insert('a'), insert('b')])
+  for (const rows of [0, 1, 3]) t.equal(await db.batch([touchAll(rows)]), false, `${rows}`)
+  t.same(await values(db), [1, 1])
+  t.equal(await db.batch([touchAll(2)]), true)
+  t.equal(await db.batch([{ ...touchAll(1), params: [99] }]), false, 'no row')
+  t.same(await values(db), [2, 2])
+  t.equal(await db.batch([{ ...touchAll(0), params: [99] }]), true, 'none, as expected')
+})
+
+t.test('a refresh takes two round trips', async (t) => {
+  const { db, counted } = await open(t as Test)
+  const store = createStore(db)
+  await insertOwners(store)
+  await store.clientSessions.insert(session())
+  const refresh = async (generation: number) => {
+    await store.clientSessions.findWithUser('session')
+    t.equal(await store.clientSessions.rotate('session', generation, 1500, 2500), true)
+  }
+  t.equal(await counted(() => refresh(1)), 2)
+  t.equal(await counted(() => refresh(2)), 2, 'with prepared statements')
+})
+
+t.test('refreshes update no index (heap-only tuples)', async (t) => {
+  const { db, url } = await open(t as Test)
+  const store = createStore(db)
+  await insertOwners(store)
+  await store.clientSessions.insert(session({ idleExpiresAt: 7200 }))
+  for (let generation = 1; generation <= 100; generation += 1)
+    t.equal(await store.clientSessions.rotate('session', generation, 7200, 7200 + generation), true)
+  await db.close()
+  const counts = async () => {
+    const { rows } = await run(
+      url,
+      `SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'client_sessions'`,
+    )
+    return rows[0]
+  }
+  // A backend reports its counters when it ends.
+  let counted = await counts()
+  while (Number(counted?.n_tup_upd) < 100) counted = await counts()
+  // Now and then a page is full, and the next version of the row needs another one.
+  t.ok(Number(counted?.n_tup_hot_upd) > 80, `${counted?.n_tup_hot_upd} of ${counted?.n_tup_upd}`)
+})
