@@ -52,6 +52,12 @@ export function openApiDocument(
             },
           },
         },
+        dpop: {
+          type: 'http',
+          scheme: 'DPoP',
+          description:
+            'An access token of the same flows that is bound to a key, with a proof in the header DPoP (RFC 9449).',
+        },
       },
     },
   }
@@ -78,7 +84,7 @@ function operationOf(route: AdminRoute, schemas: Record<string, unknown>): Json 
     operationId,
     summary,
     tags: [tagOf(route)],
-    security: [{ oauth: [scope] }],
+    security: [{ oauth: [scope] }, { dpop: [scope] }],
     parameters: parametersOf(route),
     ...(body ? { requestBody: requestBody(body, schemas) } : {}),
     responses: {

@@ -27,7 +27,7 @@ interface Operation {
   readonly operationId: string
   readonly summary: string
   readonly tags: readonly string[]
-  readonly security: readonly { readonly oauth: readonly string[] }[]
+  readonly security: readonly Partial<Record<'oauth' | 'dpop', readonly string[]>>[]
   readonly parameters?: readonly (Parameter | { readonly $ref: string })[]
   readonly requestBody?: { readonly content: Content; readonly required: boolean }
   readonly responses: Readonly<Record<string, { readonly content?: Content }>>
@@ -101,7 +101,8 @@ function rowOf({ components }: OpenApi, what: string, operation: Operation): str
   const problems = Object.keys(responses).filter((code) => code !== status)
   return [
     `\`${what}\`<br>${operation.summary}`,
-    operation.security.map(({ oauth }) => `\`${oauth[0]}\``).join('') || 'open to all',
+    operation.security.flatMap(({ oauth = [] }) => oauth.map((scope) => `\`${scope}\``)).join('') ||
+      'open to all',
     parameters.join(', ') || '–',
     `${body}${status} ${shapeOf(response?.content)}`,
     problems.join(' '),
