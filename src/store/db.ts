@@ -10,7 +10,10 @@ export type Param = string | number | null
 export interface Step {
   readonly sql: string
   readonly params?: readonly Param[]
-  /** How many rows the step must change. With any other number, the whole batch is rolled back and returns false. */
+  /**
+   * How many rows the step must change. With any other number, the whole batch is rolled back and returns false. The step is an INSERT,
+   * UPDATE or DELETE without RETURNING.
+   */
   readonly expectRows?: number
   /**
    * The step is a SELECT without `expectRows`: the rows that it finds are locked until the end of the batch. Needed by a batch

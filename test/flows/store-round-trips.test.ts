@@ -23,23 +23,29 @@ const warm = await tokens()
 await refreshed(server, warm.refresh_token, {}, 'own')
 await introspect(server, warm.access_token, 'own')
 
-/** What `work` asks of the store: the number of queries, and the steps of each batch. */
-async function askedBy(work: () => Promise<unknown>): Promise<[number, readonly number[]]> {
+/** What `work` asks of the store: the number of queries, the steps of each batch, and how often it waits. */
+async function askedBy(
+  work: () => Promise<unknown>,
+): Promise<{ queries: number; batches: readonly number[]; waits: number }> {
   const asked = countQueries(server.store)
   await work()
   const batches = [...asked.batches()]
-  return [asked.count() - batches.length, batches]
+  return { queries: asked.count() - batches.length, batches, waits: asked.waits() }
 }
 
 t.test('a refresh makes one query and a batch of one step: two round trips on PostgreSQL', async (t) => {
   const { refresh_token } = await tokens()
-  t.same(await askedBy(() => refreshed(server, refresh_token, {}, 'own')), [1, [1]])
+  t.same(await askedBy(() => refreshed(server, refresh_token, {}, 'own')), {
+    queries: 1,
+    batches: [1],
+    waits: 2,
+  })
 })
 
 t.test('the redemption of a code makes one query and one batch', async (t) => {
   const { code } = await signIn(browser, { client_id: 'own' })
-  const [queries, batches] = await askedBy(async () => tokensOf(await redeem(server, code, { as: 'own' })))
-  t.same([queries, batches.length], [1, 1])
+  const asked = await askedBy(async () => tokensOf(await redeem(server, code, { as: 'own' })))
+  t.match(asked, { queries: 1, batches: { length: 1 }, waits: 2 })
 })
 
 t.test(
@@ -48,14 +54,18 @@ t.test(
     const { access_token } = await tokens()
     const userinfo = () =>
       server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${access_token}` } })
-    t.same(await askedBy(userinfo), [2, []])
-    t.same(await askedBy(() => introspect(server, access_token, 'own')), [2, []])
+    t.same(await askedBy(userinfo), { queries: 2, batches: [], waits: 1 })
+    t.same(await askedBy(() => introspect(server, access_token, 'own')), {
+      queries: 2,
+      batches: [],
+      waits: 1,
+    })
   },
 )
 
 t.test('introspection of a refresh token makes one query', async (t) => {
   const { refresh_token } = await tokens()
-  t.same(await askedBy(() => introspect(server, refresh_token, 'own')), [1, []])
+  t.same(await askedBy(() => introspect(server, refresh_token, 'own')), { queries: 1, batches: [], waits: 1 })
 })
 
 t.test(
@@ -63,6 +73,6 @@ t.test(
   async (t) => {
     await signedIn(server)
     // The attempt is counted; then two limits are given back and the location is remembered at once; then the session begins.
-    t.same(await askedBy(() => signedIn(server)), [3, [2, 1, 1, 1, 3]])
+    t.same(await askedBy(() => signedIn(server)), { queries: 3, batches: [2, 1, 1, 1, 3], waits: 6 })
   },
 )

@@ -40,6 +40,10 @@ const touch = (id: string): Step => ({
 const value = async (db: Db, id: string) =>
   (await db.query<{ n: number }>('SELECT expires_at AS n FROM single_use WHERE id = $1', [id]))[0]?.n
 
+/** Ends the connections that wait for a lock. */
+const END_WAITING = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                      WHERE datname = current_database() AND wait_event_type = 'Lock'`
+
 const UNAVAILABLE = { name: 'StoreUnavailable', message: 'the store is not available' }
 
 t.test(
@@ -72,16 +76,28 @@ t.test(
     await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id = 'a' FOR UPDATE`)
     const waiting = db.batch([insert('b'), touch('a')])
     await untilWaiting(url, 'Lock')
-    // Every connection except the one that holds the lock.
-    await run(
-      url,
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    )
+    await run(url, END_WAITING)
     await untilWaiting(url, 'Lock')
     await other.query('ROLLBACK')
     t.equal(await waiting, true)
     t.same([await value(db, 'a'), await value(db, 'b')], [2, 1])
+  },
+)
+
+t.test(
+  'one step whose connection the server ends before the commit runs exactly once (docs/security.md Q6)',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    await db.batch([insert('a')])
+    const other = await connection(t as Test, url)
+    await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id = 'a' FOR UPDATE`)
+    const waiting = db.batch([touch('a')])
+    await untilWaiting(url, 'Lock')
+    await run(url, END_WAITING)
+    await untilWaiting(url, 'Lock')
+    await other.query('ROLLBACK')
+    t.equal(await waiting, true)
+    t.equal(await value(db, 'a'), 2)
   },
 )
 
@@ -109,7 +125,7 @@ t.test(
     const { db, url } = await open(t as Test)
     await db.query('SELECT 1')
     await atCommit(url, 'PERFORM pg_sleep(10);')
-    const outcome = t.rejects(db.batch([insert('a')]), { ...UNAVAILABLE, retryAfter: 3 })
+    const outcome = t.rejects(db.batch([insert('a'), touch('a')]), { ...UNAVAILABLE, retryAfter: 3 })
     await untilWaiting(url, 'PgSleep')
     await run(url, CUT_ALL)
     await outcome

@@ -34,6 +34,9 @@ export function isConnectionLost(error: unknown): boolean {
   )
 }
 
+/** The server itself has ended the connection, before it committed the statement: after a commit, it answers first. */
+export const isEndedByServer = (error: unknown): boolean => isServerError(error) && isConnectionLost(error)
+
 /** `lock_timeout` has expired; everything was rolled back. */
 export const isLockTimeout = (error: unknown): boolean => hasSqlState(error, ['55P03'])
 

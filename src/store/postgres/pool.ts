@@ -74,10 +74,14 @@ interface Session {
   readonly encoding: string
 }
 
-/** A confirmed commit must be on disk, so a default of `off` is replaced by `on`. Stricter settings stay. */
+/**
+ * A confirmed commit must be on disk, so a default of `off` is replaced by `on`. Stricter settings stay. A batch of one statement has no
+ * BEGIN that would name its isolation level.
+ */
 const PREPARE = `SELECT set_config('synchronous_commit',
                                    CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                         ELSE current_setting('synchronous_commit') END, false),
+                        set_config('default_transaction_isolation', 'read committed', false),
                         current_setting('server_encoding') AS encoding`
 
 async function prepareSession(client: ClientBase): Promise<void> {

@@ -20,6 +20,7 @@ import {
 import {
   isBusy,
   isConnectionLost,
+  isEndedByServer,
   isLockTimeout,
   isQueueFull,
   isReadOnly,
@@ -119,8 +120,8 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 
   /**
-   * A statement is a transaction of its own, so a batch of one takes one round trip instead of three. It is never repeated on another
-   * connection once it was sent: it may have been committed.
+   * A statement is a transaction of its own, so a batch of one takes one round trip instead of three. If the connection is lost without a
+   * word of the server, it is not repeated, because it may have been committed.
    */
   async function writeOne({ sql, params, expectRows }: Step): Promise<boolean> {
     const text = expectRows === undefined ? sql : refusing(sql, expectRows)
@@ -133,7 +134,8 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
       } catch (error) {
         client.release(isConnectionLost(error) || isStalePlan(error) || isReadOnly(error))
         if (isRefused(error)) return false
-        if (attempt === MAX_ATTEMPTS || !(isBusy(error) || isStalePlan(error))) throw translate(error)
+        const again = isBusy(error) || isStalePlan(error) || isEndedByServer(error)
+        if (attempt === MAX_ATTEMPTS || !again) throw translate(error)
       }
       await pause(attempt)
     }
