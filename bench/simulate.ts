@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { constants, deflateSync } from 'node:zlib'
 import { table } from '../src/cli/output.ts'
+import { seededRandom } from '../test/support/server/seeded-random.ts'
 
 /** Cost of one operation on PostgreSQL. Replace the values with measurements of your machines. */
 export const COSTS = {
@@ -90,23 +91,12 @@ interface Session {
   lastUse: number
 }
 
-/** A reproducible random number generator (mulberry32). */
-function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 /** Activity at this second of the day, relative to the average: lowest at 4:00, highest at 16:00. */
 const activityAt = (second: number): number => 1 - 0.9 * Math.cos(((second / HOUR - 4) / 24) * 2 * Math.PI)
 
 /** Simulates users with one session each. A user whose session has ended signs in again at the next use. */
 export function simulate(usage: Usage, userCount = SAMPLE_USERS, seed = 1): Simulation {
-  const random = createRandom(seed)
+  const random = seededRandom(seed)
   const hours = { refreshes: new Array<number>(24).fill(0), signIns: new Array<number>(24).fill(0) }
   const totals = { refreshes: 0, signIns: 0, started: 0, deleted: 0, remaining: 0 }
   /** Seconds, summed over all sessions in the measured time. */
@@ -266,7 +256,7 @@ export function needs(
 
 /** Size of a status list as served: compressed as the server does it, and in base64url. */
 function listBytes(share: number): number {
-  const random = createRandom(2)
+  const random = seededRandom(2)
   const bits = new Uint8Array(LIST_SIZE / 8)
   for (let i = 0; i < LIST_SIZE; i += 1)
     if (random() < share) bits[i >> 3] = (bits[i >> 3] ?? 0) | (1 << (i & 7))

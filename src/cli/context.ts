@@ -85,6 +85,7 @@ export function createContext(given: Io, server: ChosenServer | null = null): Co
       ...(io.clock ? { clock: io.clock } : {}),
       ...(io.generateKey ? { generateKey: io.generateKey } : {}),
       ...(io.failpoint ? { failpoint: io.failpoint } : {}),
+      ...(io.flushDelay === undefined ? {} : { flushDelay: io.flushDelay }),
     }
   }
 

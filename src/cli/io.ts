@@ -36,6 +36,8 @@ export interface Io {
   readonly fetch?: typeof fetch
   /** Set only by crash tests. */
   readonly failpoint?: ReachFailpoint
+  /** Milliseconds by which each commit to an embedded database is delayed. Set only by crash tests and benchmarks of slow disks. */
+  readonly flushDelay?: number
   /** Resolves with the signal's name when the process is asked to stop. */
   stopSignal(): Promise<string>
   /** Ends the process at once, if a graceful stop does not finish. */

@@ -52,7 +52,7 @@ export interface System {
   readonly nodeInfo?: NodeInfo
   /** Set only by `serve`. */
   readonly metrics?: Metrics
-  /** Milliseconds by which each commit to an embedded database is delayed. Set only by benchmarks of slow disks. */
+  /** Milliseconds by which each commit to an embedded database is delayed. Set only by crash tests and benchmarks of slow disks. */
   readonly flushDelay?: number
   /** Set only by `serve`, if the settings enable tracing. */
   readonly tracing?: Tracing

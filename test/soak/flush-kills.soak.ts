@@ -9,7 +9,12 @@ import {
   withOpened,
 } from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
-import { type ProcessOptions, runProgram, startServer } from '../support/processes/process.ts'
+import {
+  type ProcessOptions,
+  runProgram,
+  startServer,
+  startServerThatMayDie,
+} from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
 import { type ScaledClock, scaledClock, withSpeed } from '../support/server/clock.ts'
 
@@ -60,12 +65,7 @@ async function killInFlushes(t: Test, flushes: number): Promise<void> {
     const added = await withOpened(folder, (opened) => signIn(opened, missing), scaledClock(clock))
     memory.chains.push(...added.map(chainOf))
     clock = withSpeed(clock, 30)
-    const dying = await startServer(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) }).catch(
-      (error: Error) => {
-        if (!error.message.startsWith('the server ended (SIGKILL)')) throw error
-        return null
-      },
-    )
+    const dying = await startServerThatMayDie(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) })
     const { accessTokens, failures } = dying
       ? await load(dying, memory.chains)
       : { accessTokens: [], failures: [] }

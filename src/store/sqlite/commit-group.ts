@@ -14,7 +14,7 @@ export type CommitGroup = (group: readonly (readonly Step[])[]) => Outcome[]
 
 /**
  * @param assertSameFiles throws if the files of the database were replaced
- * @param flushDelay milliseconds by which each commit is delayed, for benchmarks of slow disks
+ * @param flushDelay milliseconds by which each commit is delayed, for crash tests and benchmarks of slow disks
  */
 export function createCommitGroup(
   db: Database.Database,
@@ -60,8 +60,9 @@ export function createCommitGroup(
           return { error }
         }
       })
-      prepare('COMMIT').run()
+      // Before the commit, which must not be visible or acknowledged before it is flushed.
       if (flushDelay > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, flushDelay)
+      prepare('COMMIT').run()
       return outcomes
     } catch (error) {
       if (db.inTransaction) prepare('ROLLBACK').run()

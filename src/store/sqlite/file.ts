@@ -43,7 +43,7 @@ export interface SqliteOptions {
 interface WriterOptions {
   /** The thread has ended by itself. */
   readonly onEnd: (error: unknown) => void
-  /** Milliseconds by which each commit is delayed, for benchmarks of slow disks. */
+  /** Milliseconds by which each commit is delayed, for crash tests and benchmarks of slow disks. */
   readonly flushDelay?: number
 }
 

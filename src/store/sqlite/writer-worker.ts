@@ -9,7 +9,7 @@ export interface WriterData {
   readonly file: string
   /** The files that the other thread has opened (`openedFiles`). */
   readonly identity: string
-  /** Milliseconds by which each commit is delayed, for benchmarks of slow disks. */
+  /** Milliseconds by which each commit is delayed, for crash tests and benchmarks of slow disks. */
   readonly flushDelay: number
 }
 

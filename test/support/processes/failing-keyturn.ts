@@ -1,14 +1,15 @@
 /**
- * The unchanged program with a fail point, a faster or wrong clock, or a database that does not flush. It is a
- * separate entry, so that the real one has no such switch.
+ * The unchanged program with a fail point, a faster or wrong clock, or a database that does not flush or flushes slowly. It is
+ * a separate entry, so that the real one has no such switch.
  */
 import { readFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { start } from '../../../src/main.ts'
 import { systemClock } from '../../../src/system.ts'
 import { scaledClock } from '../server/clock.ts'
+import { injectWriterFault, reportThreads } from './writer-faults.ts'
 
-const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS, WRONG_BY } = process.env
+const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS, WRONG_BY, FLUSH_DELAY, WRITER_FAULT } = process.env
 let reached = 0
 
 if (WRONG_BY !== undefined) {
@@ -29,6 +30,9 @@ if (SYNCHRONOUS !== undefined) {
   }
 }
 
+if (FLUSH_DELAY !== undefined) reportThreads()
+if (WRITER_FAULT !== undefined) injectWriterFault(JSON.parse(WRITER_FAULT))
+
 await start({
   failpoint(name) {
     if (name !== FAIL_AT) return
@@ -37,4 +41,5 @@ await start({
     if (reached === Number(FAIL_NTH)) process.kill(process.pid, 'SIGKILL')
   },
   clock: CLOCK === undefined ? systemClock : scaledClock(JSON.parse(CLOCK)),
+  ...(FLUSH_DELAY === undefined ? {} : { flushDelay: Number(FLUSH_DELAY) }),
 })

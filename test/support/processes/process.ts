@@ -10,6 +10,7 @@ import type { Failpoint } from '../../../src/system.ts'
 import type { ScaledClock } from '../server/clock.ts'
 import { HANG_MS } from '../server/waiting.ts'
 import type { Folder, Owner } from './data-folder.ts'
+import type { WriterFault } from './writer-faults.ts'
 
 const ENTRY = fileURLToPath(new URL('../../../src/keyturn.js', import.meta.url))
 /** What `keyturn.js` does about compilation, for an entry that is compiled itself. */
@@ -35,6 +36,10 @@ export interface ProcessOptions {
   readonly wrongBy?: string
   /** Makes the database flush less than the program asks for, to see whether a test would notice. */
   readonly synchronous?: 'NORMAL'
+  /** Milliseconds by which each commit of the database is delayed, as by a slow disk. */
+  readonly flushDelay?: number
+  /** What happens to the thread that writes to a slow disk. */
+  readonly writerFault?: WriterFault
   /** Put before the command and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
   readonly wrap?: readonly string[]
   /** Run as this user and group. */
@@ -64,13 +69,16 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
     ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])),
     ...(options.failAt ? { FAIL_AT: options.failAt.name, FAIL_NTH: String(options.failAt.nth ?? 1) } : {}),
     ...(options.synchronous ? { SYNCHRONOUS: options.synchronous } : {}),
+    ...(options.flushDelay ? { FLUSH_DELAY: String(options.flushDelay) } : {}),
+    ...(options.writerFault ? { WRITER_FAULT: JSON.stringify(options.writerFault) } : {}),
     ...(options.wrongBy ? { WRONG_BY: options.wrongBy } : {}),
     ...(options.clock ? { CLOCK: JSON.stringify(options.clock) } : {}),
   }
 }
 
 export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
-  const special = options.failAt || options.clock || options.synchronous || options.wrongBy
+  const { failAt, clock, synchronous, wrongBy, flushDelay } = options
+  const special = failAt || clock || synchronous || wrongBy || flushDelay
   const entry = special ? FAILING_ENTRY : (options.entry ?? ENTRY)
   // The test runner adds its own hooks to every process it sees; the server should run as it always does.
   const node = [process.execPath, ...(special ? ['--import', PRELOAD] : [])]
@@ -154,6 +162,16 @@ export async function startServer(
     stop: signal('SIGTERM'),
     kill: signal('SIGKILL'),
   }
+}
+
+/** Like {@link startServer}; null if the server was killed before it reported its address. */
+export async function startServerThatMayDie(
+  ...args: Parameters<typeof startServer>
+): Promise<ServerProcess | null> {
+  return startServer(...args).catch((error: Error) => {
+    if (!error.message.startsWith('the server ended (SIGKILL)')) throw error
+    return null
+  })
 }
 
 function announced(program: Program): Promise<{ port: number }> {

@@ -28,14 +28,22 @@ interface Acknowledged {
   readonly failures: readonly string[]
 }
 
+/** How many clients request their own tokens. */
+const MACHINES = 2
+
+interface LoadOptions {
+  /** Outages of the store are expected: a request that got 503 is repeated, and is no failure. */
+  readonly outages?: boolean
+}
+
 /**
- * Each session refreshes as fast as it can, while `machines` clients request their own tokens. Resolves when every
- * client has lost its server; the chains then tell the state of each session.
+ * Each session refreshes as fast as it can, while other clients request their own tokens. Resolves when every client has
+ * lost its server; the chains then tell the state of each session.
  */
 export async function load(
   server: Pick<ServerProcess, 'inject'>,
   chains: readonly Chain[],
-  machines = 2,
+  { outages = false }: LoadOptions = {},
 ): Promise<Acknowledged> {
   const accessTokens: AccessToken[] = []
   const failures: string[] = []
@@ -46,6 +54,7 @@ export async function load(
   ): Promise<{ refresh_token?: string } | undefined> {
     const answer = await request().catch(() => undefined)
     if (!answer) return undefined
+    if (outages && answer.statusCode === 503) return send(request)
     if (answer.statusCode !== 200) {
       failures.push(`${answer.statusCode} ${answer.body}`)
       return undefined
@@ -70,6 +79,6 @@ export async function load(
     while (await send(() => clientCredentials(server)));
   }
 
-  await Promise.all([...chains.map(refreshRepeatedly), ...Array.from({ length: machines }, requestTokens)])
+  await Promise.all([...chains.map(refreshRepeatedly), ...Array.from({ length: MACHINES }, requestTokens)])
   return { accessTokens, failures }
 }
