@@ -146,7 +146,7 @@ t.test('there are no import cycles, not even through types', async (t) => {
 /** Packages that only one part of the program may import. */
 const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
   // Elsewhere only types are imported: `serve` and the verifier’s plugin use an instance and never create one.
-  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'packages/']],
+  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/run-server.ts', 'packages/']],
   [/^better-sqlite3$/, ['src/store/sqlite/connect.ts'], ['src/store/sqlite']],
   [/^@zxcvbn-ts\//, ['src/accounts/password-rules.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],

@@ -1,45 +1,11 @@
-import type { AddressInfo } from 'node:net'
-import { hostname } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { ADMIN_PATH, COMMAND_LINE_CLIENT, ensureBuiltIns } from '../admin/built-ins.ts'
-import { type Recorder, startRecorder } from '../audit/recorder.ts'
-import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
-import { isPostgresUrl } from '../config/parsers.ts'
-import { createAdminApp, createApp, createMtlsApp } from '../http/app.ts'
-import type { AppDeps } from '../http/app-parts.ts'
-import type { TlsFiles } from '../http/tls/files.ts'
-import { hostAndPort } from '../ip-address.ts'
-import { issuerBase, issuerPath } from '../issuer-path.ts'
-import { openKeys } from '../keys/index.ts'
-import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
-import type { Metrics } from '../metrics/metrics.ts'
-import type { BackgroundJobs } from '../node/background-jobs.ts'
-import { type Base, closeBase, openBase, type System } from '../node/base.ts'
-import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
-import {
-  assertRecorded,
-  assertRing,
-  explainMissing,
-  migrationModeFor,
-  recordStore,
-} from '../node/expected-store.ts'
-import type { NodeInfo } from '../node/heartbeat.ts'
-import { joinNodes } from '../node/node-settings.ts'
-import { openServer, type Server } from '../node/server.ts'
+import { generateKey } from '../keys/algorithms.ts'
+import { beginFirstLanes, type FirstLanes } from '../keys/new-keys.ts'
+import { isFirstStart } from '../node/expected-store.ts'
 import { createStoreRecord } from '../node/store-record.ts'
-import { openClientAuthorities } from '../oauth/mtls/client-authorities.ts'
-import { systemMonotonic } from '../system.ts'
-import { version } from '../version.ts'
-import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
-import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
-import { listenOn, reservePorts } from './listen.ts'
-import { withProgress } from './progress.ts'
-
-/** How long a stopping server waits for requests in progress. */
-export const SHUTDOWN_TIMEOUT_MS = 10_000
-const IDLE_CHECK_MS = 100
+import { action, type CommandFactory, type Context, examples } from './context.ts'
+import { bitsOption } from './key-options.ts'
+import type { ServeOptions } from './run-server.ts'
 
 export const serveCommand: CommandFactory = (context) =>
   examples(
@@ -54,227 +20,17 @@ export const serveCommand: CommandFactory = (context) =>
     'serve --bits 4096',
   )
 
-interface ServeOptions extends KeyOptions, Json {
-  readonly new?: boolean
-}
-
 async function serve(context: Context, options: ServeOptions): Promise<void> {
-  const { io } = context
-  const stopped = io.stopSignal()
-  const { config, release } = await reservePorts(context.config())
-  // Imported here because it is slow to load and no other command needs it.
-  const { createMetrics } = await import('../metrics/metrics.ts')
-  const metrics = createMetrics({ processMetrics: config.metricsPort !== null })
-  const nodeInfo = { hostname: hostname(), pid: io.pid }
-  const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
-  const tls = await openTls(config, system)
-  const base = await openOwnBase(config, system, options.new === true).catch((error) => {
-    tls?.stop()
-    throw error
-  })
-  let recorder: Recorder | undefined
-  let poller: ChangePoller | undefined
-  let jobs: BackgroundJobs | undefined
-  try {
-    let stopping = false
-    const keys = await withProgress(
-      io,
-      () => 'generating the signing keys …',
-      openKeys(base, keyChoice(options)),
-    )
-    const server = await openServer(base, keys, system, () =>
-      stopping ? 'the server is stopping' : (poller?.problem() ?? null),
-    )
-    jobs = server.jobs
-    await joinNodes({
-      config,
-      nodes: base.store.nodes,
-      clock: base.clock,
-      logger: system.logger,
-      nodeInfo,
-      record: server.jobs.heartbeat,
-      isRunning: io.isRunning,
-    })
-    await recordStore(base.store, base.record, system.logger)
-    // After everything that can refuse the start, which must not change the store.
-    await ensureBuiltIns(base)
-    await server.registry.sync()
-    await release()
-    const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
-    const ports: FastifyInstance[] = []
-    recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
-    try {
-      // Before the main port, which is announced: when it answers, the administration does too.
-      const deps: AppDeps = {
-        server,
-        logger: system.logger as FastifyBaseLogger,
-        metrics,
-        tracing: system.tracing,
-        tls,
-      }
-      const adminApp = hasAdminPort(config) ? await listenForAdmin(deps) : null
-      if (adminApp) ports.push(adminApp)
-      if (config.mtlsPort !== null) ports.push(await listenForMtls(deps, config.mtlsPort))
-      ports.push(await listen(deps))
-      poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
-      if (config.ignoredVariables.length > 0)
-        system.logger.info(
-          { variables: config.ignoredVariables },
-          'ignored variables that Kubernetes sets for a service',
-        )
-      // Without `--json`, a person reads both streams, and `printStartup` says the same. With it, a program reads standard output, so
-      // the log needs a line of its own.
-      const { issuer, host, port } = config
-      if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
-      await printStartup(context, options, server, { metrics: metricsApp, admin: adminApp })
-
-      const signal = await stopped
-      system.logger.info({ signal }, 'stopping')
-      stopping = true
-      await sleep(config.shutdownDelay * 1000)
-    } finally {
-      await Promise.all(ports.map((app) => close(app, io.forceExit)))
-      await poller?.stop()
-      await recorder.stop()
-      // Closed after the main server, so that metrics of the shutdown can still be scraped.
-      if (metricsApp) await close(metricsApp, io.forceExit)
-    }
-  } finally {
-    await release()
-    // Otherwise a node that could not start would be listed as serving.
-    if (!poller) await jobs?.stop()
-    // The recorder has already written the pending audit events, or logged that it could not.
-    await (recorder ? base.store.db.close() : closeBase(base, system.logger))
-    // After the store is closed, so that the spans of its last statements are sent too.
-    await system.tracing?.stop()
-    tls?.stop()
-  }
-  system.logger.info('stopped')
+  const stopped = context.io.stopSignal()
+  const own = context.config()
+  const firstLanes = beginKeys(context, own, options)
+  // Loading the rest of the server takes about as long as generating two keys, and the thread pool does that meanwhile.
+  const { runServer } = await import('./run-server.ts')
+  await runServer(context, options, { own, firstLanes, stopped })
 }
 
-/** Opens the store that belongs to the master key, or creates a store if nothing indicates that there was one. */
-async function openOwnBase(config: Config, system: System, isNew: boolean): Promise<Base> {
-  const record = createStoreRecord(config)
-  const mode = migrationModeFor(config, record, isNew)
-  const base = await openBase(config, system, mode).catch((error) => {
-    throw explainMissing(error, config, record)
-  })
-  try {
-    if (!isNew) assertRecorded(await base.store.identity.read(), config, record)
-    await assertRing(base.store, config, record, isNew)
-    return base
-  } catch (error) {
-    await base.store.db.close()
-    throw error
-  }
-}
-
-/** Adds tracing if it is configured; the OpenTelemetry modules are loaded only then. */
-async function withTracing(config: Config, system: System, nodeInfo: NodeInfo): Promise<System> {
-  if (config.tracing === null) return system
-  const { openTracing } = await import('../tracing/open.ts')
-  const tracing = openTracing(config.tracing, {
-    issuer: config.issuer,
-    database: isPostgresUrl(config.databaseUrl) ? 'postgresql' : 'sqlite',
-    nodeInfo,
-    logger: system.logger,
-    monotonic: systemMonotonic,
-  })
-  return { ...system, tracing, logger: tracing.logger(system.logger) }
-}
-
-/**
- * Loads TLS if it is configured.
- * @throws {ConfigError} if a file cannot be used, also that of the authorities of clients, which is opened later
- */
-async function openTls(config: Config, { logger }: System): Promise<TlsFiles | null> {
-  await openClientAuthorities(config, logger)
-  if (config.tlsCertFile === null) return null
-  const { openTlsFiles } = await import('../http/tls/files.ts')
-  return openTlsFiles(config, logger)
-}
-
-async function listen(deps: AppDeps): Promise<FastifyInstance> {
-  const { config } = deps.server.base
-  return listenOn(await createApp(deps), config, { port: config.port, setting: 'KEYTURN_PORT' })
-}
-
-async function listenForMtls(deps: AppDeps, port: number): Promise<FastifyInstance> {
-  return listenOn(await createMtlsApp(deps), deps.server.base.config, { port, setting: 'KEYTURN_MTLS_PORT' })
-}
-
-const hasAdminPort = ({ admin, adminPort }: Config): boolean => admin && adminPort !== null
-
-async function listenForAdmin(deps: AppDeps): Promise<FastifyInstance> {
-  const { config } = deps.server.base
-  const at = { port: config.adminPort ?? 0, setting: 'KEYTURN_ADMIN_PORT' }
-  return listenOn(await createAdminApp(deps), config, at)
-}
-
-async function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
-  const { host } = config
-  const localOnly = isLoopbackHost(host) || isLoopbackAddress(host)
-  const { createMetricsApp } = await import('../http/metrics-app.ts')
-  const app = createMetricsApp({ metrics, localOnly, logger: system.logger as FastifyBaseLogger })
-  return listenOn(app, config, { port: config.metricsPort ?? 0, setting: 'KEYTURN_METRICS_PORT' })
-}
-
-/** Waits for requests in progress, and after SHUTDOWN_TIMEOUT_MS closes all connections, so that the server always stops. */
-async function close(app: FastifyInstance, forceExit: (code: number) => void): Promise<void> {
-  const timeout = setTimeout(() => {
-    app.server.closeAllConnections()
-    setTimeout(() => forceExit(1), 1000).unref()
-  }, SHUTDOWN_TIMEOUT_MS)
-  // Node.js closes idle connections only once; one that becomes idle later would delay the stop until its time-out.
-  const idleCheck = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
-  await app.close()
-  clearInterval(idleCheck)
-  clearTimeout(timeout)
-}
-
-async function printStartup(
-  context: Context,
-  options: { json?: boolean },
-  { base, keys }: Server,
-  ports: { readonly metrics: FastifyInstance | null; readonly admin: FastifyInstance | null },
-): Promise<void> {
-  const { config, store } = base
-  const url = issuerBase(config.issuer)
-  const oldest = await store.clients.page(null, 2)
-  const registered = oldest.filter(({ id }) => id !== COMMAND_LINE_CLIENT)
-  const isNew = keys.firstStart || registered.length === 0
-  const [metricsPort, adminPort] = [portOf(ports.metrics), portOf(ports.admin)]
-  const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]
-  if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)
-  if (adminPort !== undefined)
-    lines.push(
-      `Administration is on ${hostAndPort(config.host, adminPort)}${issuerPath(config.issuer)}${ADMIN_PATH}`,
-    )
-  if (config.mtlsPort !== null)
-    lines.push(`Client certificates are accepted on ${hostAndPort(config.host, config.mtlsPort)}`)
-  if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
-  if (isNew)
-    lines.push('To sign users in, see docs/sign-in.md. Their account page is at', `${url}/account`, '')
-  const value = {
-    issuer: config.issuer,
-    host: config.host,
-    port: config.port,
-    ...(config.mtlsPort === null ? {} : { mtls_port: config.mtlsPort }),
-    ...(metricsPort === undefined ? {} : { metrics_port: metricsPort }),
-    ...(adminPort === undefined ? {} : { admin_port: adminPort }),
-    first_start: keys.firstStart,
-  }
-  context.print(options, value, lines.join('\n'))
-}
-
-const portOf = (app: FastifyInstance | null): number | undefined =>
-  (app?.server.address() as AddressInfo | undefined)?.port
-
-/** The first three commands for a new operator. A test runs them. */
-function firstCommands(url: string): string[] {
-  return [
-    `  ${commandLine('apis create https://orders.example --scope orders:read')}`,
-    `  ${commandLine('clients create --name hello --id hello --grant client_credentials --scope orders:read --env hello.env')}`,
-    `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
-  ]
+/** Only the first start has a reason to generate keys before it has opened the store. */
+function beginKeys({ io }: Context, own: Config, options: ServeOptions): FirstLanes | undefined {
+  if (!isFirstStart(own, createStoreRecord(own), options.new === true)) return undefined
+  return beginFirstLanes({ generateKey: io.generateKey ?? generateKey }, own.algorithms, options.bits)
 }

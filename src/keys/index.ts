@@ -15,7 +15,7 @@ import { type LiveRing, openLiveRing } from './live-ring.ts'
 import { createMasterKey, InvalidMasterKey, masterKeyFile } from './master-key.ts'
 import { createMasterKeys } from './master-keys.ts'
 import type { RingPolicy } from './ring.ts'
-import { ensureRing, type KeyChoice, type RotateDeps } from './rotate.ts'
+import { ensureRing, type LaneChoice, type RotateDeps } from './rotate.ts'
 import { createSigner, type Signer } from './signer.ts'
 
 export interface Keys extends RotateDeps {
@@ -42,7 +42,7 @@ export interface OpenKeysDeps {
  * @throws {InvalidMasterKey} never creates a new master key for a store that is encrypted under another one
  * @throws {DecryptionError} if the master key does not decrypt the ring or the data keys
  */
-export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Promise<Keys> {
+export async function openKeys(deps: OpenKeysDeps, choice: LaneChoice = {}): Promise<Keys> {
   const { config, store, random, clock, audit, failpoint, generateKey } = deps
   const existing = await store.ring.read()
   const hasDataKeys = (await store.dataKeys.list()).length > 0

@@ -67,9 +67,11 @@ export interface LiveRingDeps {
 /** @throws {DecryptionError} if the master key does not decrypt the ring */
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
   const { store, clock, ages, policy, failpoint } = deps
-  let view = await load(first, new Map())
-  // A next key that does not work is reported at the start, and not when it becomes active and the old key has been erased.
-  for (const { next } of ringRules.lanesOf(first)) await importKey(next, undefined)
+  let [view] = await Promise.all([
+    load(first, new Map()),
+    // A next key that does not work is reported at the start, and not when it becomes active and the old key has been erased.
+    ...ringRules.lanesOf(first).map(({ next }) => importKey(next, undefined)),
+  ])
   let seenAt = ages.mark()
   /** kid → the latest token expiry that is stored with the key. */
   const storedExpiry = new Map<string, EpochSeconds>()
@@ -77,9 +79,10 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
   async function load(ring: Ring, loaded: View['lanes']): Promise<View> {
     const body = JSON.stringify(ringRules.jwks(ring))
-    const lanes = new Map<string, SigningKey>()
-    for (const alg of ringRules.laneNames(ring))
-      lanes.set(alg, await importKey(ringRules.activeKey(ring, alg), loaded.get(alg)))
+    const imported = ringRules.laneNames(ring).map(async (alg) => {
+      return [alg, await importKey(ringRules.activeKey(ring, alg), loaded.get(alg))] as const
+    })
+    const lanes = new Map<string, SigningKey>(await Promise.all(imported))
     return {
       ring,
       body,

@@ -24,12 +24,40 @@ export interface LanePairs {
 }
 
 export async function generateLane(
-  { generateKey }: Deps,
+  { generateKey }: Pick<Deps, 'generateKey'>,
   alg: AlgorithmName,
   bits: number = DEFAULT_BITS,
 ): Promise<LanePairs> {
   const [active, next] = await Promise.all([generateKey(alg, bits), generateKey(alg, bits)])
   return { active, next }
+}
+
+/** @param algorithms the first one is the default */
+export function generateLanes(
+  deps: Pick<Deps, 'generateKey'>,
+  [first, ...others]: readonly AlgorithmName[],
+  bits?: number,
+): Promise<LanePairs[]> {
+  return Promise.all([first ?? DEFAULT_ALGORITHM, ...others].map((alg) => generateLane(deps, alg, bits)))
+}
+
+/** The keys of a first ring, which are generated while the store is being opened. */
+export interface FirstLanes {
+  /** Returns them once, and `undefined` afterwards: a private key must not stay in memory where no one erases it. */
+  take(): Promise<LanePairs[]> | undefined
+}
+
+export function beginFirstLanes(...wanted: Parameters<typeof generateLanes>): FirstLanes {
+  let begun: Promise<LanePairs[]> | undefined = generateLanes(...wanted)
+  // Thrown where they are taken. The start may be refused before that, for a reason that is reported instead.
+  begun.catch(() => {})
+  return {
+    take() {
+      const taken = begun
+      begun = undefined
+      return taken
+    },
+  }
 }
 
 export const encryptLane = (deps: Deps, masterKey: MasterKey, { active, next }: LanePairs): NewLane => ({

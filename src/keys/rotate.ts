@@ -7,10 +7,10 @@ import { KeyturnError } from '../errors.ts'
 import type { Ring, RingStore } from '../store/contracts/ring.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
-import { type AlgorithmName, DEFAULT_ALGORITHM, type GenerateKey, type KeyPair } from './algorithms.ts'
+import type { AlgorithmName, GenerateKey, KeyPair } from './algorithms.ts'
 import { behind, namesOf, notHeldMessage } from './known-verifiers.ts'
 import type { MasterKeys } from './master-keys.ts'
-import { encryptLane, encryptPair, generateLane, generateSuccessor } from './new-keys.ts'
+import { encryptLane, encryptPair, type FirstLanes, generateLanes, generateSuccessor } from './new-keys.ts'
 import * as ringRules from './ring.ts'
 import { decryptAndTest } from './self-test.ts'
 
@@ -33,6 +33,8 @@ export interface KeyChoice {
 export interface LaneChoice extends KeyChoice {
   /** The first one is the default. */
   readonly algorithms?: readonly AlgorithmName[]
+  /** These lanes, if their generation has already begun. */
+  readonly firstLanes?: FirstLanes | undefined
 }
 
 /** The rotation was refused: a verifier may still have a cached JWKS without the next key. */
@@ -64,10 +66,10 @@ export class KeyNotFound extends KeyturnError<'key_not_found'> {
 
 /** Returns the store's ring, and creates it if there is none. */
 export async function ensureRing(deps: RotateDeps, choice: LaneChoice = {}): Promise<Ring> {
+  const begun = choice.firstLanes?.take()
   const existing = await deps.store.ring.read()
   if (existing) return existing
-  const [first = DEFAULT_ALGORITHM, ...others] = choice.algorithms ?? []
-  const pairs = await Promise.all([first, ...others].map((alg) => generateLane(deps, alg, choice.bits)))
+  const pairs = await (begun ?? generateLanes(deps, choice.algorithms ?? [], choice.bits))
   const [masterKey] = deps.masterKeys.list()
   if (!masterKey) throw new Error('there is no master key')
   const [lane, ...lanes] = pairs.map((one) => encryptLane(deps, masterKey, one))

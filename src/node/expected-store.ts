@@ -3,6 +3,7 @@
  * administrator confirms it, because the usual cause is a disk that is not mounted, or a wrong folder. Must not know what the store
  * contains besides its name.
  */
+import { existsSync } from 'node:fs'
 import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { removeDrafts } from '../durable-file.ts'
@@ -35,6 +36,17 @@ function evidence(config: Config, record: StoreRecord): string | null {
 export function migrationModeFor(config: Config, record: StoreRecord, isNew: boolean): MigrationMode {
   const inMemory = !isPostgres(config.databaseUrl) && databaseFile(config.databaseUrl) === null
   return isNew || inMemory || evidence(config, record) === null ? 'create' : 'apply'
+}
+
+/**
+ * Whether the start of a server will probably create the store. Checked without opening it, so it decides only what can be prepared
+ * early.
+ */
+export function isFirstStart(config: Config, record: StoreRecord, isNew: boolean): boolean {
+  if (isPostgres(config.databaseUrl)) return false
+  const file = databaseFile(config.databaseUrl)
+  if (file === null) return true
+  return !existsSync(file) && (isNew || readableEvidence(config, record) === null)
 }
 
 /** Adds the evidence, and what an administrator can do, to the message of a `StoreMissing`. */

@@ -1,11 +1,15 @@
 /** `keyturn serve` in this process: what it checks and says before it serves. */
 import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
+import { dirname } from 'node:path'
 import t from 'tap'
+import type { GenerateKey } from '../../src/keys/algorithms.ts'
 import type { ServingNode } from '../../src/store/contracts/nodes.ts'
 import { node } from '../contracts/nodes.ts'
-import { startedCli } from '../support/processes/cli.ts'
+import { startedCli, testCli } from '../support/processes/cli.ts'
+import { cachedKeys } from '../support/server/cached-keys.ts'
 
 const stopSignal = async () => 'SIGTERM'
 
@@ -72,4 +76,39 @@ t.test('a node whose port is taken is not listed as serving', async (t) => {
   const { port } = other.address() as AddressInfo
   t.equal((await cli.run(['serve'], { settings: { PORT: String(port) }, stopSignal })).code, 1)
   t.same(await cli.json(['nodes']), [])
+})
+
+t.test(
+  'a first start generates its keys before it opens the store, and every other start generates none',
+  async (t) => {
+    const cli = testCli(t)
+    const start = async (...options: readonly string[]) => {
+      const storeExisted: boolean[] = []
+      const generateKey: GenerateKey = (...wanted) => {
+        storeExisted.push(existsSync(cli.database))
+        return cachedKeys(...wanted)
+      }
+      const io = { settings: { PORT: '0' }, stopSignal, generateKey }
+      const { code } = await cli.run(['serve', ...options], io)
+      return { code, storeExisted }
+    }
+    t.same(await start(), { code: 0, storeExisted: [false, false] })
+    const keys = await cli.withStore((store) => store.ring.read())
+    t.equal(keys?.keys.length, 2)
+    t.same(await start(), { code: 0, storeExisted: [] })
+    t.same(await cli.withStore((store) => store.ring.read()), keys)
+
+    rmSync(dirname(cli.database), { recursive: true })
+    t.same(await start(), { code: 1, storeExisted: [] }, 'a missing database is refused')
+    t.same(await start('--new'), { code: 0, storeExisted: [false, false] })
+  },
+)
+
+t.test('keys that cannot be generated refuse a first start, and the next one succeeds', async (t) => {
+  const cli = testCli(t)
+  const io = { settings: { PORT: '0' }, stopSignal }
+  const generateKey = () => Promise.reject(new Error('no randomness'))
+  t.match(await cli.run(['serve'], { ...io, generateKey }), { code: 1, err: /no randomness/ })
+  t.equal((await cli.run(['serve'], io)).code, 0)
+  t.equal((await cli.withStore((store) => store.ring.read()))?.keys.length, 2)
 })

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { parseEnv } from 'node:util'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
-import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
+import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/run-server.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { codeBlocks, read, root } from '../support/docs/documents.ts'
 import {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { bitsOf } from '../../src/keys/algorithms.ts'
+import { beginFirstLanes } from '../../src/keys/new-keys.ts'
 import { activeKey, nextKey } from '../../src/keys/ring.ts'
 import {
   ensureRing,
@@ -63,6 +64,20 @@ const force = { actor: 'operator:me', force: true }
 /** All at once, as processes that a timer woke at the same moment. */
 const together = <T>(nodes: readonly RotateDeps[], work: (deps: RotateDeps) => Promise<T>) =>
   Promise.all(nodes.map(work))
+
+t.test('a ring begins with keys whose generation began earlier, and they are handed out once', async (t) => {
+  const { all, node } = await cluster(t, 2)
+  const begin = () => beginFirstLanes(node, QUICK.algorithms)
+  const firstLanes = begin()
+  const generateKey = () => Promise.reject(new Error('nothing else is to be generated'))
+  const ring = await ensureRing({ ...node, generateKey }, { ...QUICK, firstLanes })
+  t.equal(ring.keys.length, 2)
+  t.equal(firstLanes.take(), undefined)
+
+  const unused = begin()
+  t.same(await ensureRing(all[1] as RotateDeps, { ...QUICK, firstLanes: unused }), ring)
+  t.equal(unused.take(), undefined, 'another node was first, and its ring counts: the keys are forgotten')
+})
 
 t.test('ensureRing creates the first key ring and returns it from then on', async (t) => {
   const { node, audited } = await cluster(t)
