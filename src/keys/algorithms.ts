@@ -4,7 +4,9 @@
  * oauth/client-registration/client-jwks.ts, those of verifiers in packages/verify.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
-import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint'
+import { exportJWK, exportPKCS8 } from 'jose/key/export'
+import { generateKeyPair } from 'jose/key/generate/keypair'
 import type { AlgorithmName } from '../algorithm-names.ts'
 import type { PublicJwk } from '../store/contracts/ring.ts'
 import { joseSignature } from './ecdsa-signature.ts'

@@ -1,4 +1,5 @@
-import { compactVerify, importJWK } from 'jose'
+import { compactVerify } from 'jose/jws/compact/verify'
+import { importJWK } from 'jose/key/import'
 import { KeyturnError } from '../errors.ts'
 import type { RingKey } from '../store/contracts/ring.ts'
 import { importPrivateKey, isAlgorithm } from './algorithms.ts'

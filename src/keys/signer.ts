@@ -1,5 +1,10 @@
 /** Signs and verifies this server's own JWTs. The only module that signs with a private key. */
-import { compactVerify, createLocalJWKSet, errors, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import type { JWTPayload } from 'jose'
+import * as errors from 'jose/errors'
+import { createLocalJWKSet } from 'jose/jwks/local'
+import { compactVerify } from 'jose/jws/compact/verify'
+import { jwtVerify } from 'jose/jwt/verify'
+import { importJWK } from 'jose/key/import'
 import { ALGORITHM_NAMES, type AlgorithmName } from '../algorithm-names.ts'
 import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'

@@ -2,13 +2,9 @@
  * The common rules for JWTs that a client signs with a registered key: client assertions (RFC 7523) and request objects
  * (RFC 9101). Must not know what they are used for.
  */
-import {
-  errors,
-  type JWSHeaderParameters,
-  type JWTVerifyOptions,
-  type JWTVerifyResult,
-  jwtVerify,
-} from 'jose'
+import type { JWSHeaderParameters, JWTVerifyOptions, JWTVerifyResult } from 'jose'
+import * as errors from 'jose/errors'
+import { jwtVerify } from 'jose/jwt/verify'
 import type { ClientJwtProblem } from '../../audit/failure-details.ts'
 import { KeyturnError } from '../../errors.ts'
 import type { Client } from '../../store/contracts/clients.ts'

@@ -3,7 +3,9 @@
  * The same rules limit both. An unknown `kid` causes a fetch, at most one per client in each cool-down period, so that clients can rotate
  * their keys and strangers cannot cause many fetches.
  */
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
+import type { JSONWebKeySet, JWSHeaderParameters } from 'jose'
+import * as errors from 'jose/errors'
+import { createLocalJWKSet } from 'jose/jwks/local'
 import { LRUCache } from 'lru-cache'
 import { singleFlightByKey } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'

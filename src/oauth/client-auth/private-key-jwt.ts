@@ -1,6 +1,7 @@
 /** RFC 7523 §2.2, §3: the client signs a short-lived assertion with a registered key. */
 import { createHash } from 'node:crypto'
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
+import { decodeJwt } from 'jose/jwt/decode'
 import type { Client } from '../../store/contracts/clients.ts'
 import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import { CLIENT_CLOCK_SKEW } from '../lifetimes.ts'
