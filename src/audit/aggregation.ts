@@ -75,6 +75,8 @@ export interface Aggregation {
   admit(event: AuditEvent, fields: AuditFields, now: EpochSeconds): boolean
   /** Removes and returns the aggregated rows whose window has ended, or all of them. */
   take(now: EpochSeconds, all: boolean): AuditEntry[]
+  /** Whether there are aggregated rows. */
+  isOpen(): boolean
 }
 
 export function createAggregation(): Aggregation {
@@ -156,6 +158,8 @@ export function createAggregation(): Aggregation {
       if (taken.length > 0) for (const [kind, time] of fullAt) if (time <= now) fullAt.delete(kind)
       return taken
     },
+
+    isOpen: () => openRows.size > 0,
   }
 }
 

@@ -36,11 +36,15 @@ export interface AuditLog {
   /** Deletes at most `limit` of the oldest rows that are older than `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
   state(): AuditLogState
+  /** Calls the listener after each event. There is one listener. */
+  onRecord(listener: () => void): void
 }
 
 interface AuditLogState {
   /** Rows that wait to be written. */
   readonly waiting: number
+  /** Whether events are counted in aggregated rows, which are written when their window has ended. */
+  readonly aggregating: boolean
   /** Rows that were written, and events that were dropped, since the process started. */
   readonly written: number
   readonly dropped: number
@@ -79,6 +83,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   let written = 0
   let dropped = 0
   let lastTask: Promise<unknown> = Promise.resolve()
+  let listener = () => {}
 
   function add(entry: AuditEntry): void {
     queue.push(entry)
@@ -206,6 +211,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     record(event, fields) {
       const now = clock.now()
       if (aggregation.admit(event, fields, now)) add({ event, fields, since: now, at: now, count: 1 })
+      listener()
     },
 
     flush: (all) => enqueue(() => drain(all === 'all')),
@@ -272,9 +278,14 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
 
     state: () => ({
       waiting: queue.length + batch.length,
+      aggregating: aggregation.isOpen(),
       written,
       dropped,
       anchor: newest && newest.seq > 0 ? `${newest.seq}:${newest.hash}` : null,
     }),
+
+    onRecord(called) {
+      listener = called
+    },
   }
 }

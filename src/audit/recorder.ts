@@ -4,8 +4,10 @@ import type { AuditLog } from './log.ts'
 
 /** If the process is killed, at most the events of this interval are missing in the store. They are still in the log. */
 const WRITE_INTERVAL_MS = 100
-/** Interval between attempts while writing fails. */
+/** Interval between attempts while writing fails, and between looks at aggregated rows whose window has not ended. */
 const RETRY_INTERVAL_MS = 1000
+/** Interval while there is nothing to write. The next event ends it. */
+const REST_INTERVAL_MS = 60_000
 /** How often the end of the audit log is logged, as an anchor that other machines may keep. */
 const ANCHOR_INTERVAL: Seconds = 3600
 
@@ -22,11 +24,15 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let checked = false
   let failing = false
   let anchorFailing = false
+  /** Whether the last write was followed by an attempt to keep the anchor. */
+  let anchorTried = false
   /** The anchor is kept at most once a second, because each write flushes a file to disk. */
   let keptAt: EpochSeconds = 0
   let anchoredAt: EpochSeconds = clock.now()
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
+  /** How long the timer waits; 0 while rows are written. */
+  let wait = 0
 
   async function writePending(all?: 'all'): Promise<void> {
     try {
@@ -50,7 +56,8 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
 
   async function keepAnchor(isLast: boolean): Promise<void> {
     const now = clock.now()
-    if (now === keptAt && !isLast) return
+    anchorTried = now !== keptAt || isLast
+    if (!anchorTried) return
     keptAt = now
     try {
       await log.keepAnchor()
@@ -73,17 +80,28 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
     anchoredAt = clock.now()
   }
 
+  function pause(): number {
+    if (failing) return RETRY_INTERVAL_MS
+    const { waiting, aggregating } = log.state()
+    if (waiting > 0 || !checked || !anchorTried) return WRITE_INTERVAL_MS
+    return aggregating ? RETRY_INTERVAL_MS : REST_INTERVAL_MS
+  }
+
   function schedule(): void {
     if (stopped) return
-    timer = setTimeout(
-      () => {
-        running = writePending().finally(schedule)
-      },
-      failing ? RETRY_INTERVAL_MS : WRITE_INTERVAL_MS,
-    )
+    wait = pause()
+    timer = setTimeout(() => {
+      wait = 0
+      running = writePending().finally(schedule)
+    }, wait)
     timer.unref()
   }
 
+  log.onRecord(() => {
+    if (wait <= WRITE_INTERVAL_MS || pause() >= wait) return
+    clearTimeout(timer)
+    schedule()
+  })
   schedule()
   return {
     async stop() {
