@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/load.ts'
 import { JWKS_PATH } from '../http/routes.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
-import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
+import { STALE_AFTER_MS } from '../node/staleness.ts'
 import { fetchLocal, localIssuer, localUrl } from './local-server.ts'
 
 const TIMEOUT_MS = 10_000
-/** Long enough for a running server to have polled the store. */
-const UPDATE_TIMEOUT_MS = 2 * LISTENING_POLL_INTERVAL_MS
+/** By then a running server has polled the store before it answered. */
+const UPDATE_TIMEOUT_MS = STALE_AFTER_MS
 const RETRY_INTERVAL_MS = 150
 
 /**

@@ -19,10 +19,17 @@ import { version } from '../version.ts'
 import type { Base, System } from './base.ts'
 import { createHeartbeat } from './heartbeat.ts'
 import { prune } from './prune.ts'
+import type { Staleness } from './staleness.ts'
+import type { Views } from './views.ts'
 
 export interface BackgroundJobs {
   /** Reads what has changed in the store. */
   poll(): Promise<void>
+  /**
+   * Whether there is a reason to poll now: requests use the view, a logout token is due, or something may have been written.
+   * @param notifies whether the store would have notified of a change
+   */
+  isPollWanted(notifies: boolean): boolean
   /** Records in the store that this node is alive, if that is due. */
   heartbeat(): Promise<void>
   /** Starts delivering the logout tokens that are due, without waiting for the deliveries. */
@@ -44,11 +51,12 @@ export interface BackgroundJobsDeps {
   readonly knownVerifiers: Pick<KnownVerifiers, 'flush'>
   readonly secretUses: Pick<SecretUses, 'flush'>
   readonly system: Pick<System, 'logger' | 'sendLogoutToken' | 'tracing' | 'nodeInfo'>
-  readonly poll: () => Promise<void>
+  readonly views: Pick<Views, 'logoutDueAt' | 'isUnchanged'>
+  readonly staleness: Pick<Staleness, 'poll' | 'inUse'>
 }
 
 export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
-  const { base, keys, ring, registry, signer, knownVerifiers, secretUses, system, poll } = deps
+  const { base, keys, ring, registry, signer, knownVerifiers, secretUses, system, views, staleness } = deps
   const { config, clock, clusterClock, random, audit, auditLog, store } = base
   const { logger, tracing = untraced } = system
   const { dataKeys } = keys
@@ -83,14 +91,26 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
   })
   let stopping = false
 
+  function isLogoutDue(): boolean {
+    const dueAt = views.logoutDueAt()
+    return dueAt !== null && dueAt <= clock.now()
+  }
+
   return {
     async poll() {
-      await poll()
+      await staleness.poll()
       await knownVerifiers.flush()
       await secretUses.flush()
     },
-    heartbeat: heartbeat.beat,
-    deliverLogouts: outbox.deliverDue,
+    isPollWanted: (notifies) => staleness.inUse() || isLogoutDue() || !(notifies || views.isUnchanged()),
+    async heartbeat() {
+      // Nodes report the master keys that they have.
+      keys.masterKeys.refresh()
+      await heartbeat.beat()
+    },
+    async deliverLogouts() {
+      if (isLogoutDue()) await outbox.deliverDue()
+    },
     async maintainKeys() {
       if (await maintainRing(keys, ring.ring(), clusterClock.conservativeNow())) await ring.sync()
     },

@@ -11,14 +11,19 @@ import type { BackgroundJobs } from './background-jobs.ts'
 
 /** Interval between polls if the store sends no change notifications. */
 const POLL_INTERVAL_MS = 250
-/** Interval between polls if the store sends change notifications: a notification can be lost. */
-export const LISTENING_POLL_INTERVAL_MS = 750
+/** Interval between polls while requests arrive, if the store sends change notifications: a notification can be lost. */
+export const BUSY_POLL_INTERVAL_MS = 750
+/**
+ * Interval between polls while there is no reason for one: no request arrives, and the store notifies of changes or can tell that there
+ * are none. The first request polls before it is answered (staleness.ts).
+ */
+export const IDLE_POLL_INTERVAL_MS = 10_000
 /** Pause after a poll that a notification caused, so that many notifications at once cause few polls. */
 const DEBOUNCE_MS = 25
 const MAINTAIN_KEYS_INTERVAL_MS = 1000
 export const PRUNE_INTERVAL_MS = 60_000
 
-type JobName = Exclude<keyof BackgroundJobs, 'stop'>
+type JobName = Exclude<keyof BackgroundJobs, 'stop' | 'isPollWanted'>
 
 export interface ChangePoller {
   /** Resolves when the running jobs have finished. */
@@ -30,15 +35,25 @@ export interface ChangePoller {
 export interface ChangePollerOptions {
   /** Subscribes to change notifications; undefined if the store cannot send them. */
   readonly changes?: ((listener: ChangeListener) => Changes) | undefined
-  /** Milliseconds between two runs. */
-  readonly intervals?: {
-    readonly poll: number
-    readonly listeningPoll: number
-    readonly prune?: number
-  }
+  readonly intervals?: Intervals
 }
 
-const INTERVALS = { poll: POLL_INTERVAL_MS, listeningPoll: LISTENING_POLL_INTERVAL_MS }
+/** Milliseconds between two runs. */
+interface Intervals {
+  /** Without change notifications. */
+  readonly poll: number
+  /** With them. */
+  readonly busyPoll: number
+  /** While there is no reason to poll. */
+  readonly idlePoll: number
+  readonly prune?: number
+}
+
+const INTERVALS: Intervals = {
+  poll: POLL_INTERVAL_MS,
+  busyPoll: BUSY_POLL_INTERVAL_MS,
+  idlePoll: IDLE_POLL_INTERVAL_MS,
+}
 
 export function startChangePoller(
   jobs: BackgroundJobs,
@@ -54,6 +69,7 @@ export function startChangePoller(
   // The first run maintains the keys, because a rotation may have become due while no server was running.
   let sinceMaintained = MAINTAIN_KEYS_INTERVAL_MS
   let sincePruned = 0
+  let sincePolled = 0
   const prune = singleFlight(() => attempt('prune'))
   const failing = new Set<JobName>()
 
@@ -69,13 +85,19 @@ export function startChangePoller(
   }
 
   async function poll(): Promise<void> {
+    sincePolled = 0
     await attempt('poll')
     await attempt('heartbeat')
     await attempt('deliverLogouts')
   }
 
+  const isPollDue = (): boolean =>
+    failing.has('poll') || sincePolled >= intervals.idlePoll || jobs.isPollWanted(listening)
+
   async function runDueJobs(waited: number): Promise<void> {
-    await poll()
+    sincePolled += waited
+    if (isPollDue()) await poll()
+    else await attempt('heartbeat')
     sinceMaintained += waited
     sincePruned += waited
     if (sinceMaintained >= MAINTAIN_KEYS_INTERVAL_MS) {
@@ -98,7 +120,7 @@ export function startChangePoller(
   function schedule(): void {
     clearTimeout(timer)
     if (stopped) return
-    const wait = listening ? intervals.listeningPoll : intervals.poll
+    const wait = listening ? Math.min(intervals.busyPoll, intervals.idlePoll) : intervals.poll
     timer = setTimeout(() => enqueue(() => runDueJobs(wait)).finally(schedule), wait)
     timer.unref()
   }
@@ -120,7 +142,9 @@ export function startChangePoller(
     onChange,
     onStateChange(state, cause) {
       listening = state === 'listening'
-      const interval = `the store is polled every ${listening ? intervals.listeningPoll : intervals.poll} ms`
+      const interval = listening
+        ? `the store is polled every ${intervals.idlePoll} ms, and every ${intervals.busyPoll} ms while requests arrive`
+        : `the store is polled every ${intervals.poll} ms`
       if (listening) logger.info(`the store sends change notifications; ${interval}`)
       else if (state === 'lost')
         logger.warn({ err: cause }, `change notifications are interrupted; ${interval}`)

@@ -21,6 +21,7 @@ import type { Base, System } from './base.ts'
 import { adminOpener } from './open-admin.ts'
 import { createReadiness } from './readiness.ts'
 import { createStaleness } from './staleness.ts'
+import { createViews } from './views.ts'
 
 export interface Server extends AppParts {
   readonly base: Base
@@ -61,17 +62,9 @@ export async function openServer(
   const parts = { signer, registry, accounts, status, tokens, fetchJwks, clientAuthorities }
   const oauth = createOAuth({ ...shared, ...parts, failpoint, logger })
 
-  const { poll, refreshIfStale, refresh } = createStaleness({
-    ages,
-    async poll() {
-      await clusterClock.poll()
-      keys.masterKeys.refresh()
-      // Together, so that they share one look at what has changed. Status lists need the data keys.
-      const views = await Promise.allSettled([ring, dataKeys, registry].map((view) => view.sync()))
-      for (const view of views) if (view.status === 'rejected') throw view.reason
-      await status.cache.sync()
-    },
-  })
+  const views = createViews({ clusterClock, store, ring, dataKeys, registry, statusLists: status.cache })
+  const staleness = createStaleness({ ages, poll: views.look })
+  const { refreshIfStale, refresh } = staleness
   const { secretUses } = oauth
   const plainJobs = createBackgroundJobs({
     base,
@@ -82,7 +75,8 @@ export async function openServer(
     knownVerifiers,
     secretUses,
     system,
-    poll,
+    views,
+    staleness,
   })
   const jobs = tracing.jobs(plainJobs)
   const readiness = createReadiness(base, problem)

@@ -1,12 +1,12 @@
 /**
- * Makes a node poll the store before it responds from a stale view. A node polls four times a second, or every 750 ms while the
- * store notifies it of changes. A process that was frozen or disconnected resumes with an old view and with waiting requests.
- * Without another poll, it would serve a client that has been disabled, or sign with a revoked key. Must not know what is polled.
+ * Makes a node poll the store before it responds from a stale view. While requests arrive, a node polls at least every 750 ms. A
+ * process that was frozen, disconnected or idle has an old view when requests come. Without another poll, it would serve a client that
+ * has been disabled, or sign with a revoked key. So an idle node needs no polls for its safety. Must not know what is polled.
  */
 import { setTimeout } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
 import type { Ages } from '../system.ts'
-import { LISTENING_POLL_INTERVAL_MS } from './change-poller.ts'
+import { BUSY_POLL_INTERVAL_MS } from './change-poller.ts'
 
 export interface Staleness {
   /** Reads the changes. Callers that come while a poll is running wait for that poll. */
@@ -15,6 +15,8 @@ export interface Staleness {
   refreshIfStale(): Promise<void> | undefined
   /** Resolves when the view has everything that was stored before the call, or after a timeout. */
   refresh(): Promise<void>
+  /** Whether a request has used the view since the last poll began. */
+  inUse(): boolean
 }
 
 export interface StalenessDeps {
@@ -23,8 +25,8 @@ export interface StalenessDeps {
   poll(): Promise<void>
 }
 
-/** Twice the longest interval between two polls of the store. */
-export const STALE_AFTER_MS = 2 * LISTENING_POLL_INTERVAL_MS
+/** Twice the longest interval between two polls while requests arrive. */
+export const STALE_AFTER_MS = 2 * BUSY_POLL_INTERVAL_MS
 /**
  * A working store responds much sooner. If it does not, requests that need no store are still served: keys/live-ring.ts signs for
  * 10 s without the store.
@@ -34,6 +36,7 @@ const POLL_TIMEOUT_MS = 500
 export function createStaleness(deps: StalenessDeps): Staleness {
   const { ages } = deps
   let polledAt = ages.mark()
+  let used = false
   /** Resolves when requests stop waiting for the running poll. */
   let timeout: Promise<void> | undefined
 
@@ -41,6 +44,7 @@ export function createStaleness(deps: StalenessDeps): Staleness {
 
   const poll = singleFlight(async () => {
     timeout = undefined
+    used = false
     const mark = ages.mark()
     await deps.poll()
     polledAt = mark
@@ -48,7 +52,9 @@ export function createStaleness(deps: StalenessDeps): Staleness {
 
   return {
     poll,
+    inUse: () => used,
     refreshIfStale() {
+      used = true
       if (isFresh()) return undefined
       // Polls a second time if the process was frozen during the first poll.
       const done = poll()

@@ -5,8 +5,11 @@ import type { Clock } from '../system.ts'
 import type { StatusIndexAllocator } from './status-index-allocator.ts'
 
 export interface StatusListCache {
-  /** Reads what was revoked since the last call. The change poller calls it when the store's revision has grown. */
-  sync(): Promise<void>
+  /**
+   * Reads what was revoked since the last call.
+   * @param stored the store's revision, if it was just read: without a change, there is no query
+   */
+  sync(stored?: number): Promise<void>
   /** The bits of a list, and a version that grows when they change; null if no unexpired token refers to the list. */
   list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | null>
   /** Numbers of all lists that an unexpired token may refer to. */
@@ -61,8 +64,12 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
     for (const number of lists.keys()) if (!inUse.has(number)) lists.delete(number)
   }
 
+  const read = singleFlight(readChanges)
+
   return {
-    sync: singleFlight(readChanges),
+    async sync(stored) {
+      if (stored !== revision) await read()
+    },
 
     async list(number) {
       if (lists.has(number)) return cachedList(number)

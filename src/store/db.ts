@@ -52,6 +52,12 @@ export interface Db {
   /** Present only if the engine can notify other processes. A notification may be lost, so listeners must also poll. */
   changes?(listener: ChangeListener): Changes
 
+  /**
+   * A text that has changed if any process has committed a change. It costs no query. Present only if the engine can tell; undefined
+   * if it cannot tell now. What is read after the call is at least as new as the text.
+   */
+  version?(): string | undefined
+
   /** Milliseconds since 1970 by the clock of the database server. Present only if several machines can share the engine. */
   time?(): Promise<number>
 

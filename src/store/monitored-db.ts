@@ -42,6 +42,7 @@ export function monitorDb(db: Db): MonitoredDb {
     batch,
     ...(db.pool ? { pool: db.pool } : {}),
     ...(db.time ? { time: db.time } : {}),
+    ...(db.version ? { version: db.version } : {}),
     ...(db.scrub ? { scrub: db.scrub } : {}),
     ...(db.changes ? { changes: db.changes } : {}),
     ...(db.integrityChecked ? { integrityChecked: db.integrityChecked } : {}),

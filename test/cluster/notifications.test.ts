@@ -62,7 +62,7 @@ async function changes({ one, two }: { one: TestServer; two: TestServer }): Prom
 }
 
 t.test('changes of keys, clients and revocations reach an idle node without a poll', async (t) => {
-  const nodes = await twoNodes(t, { poll: NEVER, listeningPoll: NEVER })
+  const nodes = await twoNodes(t, { poll: NEVER, busyPoll: NEVER, idlePoll: NEVER })
   await changes(nodes)
   t.pass('each has reached it')
   nodes.two.logger.lines.length = 0
@@ -73,7 +73,7 @@ t.test('changes of keys, clients and revocations reach an idle node without a po
 t.test(
   'a node whose listening connection stays cut falls back to polling, and listens again later (docs/security.md Q6)',
   async (t) => {
-    const nodes = await twoNodes(t, { poll: 20, listeningPoll: NEVER })
+    const nodes = await twoNodes(t, { poll: 20, busyPoll: NEVER, idlePoll: NEVER })
     const { two, url, listening } = nodes
     const name = new URL(url).pathname.slice(1)
     // Existing connections stay, up to the limit, and no new one can be made.
@@ -100,7 +100,7 @@ t.test(
 )
 
 t.test('changes made while no node was listening are found once it listens again', async (t) => {
-  const { one, two, url, listening } = await twoNodes(t, { poll: NEVER, listeningPoll: NEVER })
+  const { one, two, url, listening } = await twoNodes(t, { poll: NEVER, busyPoll: NEVER, idlePoll: NEVER })
   const name = new URL(url).pathname.slice(1)
   const allow = (yes: boolean) => run(postgres.admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${yes}`)
   await allow(false)
@@ -118,7 +118,7 @@ t.test('changes made while no node was listening are found once it listens again
 })
 
 t.test('a change whose notification was lost is still found by polling', async (t) => {
-  const { two, url } = await twoNodes(t, { poll: NEVER, listeningPoll: 20 })
+  const { two, url } = await twoNodes(t, { poll: NEVER, busyPoll: 20, idlePoll: 20 })
   await two.deps.registry.client('app')
   // Suppresses the notification of the change.
   await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)

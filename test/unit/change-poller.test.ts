@@ -5,10 +5,11 @@ import type { BackgroundJobs } from '../../src/node/background-jobs.ts'
 import { type ChangePollerOptions, startChangePoller } from '../../src/node/change-poller.ts'
 import type { ChangeListener } from '../../src/store/db.ts'
 import { testLogger } from '../support/server/log.ts'
+import { until } from '../support/server/waiting.ts'
 
 const NEVER = 1e9
 
-type Name = Exclude<keyof BackgroundJobs, 'stop'>
+type Name = Exclude<keyof BackgroundJobs, 'stop' | 'isPollWanted'>
 
 /** A poller whose jobs are counted, and may be held up or fail. */
 function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['intervals']>) {
@@ -26,6 +27,7 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
     failure: undefined as Error | undefined,
     running: 0,
     maxRunning: 0,
+    isPollWanted: (notifies: boolean) => !notifies,
   }
   const job = (name: Name) => async () => {
     counts[name] += 1
@@ -40,6 +42,7 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
     heartbeat: job('heartbeat'),
     deliverLogouts: job('deliverLogouts'),
     maintainKeys: job('maintainKeys'),
+    isPollWanted: (notifies) => state.isPollWanted(notifies),
     prune: async () => {
       counts.prune += 1
       await state.pruneBarrier
@@ -71,7 +74,11 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
 }
 
 t.test('a notification is polled for at once, many notifications by two polls', async (t) => {
-  const { counts, state, listener, untilCount } = startedPoller(t, { poll: NEVER, listeningPoll: NEVER })
+  const { counts, state, listener, untilCount } = startedPoller(t, {
+    poll: NEVER,
+    busyPoll: NEVER,
+    idlePoll: NEVER,
+  })
   listener.onStateChange('listening')
   let open = () => {}
   state.jobBarrier = new Promise((resolve) => {
@@ -90,7 +97,11 @@ t.test('a notification is polled for at once, many notifications by two polls', 
 })
 
 t.test('the store is polled rarely while it notifies of changes, and often while it does not', async (t) => {
-  const { counts, listener, untilCount, logger } = startedPoller(t, { poll: 5, listeningPoll: NEVER })
+  const { counts, listener, untilCount, logger } = startedPoller(t, {
+    poll: 5,
+    busyPoll: NEVER,
+    idlePoll: NEVER,
+  })
   await untilCount('poll', 3)
   listener.onStateChange('listening')
   await sleep(20)
@@ -109,9 +120,29 @@ t.test('the store is polled rarely while it notifies of changes, and often while
   )
 })
 
+t.test(
+  'a node that is notified of changes and has no requests looks rarely, and its heartbeat goes on',
+  async (t) => {
+    const { counts, state, listener, untilCount } = startedPoller(t, {
+      poll: NEVER,
+      busyPoll: 1,
+      idlePoll: 50,
+    })
+    listener.onStateChange('listening')
+    await untilCount('poll', 2)
+    // Rounds, whatever time they take: of fifty, one polls.
+    t.ok(counts.heartbeat >= 99, `${counts.heartbeat} rounds`)
+    t.equal(counts.deliverLogouts, 2)
+    const before = { ...counts }
+    state.isPollWanted = () => true
+    await untilCount('poll', before.poll + 10)
+    t.ok(counts.heartbeat - before.heartbeat <= 11, 'while it is wanted, each round polls')
+  },
+)
+
 t.test('keys are maintained at once and then once a second, however many notifications come', async (t) => {
   // Ten rounds count as a second, whatever they really take.
-  const { counts, listener, untilCount } = startedPoller(t, { poll: 100, listeningPoll: 100 })
+  const { counts, listener, untilCount } = startedPoller(t, { poll: 100, busyPoll: 100, idlePoll: 100 })
   listener.onStateChange('listening')
   const notifications = setInterval(() => listener.onChange(), 1)
   t.teardown(() => clearInterval(notifications))
@@ -121,7 +152,12 @@ t.test('keys are maintained at once and then once a second, however many notific
 })
 
 t.test('polling continues while pruning runs, and a stop waits for pruning', async (t) => {
-  const { poller, counts, state, untilCount } = startedPoller(t, { poll: 5, listeningPoll: NEVER, prune: 10 })
+  const { poller, counts, state, untilCount } = startedPoller(t, {
+    poll: 5,
+    busyPoll: NEVER,
+    idlePoll: NEVER,
+    prune: 10,
+  })
   let open = () => {}
   state.pruneBarrier = new Promise((resolve) => {
     open = resolve
@@ -143,7 +179,8 @@ t.test('polling continues while pruning runs, and a stop waits for pruning', asy
 t.test('polling that fails is a problem and logged once, also after a notification', async (t) => {
   const { poller, state, listener, logger, untilCount } = startedPoller(t, {
     poll: NEVER,
-    listeningPoll: NEVER,
+    busyPoll: NEVER,
+    idlePoll: NEVER,
   })
   listener.onStateChange('listening')
   state.failure = new Error('away')
@@ -162,10 +199,29 @@ t.test('polling that fails is a problem and logged once, also after a notificati
   t.equal(errors(), 1)
 })
 
+t.test('after a poll that failed the next one does not wait until there is a reason', async (t) => {
+  const { poller, counts, state, listener, untilCount } = startedPoller(t, {
+    poll: NEVER,
+    busyPoll: 5,
+    idlePoll: NEVER,
+  })
+  listener.onStateChange('listening')
+  state.failure = new Error('away')
+  listener.onChange()
+  await untilCount('poll', 3)
+  t.equal(poller.problem(), 'the store cannot be polled')
+  state.failure = undefined
+  await until(() => poller.problem() === null)
+  const { poll, heartbeat } = { ...counts }
+  await untilCount('heartbeat', heartbeat + 3)
+  t.equal(counts.poll, poll)
+})
+
 t.test('after a stop no job starts, whatever the store notifies', async (t) => {
   const { poller, counts, state, listener, subscription, untilCount } = startedPoller(t, {
     poll: 5,
-    listeningPoll: 5,
+    busyPoll: 5,
+    idlePoll: 5,
   })
   let open = () => {}
   state.jobBarrier = new Promise((resolve) => {

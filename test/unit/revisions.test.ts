@@ -32,3 +32,23 @@ t.test('a query that fails fails its callers, and not later ones', async (t) => 
   works = true
   t.match(await revisions.read(), { ring: 0 })
 })
+
+t.test('if it is asked for, nothing is queried while the engine says that nothing was written', async (t) => {
+  let version: string | undefined = '1'
+  let queries = 0
+  const query = async () => {
+    queries += 1
+    // Another process commits during the query, which may not have seen it.
+    if (queries === 2) version = '3'
+    return [{ ring: queries, registry: 0, status: 0, data_keys: 0, logout_due_at: null }]
+  }
+  const revisions = createRevisionStore({ query, version: () => version } as unknown as Db)
+  const read = async () => (await revisions.read({ unlessUnchanged: true })).ring
+  t.same([await read(), await read()], [1, 1])
+  version = '2'
+  t.same([await read(), await read(), await read()], [2, 3, 3])
+  t.equal((await revisions.read()).ring, 4)
+  t.equal(await read(), 4)
+  version = undefined
+  t.same([await read(), await read()], [5, 6], 'the engine cannot tell')
+})

@@ -26,6 +26,19 @@ t.test('a view that is a second old is used, without a promise', async (t) => {
   t.equal(waiting.length, 0)
 })
 
+t.test('a view is in use from a request to the next poll, which a poll alone does not change', async (t) => {
+  const { inUse, refreshIfStale, poll, waiting } = world()
+  t.equal(inUse(), false)
+  refreshIfStale()
+  t.equal(inUse(), true)
+  const polled = poll()
+  t.equal(inUse(), false)
+  refreshIfStale()
+  waiting[0]?.resolve()
+  await polled
+  t.equal(inUse(), true, 'the poll may have been too early for the second request')
+})
+
 t.test(
   'a process that wakes up polls first, once for all waiting requests (docs/security.md Q18)',
   async (t) => {

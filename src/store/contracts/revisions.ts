@@ -1,15 +1,23 @@
+import type { EpochSeconds } from '../../system.ts'
+
 /**
- * Four counters that let a node notice changes by other processes without reading all tables: for the key ring, the registry
- * (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch that makes the change.
+ * What a node looks at to find out whether there is anything to do, without reading all tables. The four counters tell of changes by
+ * other processes: of the key ring, the registry (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch
+ * that makes the change.
  */
-interface Revisions {
+export interface Revisions {
   readonly ring: number
   readonly registry: number
   readonly status: number
   readonly dataKeys: number
+  /** When the next logout token is due; null if none waits. */
+  readonly logoutDueAt: EpochSeconds | null
 }
 
 export interface RevisionStore {
-  /** All counters, read at one moment. A counter without a row is 0. */
-  read(): Promise<Revisions>
+  /**
+   * All of them, read at one moment. A counter without a row is 0. With `unlessUnchanged`, there is no query if the engine can tell that
+   * nothing was written since the last call. A request must not set it where its duration may tell something.
+   */
+  read(options?: { readonly unlessUnchanged?: boolean }): Promise<Revisions>
 }

@@ -40,8 +40,11 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const integrityCheck =
     options.integrityCheck && isLarge(file, options.largeFromBytes) ? startIntegrityCheck(file) : undefined
   const prepare = createStatements(db)
+  const dataVersion = db.prepare('PRAGMA data_version').pluck()
   const writer = openWriter()
   let waiting: QueuedBatch[] = []
+  /** Commits of this connection and its writer: `data_version` does not count those of its own connection. */
+  let commits = 0
   /** The commit that is running. */
   let committing: Promise<void> | undefined
   let scheduled = false
@@ -60,7 +63,9 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     const group = waiting.slice(0, MAX_GROUP)
     waiting = waiting.slice(MAX_GROUP)
     try {
-      const outcomes = await writer.commit(group.map(({ steps }) => steps))
+      const outcomes = await writer.commit(group.map(({ steps }) => steps)).finally(() => {
+        commits += 1
+      })
       for (const [i, batch] of group.entries()) settle(batch, outcomes[i] ?? false)
     } catch (error) {
       const canRetry = isBusy(error) && !closed
@@ -100,6 +105,16 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
           if (!isBusy(error) || performance.now() > deadline) throw translate(error)
         }
         await sleep(RETRY_MS)
+      }
+    },
+
+    version() {
+      try {
+        assertSameFiles({ recentIsEnough: true })
+        return `${commits} ${dataVersion.get()}`
+      } catch {
+        // The query that follows fails with the reason.
+        return undefined
       }
     },
 
