@@ -3,9 +3,12 @@ import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { type ChangePollerOptions, startChangePoller } from '../../src/node/change-poller.ts'
+import { STALE_AFTER_MS } from '../../src/node/staleness.ts'
 import { run } from '../support/postgres/databases.ts'
+import { withoutNotificationDelivery } from '../support/postgres/notification-proxy.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testClock } from '../support/server/clock.ts'
+import { clientCredentials } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 import { revoke, signedIn } from '../support/server/tokens.ts'
@@ -15,18 +18,23 @@ const NEVER = 1e9
 const FORCED = { force: true, actor: 'operator:test' }
 const postgres = await startPostgres(t)
 
-async function twoNodes(t: Test, intervals: NonNullable<ChangePollerOptions['intervals']>) {
+/** @param drops whether notifications to the second node are lost, without a sign */
+async function twoNodes(
+  t: Test,
+  intervals: NonNullable<ChangePollerOptions['intervals']>,
+  drops: () => boolean = () => false,
+) {
   const url = await postgres.database(t)
   const clock = testClock()
   const masterKey = randomBytes(32).toString('base64url')
-  const node = async () => {
-    const server = await testServer({ clock, masterKey, settings: { DATABASE_URL: url } })
+  const node = async (databaseUrl: string) => {
+    const server = await testServer({ clock, masterKey, settings: { DATABASE_URL: databaseUrl } })
     t.teardown(() => server.close())
     return server
   }
-  const one = await node()
+  const one = await node(url)
   await seed(one.store)
-  const two = await node()
+  const two = await node(await withoutNotificationDelivery(t, url, drops))
   const { changes } = two.store.db
   t.ok(changes, 'this store sends notifications')
   const poller = startChangePoller(two.deps.jobs, two.logger, { changes, intervals })
@@ -35,7 +43,7 @@ async function twoNodes(t: Test, intervals: NonNullable<ChangePollerOptions['int
     await until(() => two.store.db.pool?.().listening === wanted)
   }
   await listening(true)
-  return { one, two, url, listening, poller }
+  return { one, two, clock, url, listening, poller }
 }
 
 const ringOf = ({ deps }: TestServer) => deps.signing.ring.ring().version
@@ -115,6 +123,37 @@ t.test('changes made while no node was listening are found once it listens again
   await allow(true)
   await until(() => ringOf(two) === version)
   await listening(true)
+})
+
+t.test(
+  'an idle node whose notifications are lost without a sign polls before it answers (docs/security.md Q18)',
+  async (t) => {
+    let drops = false
+    const { one, two, clock } = await twoNodes(
+      t,
+      { poll: NEVER, busyPoll: NEVER, idlePoll: NEVER },
+      () => drops,
+    )
+    t.equal((await clientCredentials(two)).statusCode, 200)
+    drops = true
+    await one.store.clients.update('machine', (machine) => ({ ...machine, disabled: true }))
+    const { version } = await rotateRing(one.deps.keys, FORCED)
+    clock.tick(Math.ceil(STALE_AFTER_MS / 1000))
+    t.equal((await clientCredentials(two)).statusCode, 401)
+    t.equal(ringOf(two), version)
+    t.equal(two.store.db.pool?.().listening, true, 'the node believes that it is notified')
+  },
+)
+
+t.test('a node that answers requests polls often, although the store notifies it', async (t) => {
+  let drops = false
+  const { one, two } = await twoNodes(t, { poll: NEVER, busyPoll: 20, idlePoll: NEVER }, () => drops)
+  t.equal((await clientCredentials(two)).statusCode, 200)
+  drops = true
+  await one.store.clients.update('machine', (machine) => ({ ...machine, disabled: true }))
+  // No clock goes on, so no request polls.
+  await until(async () => (await clientCredentials(two)).statusCode === 401)
+  t.equal(two.store.db.pool?.().listening, true)
 })
 
 t.test('a change whose notification was lost is still found by polling', async (t) => {

@@ -6,9 +6,9 @@ import { type OpenOptions, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { registryChanged } from '../../src/store/sql/revisions.ts'
 import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { withoutNotificationDelivery } from '../support/postgres/notification-proxy.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testClock } from '../support/server/clock.ts'
-import { withoutNotificationDelivery } from './notification-proxy.ts'
 
 const postgres = await startPostgres(t)
 

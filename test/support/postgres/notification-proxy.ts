@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
-import type { Owner } from '../support/processes/data-folder.ts'
+import type { Owner } from '../processes/data-folder.ts'
 
 /** The type byte of NotificationResponse. A message is a type byte, a four-byte length that counts itself, and the content. */
 const NOTIFICATION = 'A'.charCodeAt(0)
 
-function withoutNotifications(): Transform {
+function withoutNotifications(drops: () => boolean): Transform {
   let rest = Buffer.alloc(0)
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -15,7 +15,7 @@ function withoutNotifications(): Transform {
       while (rest.length >= 5) {
         const length = 1 + rest.readUInt32BE(1)
         if (rest.length < length) break
-        if (rest[0] !== NOTIFICATION) this.push(rest.subarray(0, length))
+        if (rest[0] !== NOTIFICATION || !drops()) this.push(rest.subarray(0, length))
         rest = rest.subarray(length)
       }
       done()
@@ -23,8 +23,15 @@ function withoutNotifications(): Transform {
   })
 }
 
-/** Returns a URL of the same database through the proxy. The connection has no TLS, and the server must not offer it. */
-export async function withoutNotificationDelivery(owner: Owner, url: string): Promise<string> {
+/**
+ * Returns a URL of the same database through the proxy. The connection has no TLS, and the server must not offer it.
+ * @param drops whether notifications are dropped now; by default always
+ */
+export async function withoutNotificationDelivery(
+  owner: Owner,
+  url: string,
+  drops = () => true,
+): Promise<string> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
@@ -37,7 +44,7 @@ export async function withoutNotificationDelivery(owner: Owner, url: string): Pr
         upstream.destroy()
       })
     }
-    client.pipe(upstream).pipe(withoutNotifications()).pipe(client)
+    client.pipe(upstream).pipe(withoutNotifications(drops)).pipe(client)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   owner.teardown(() => {
