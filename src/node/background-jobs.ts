@@ -19,7 +19,6 @@ import { version } from '../version.ts'
 import type { Base, System } from './base.ts'
 import { createHeartbeat } from './heartbeat.ts'
 import { prune } from './prune.ts'
-import type { Staleness } from './staleness.ts'
 import type { Views } from './views.ts'
 
 export interface BackgroundJobs {
@@ -52,7 +51,8 @@ export interface BackgroundJobsDeps {
   readonly secretUses: Pick<SecretUses, 'flush'>
   readonly system: Pick<System, 'logger' | 'sendLogoutToken' | 'tracing' | 'nodeInfo'>
   readonly views: Pick<Views, 'logoutDueAt' | 'isUnchanged'>
-  readonly staleness: Pick<Staleness, 'poll' | 'inUse'>
+  /** When a view is too old: staleness.ts. */
+  readonly staleness: { readonly poll: () => Promise<void>; readonly inUse: () => boolean }
 }
 
 export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {

@@ -10,7 +10,7 @@ import type { Logger } from '../system.ts'
 import type { BackgroundJobs } from './background-jobs.ts'
 
 /** Interval between polls if the store sends no change notifications. */
-const POLL_INTERVAL_MS = 250
+export const POLL_INTERVAL_MS = 250
 /** Interval between polls while requests arrive, if the store sends change notifications: a notification can be lost. */
 export const BUSY_POLL_INTERVAL_MS = 750
 /**

@@ -23,7 +23,12 @@ import { LEASE_MS } from '../../src/keys/live-ring.ts'
 import { SKEW } from '../../src/keys/ring.ts'
 import { MAX_WAITING_BYTES } from '../../src/log/sink.ts'
 import { MAX_WAITING_EVENTS } from '../../src/node/base.ts'
-import { PRUNE_INTERVAL_MS } from '../../src/node/change-poller.ts'
+import {
+  BUSY_POLL_INTERVAL_MS,
+  IDLE_POLL_INTERVAL_MS,
+  POLL_INTERVAL_MS,
+  PRUNE_INTERVAL_MS,
+} from '../../src/node/change-poller.ts'
 import {
   CLOCK_JUMP,
   CLOCK_READ_INTERVAL_MS,
@@ -156,6 +161,7 @@ const LIMITS: readonly string[] = [
   `extra time that a retiring key stays in the JWKS, for clock differences | ${SKEW} s |`,
   `| read every ${ms(CLOCK_READ_INTERVAL_MS)}; a machine whose clock differs by ${TOLERATED_CLOCK_DIFFERENCE} s is`,
   `| ${CLOCK_JUMP} s; delayed by the length of the jump, at most ${duration(MAX_CLOCK_LAG)} |`,
+  `| ${ms(POLL_INTERVAL_MS)}; ${ms(BUSY_POLL_INTERVAL_MS)}; ${ms(IDLE_POLL_INTERVAL_MS)} |`,
   `| ${ms(STALE_AFTER_MS)}; ${ms(LEASE_MS)} when it signs without the store |`,
   `| up to ${ms(BUSY_TIMEOUT_MS)}, then 503 |`,
   `| every ${HEARTBEAT_INTERVAL} s; after ${NODE_TIMEOUT} s |`,
