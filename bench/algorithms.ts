@@ -6,7 +6,7 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { type Progress, runBenchCommand } from './command.ts'
 import { clientCredentials, type Load, type Measurement, measure, type Scenario } from './measure.ts'
 import { asTable, median, report, type ScenarioReport } from './report.ts'
 import { startBare, startOidcProvider } from './servers/index.ts'
@@ -69,7 +69,7 @@ export async function benchAlgorithms({
 }: {
   readonly rounds: number
   readonly load: Load
-  readonly progress: (line: string) => void
+  readonly progress: Progress
 }): Promise<AlgorithmsReport> {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
   const root = resolve(import.meta.dirname, '..')
@@ -126,25 +126,10 @@ export function algorithmsTable({ reports, toRs256 }: AlgorithmsReport): string 
   return `${reports.map(asTable).join('\n')}\nKeyturn ÷ Keyturn with RS256: ${ratios.join(', ')}\n`
 }
 
-async function main(): Promise<void> {
-  const { values: options } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '5' },
-      seconds: { type: 'string', default: '2' },
-      connections: { type: 'string', default: '16' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+if (import.meta.main)
+  await runBenchCommand({
+    help: HELP,
+    defaults: { rounds: 5, seconds: 2, connections: 16 },
+    run: ({ rounds, ...load }, progress) => benchAlgorithms({ rounds, load, progress }),
+    asTable: algorithmsTable,
   })
-  if (options.help) return void process.stdout.write(HELP)
-  const [rounds, seconds, connections] = [options.rounds, options.seconds, options.connections].map(Number)
-  if (!(rounds && seconds && connections))
-    throw new Error('--rounds, --seconds and --connections must be positive')
-  const progress = (line: string): void => {
-    if (!options.json) process.stderr.write(`${line}\n`)
-  }
-  const result = await benchAlgorithms({ rounds, load: { seconds, connections }, progress })
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `\n${algorithmsTable(result)}`)
-}
-
-if (import.meta.main) await main()

@@ -1,4 +1,4 @@
-/** One user with one browser signs in once: pages, cookies and forms, and the client redeems the code. */
+/** A user with a browser: pages, cookies and forms; and the client that redeems the code. */
 import { createHash, randomBytes } from 'node:crypto'
 import { type Agent, type IncomingHttpHeaders, request as send } from 'node:http'
 import { basic, CALLBACK, CLIENT_ID, PASSWORD, SCOPE, type Subject, USER_COUNT } from './subject.ts'
@@ -12,42 +12,39 @@ interface HttpResponse {
   readonly body: string
 }
 
-/** Runs the authorization code flow with a login and returns the token response. @throws if any step fails */
-export async function signInOnce(subject: Subject, agent: Agent, index: number): Promise<string> {
-  const { authorizeUrl = '', tokenUrl, secret } = subject
-  const cookies = new Map<string, string>()
-  const verifier = randomBytes(32).toString('base64url')
-  const request = new URLSearchParams({
-    client_id: CLIENT_ID,
-    response_type: 'code',
-    redirect_uri: CALLBACK,
-    scope: `openid ${SCOPE}`,
-    state: 'state',
-    nonce: 'nonce',
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-  })
+/** An authorization code and what its token request needs. */
+export interface Code {
+  readonly code: string
+  readonly verifier: string
+}
 
-  const page = await follow(new URL(`${authorizeUrl}?${request}`))
-  const { action, fields } = loginForm(page.body)
-  const credentials = new URLSearchParams({
-    ...fields,
-    username: `bench-${index % USER_COUNT}`,
-    password: PASSWORD,
-  })
-  const { url } = await follow(new URL(action, page.url), credentials)
-  const code = new URL(url).searchParams.get('code')
-  if (!url.startsWith(`${CALLBACK}?`) || !code) throw new Error(`${subject.name}: ended at ${url}`)
+export interface Browser {
+  /** Signs the user in, unless the browser has a session already. @throws if any step fails */
+  authorize(): Promise<Code>
+}
 
-  const tokenRequest = new URLSearchParams({
+/** The parameters of the token request for a code. */
+export const redemption = ({ code, verifier }: Code): URLSearchParams =>
+  new URLSearchParams({
     grant_type: 'authorization_code',
     code,
     redirect_uri: CALLBACK,
     code_verifier: verifier,
   })
-  const tokens = await sendRequest(agent, new URL(tokenUrl), { authorization: basic(secret) }, tokenRequest)
+
+/** Runs the authorization code flow with a login and returns the token response. @throws if any step fails */
+export async function signInOnce(subject: Subject, agent: Agent, index: number): Promise<string> {
+  const code = await openBrowser(subject, agent, index).authorize()
+  const { tokenUrl, secret } = subject
+  const headers = { authorization: basic(secret) }
+  const tokens = await sendRequest(agent, new URL(tokenUrl), headers, redemption(code))
   if (tokens.status !== 200) throw new Error(`${subject.name}: ${tokens.status} ${tokens.body}`)
   return tokens.body
+}
+
+/** @param index of the user */
+export function openBrowser(subject: Subject, agent: Agent, index: number): Browser {
+  const cookies = new Map<string, string>()
 
   /** Follows redirects until a page is shown or the browser is sent to the client. */
   async function follow(from: URL, form?: URLSearchParams): Promise<{ url: string; body: string }> {
@@ -68,6 +65,37 @@ export async function signInOnce(subject: Subject, agent: Agent, index: number):
       ;[url, body] = [new URL(location, url), undefined]
     }
     throw new Error(`${subject.name}: too many redirects`)
+  }
+
+  return {
+    async authorize() {
+      const verifier = randomBytes(32).toString('base64url')
+      const request = new URLSearchParams({
+        client_id: CLIENT_ID,
+        response_type: 'code',
+        redirect_uri: CALLBACK,
+        scope: `openid ${SCOPE}`,
+        state: 'state',
+        nonce: 'nonce',
+        code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+        code_challenge_method: 'S256',
+      })
+      let page = await follow(new URL(`${subject.authorizeUrl}?${request}`))
+      if (!page.url.startsWith(CALLBACK)) {
+        const { action, fields } = loginForm(page.body)
+        const credentials = new URLSearchParams({
+          ...fields,
+          username: `bench-${index % USER_COUNT}`,
+          password: PASSWORD,
+        })
+        page = await follow(new URL(action, page.url), credentials)
+      }
+      const code = new URL(page.url).searchParams.get('code')
+      if (!page.url.startsWith(`${CALLBACK}?`) || !code) {
+        throw new Error(`${subject.name}: ended at ${page.url}`)
+      }
+      return { code, verifier }
+    },
   }
 }
 

@@ -2,8 +2,8 @@
 import { availableParallelism } from 'node:os'
 import autocannon from 'autocannon'
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
-import { cpuSeconds, machineSeconds } from './cpu.ts'
 import { API, basic, SCOPE, type Subject } from './subject.ts'
+import { cpuSeconds, machineSeconds } from './usage.ts'
 
 export interface Load {
   readonly connections: number
@@ -28,6 +28,12 @@ type Prepare = (subject: Subject, load: Load) => Promise<(client: autocannon.Cli
 export interface Scenario {
   readonly name: string
   readonly prepare: Prepare
+  /** The address of a document that is fetched; absent for token requests. */
+  readonly document?: (subject: Subject) => string
+  /** Requests a second, so that the load is the same at every speed; absent: as many as possible. */
+  readonly rate?: number
+  /** A round is this many requests, and not some seconds. */
+  readonly amount?: number
 }
 
 /** Repeats one request: a client requests a token for itself. */
@@ -61,24 +67,32 @@ export const refresh: Scenario = {
   },
 }
 
+export const jwks: Scenario = {
+  name: 'JWKS',
+  prepare: async () => () => {},
+  document: ({ jwksUrl }) => jwksUrl,
+  rate: 100,
+}
+
 /** @throws if any response is not 200 with a JWT, or if the last token does not verify */
 export async function measure(subject: Subject, scenario: Scenario, load: Load): Promise<Measurement> {
   let lastBody = ''
   const setupClient = await scenario.prepare(subject, load)
   const before = readCpuUsage(subject)
+  const document = scenario.document?.(subject)
+  const expected = document === undefined ? '"access_token":"eyJ' : '"kid":"'
+  const start = performance.now()
+  let last = start
   const result = await autocannon({
-    url: subject.tokenUrl,
-    method: 'POST',
+    ...(document === undefined ? tokenRequest(subject) : { url: document }),
     connections: load.connections,
-    duration: load.seconds,
-    headers: {
-      authorization: basic(subject.secret),
-      'content-type': 'application/x-www-form-urlencoded',
-    },
+    ...(scenario.amount === undefined ? { duration: load.seconds } : { amount: scenario.amount }),
+    ...(scenario.rate === undefined ? {} : { overallRate: scenario.rate }),
     setupClient,
     verifyBody: (body) => {
       lastBody = String(body)
-      return lastBody.includes('"access_token":"eyJ')
+      last = performance.now()
+      return lastBody.includes(expected)
     },
   })
   const after = readCpuUsage(subject)
@@ -90,10 +104,14 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
       `${subject.name}, ${scenario.name}: not every response contained a token: ${counts}\n${lastBody}`,
     )
   }
-  const { scope } = await verifyToken(subject, lastBody)
-  if (scope !== SCOPE) throw new Error(`${subject.name}: scope is ${scope}`)
+  if (document === undefined) {
+    const { scope } = await verifyToken(subject, lastBody)
+    if (!String(scope).split(' ').includes(SCOPE)) throw new Error(`${subject.name}: scope is ${scope}`)
+  }
+  // The duration of a number of requests is rounded up to a second.
+  const seconds = scenario.amount === undefined ? result.duration : (last - start) / 1000
   return {
-    perSecond: responses / result.duration,
+    perSecond: responses / seconds,
     responses,
     p50: result.latency.p50,
     p99: result.latency.p99,
@@ -102,24 +120,31 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
   }
 }
 
+const tokenRequest = ({ tokenUrl, secret }: Subject) =>
+  ({
+    url: tokenUrl,
+    method: 'POST',
+    headers: { authorization: basic(secret), 'content-type': 'application/x-www-form-urlencoded' },
+  }) as const
+
 export interface CpuUsage {
   readonly at: number
   readonly server: number
-  /** Processor time of this process, which generates the load. */
-  readonly load: number
+  /** Processor time of this process, which generates the load, and of the database server. */
+  readonly rest: number
   readonly machine: number
 }
 
-export function readCpuUsage({ pid }: Subject): CpuUsage | null {
+export function readCpuUsage({ pid, storeCpu }: Subject): CpuUsage | null {
   const [server, machine] = [cpuSeconds(pid), machineSeconds()]
   const { user, system } = process.cpuUsage()
   if (server === null || machine === null) return null
-  return { at: performance.now() / 1000, server, load: (user + system) / 1e6, machine }
+  return { at: performance.now() / 1000, server, rest: (user + system) / 1e6 + (storeCpu?.() ?? 0), machine }
 }
 
 /** Share of the machine's processor time that other processes used, 0 to 1. */
 export function otherLoadShare(before: CpuUsage, after: CpuUsage): number {
-  const benchmark = after.server - before.server + after.load - before.load
+  const benchmark = after.server - before.server + after.rest - before.rest
   const other = after.machine - before.machine - benchmark
   return Math.max(0, other / ((after.at - before.at) * availableParallelism()))
 }

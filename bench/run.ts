@@ -1,15 +1,19 @@
 /**
  * `npm run bench`: compares Keyturn with oidc-provider and with a bare route that only signs. Each server is a separate process,
  * and this process generates the load. The servers take turns in each round, so that a slower machine affects all of them.
- * Then runs bench/algorithms.ts, bench/verify.ts and bench/scale.ts.
+ * Then runs the other benchmarks of this folder one after the other, each without any other server, even an idle one.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type AlgorithmsReport, algorithmsTable, benchAlgorithms } from './algorithms.ts'
-import { clientCredentials, type Load, type Measurement, measure, refresh } from './measure.ts'
-import { asTable, report, type ScenarioReport } from './report.ts'
+import { machine } from './command.ts'
+import { compare, type MeasureRound } from './compare.ts'
+import { benchEngines, ENGINES, type EnginesReport, enginesTable } from './engines.ts'
+import { benchFootprint, FOOTPRINT, type FootprintLine, footprintTable } from './footprint.ts'
+import { clientCredentials, type Load, measure, refresh } from './measure.ts'
+import { asTable, type ScenarioReport } from './report.ts'
 import { benchScale, SCALE, type ScaleLine, scaleTable } from './scale.ts'
 import { startBare, startOidcProvider } from './servers/index.ts'
 import { startKeyturn } from './servers/keyturn.ts'
@@ -21,6 +25,7 @@ import {
   signInTable,
   withHashing,
 } from './sign-in.ts'
+import { benchSlowDisk, SLOW_DISK, type SlowDiskReport, slowDiskTable } from './slow-disk.ts'
 import type { Subject } from './subject.ts'
 import { benchVerify, type VerifyReport, asTable as verifiersAsTable } from './verify.ts'
 
@@ -35,6 +40,9 @@ const HELP = `npm run bench -- [options]
   --no-signin         skip complete sign-ins, of which at most 8 are concurrent
   --no-algorithms     skip other signature algorithms and DPoP (node bench/algorithms.ts)
   --no-verify         skip the verifiers (node bench/verify.ts)
+  --no-engines        skip PostgreSQL beside SQLite (node bench/engines.ts)
+  --no-slow-disk      skip disks with slow flushes (node bench/slow-disk.ts)
+  --no-footprint      skip start, memory and idle processor time (node bench/footprint.ts)
   --no-scale          skip stores with up to a million sessions (node bench/scale.ts)
   --json              print one JSON document
 `
@@ -50,6 +58,9 @@ const { values: options } = parseArgs({
     signin: { type: 'boolean', default: true },
     algorithms: { type: 'boolean', default: true },
     verify: { type: 'boolean', default: true },
+    engines: { type: 'boolean', default: true },
+    'slow-disk': { type: 'boolean', default: true },
+    footprint: { type: 'boolean', default: true },
     scale: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -86,55 +97,33 @@ async function main(): Promise<void> {
     for (const scenario of options.refresh ? [clientCredentials, refresh] : [clientCredentials]) {
       const eligible = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
       const measureRound: MeasureRound = (subject, roundLoad) => measure(subject, scenario, roundLoad)
-      reports.push(await compare(scenario.name, measureRound, eligible, rounds, load, warmup))
+      const { name } = scenario
+      reports.push(await compare({ name, subjects: eligible, measureRound, rounds, load, warmup, progress }))
     }
     if (options.signin) signIns = await compareSignIns(subjects, rounds, load, warmup)
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
-  const algorithms = options.algorithms ? await benchAlgorithms({ rounds, load, progress }) : undefined
-  // Measured without any other server running, even an idle one.
-  const verifiers = options.verify ? await benchVerify({ progress }) : undefined
-  const scale = options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined
-  print(reports, signIns, { rounds, ...load, warmup }, subjects, { algorithms, verifiers, scale })
+  const others: OtherResults = {
+    algorithms: options.algorithms ? await benchAlgorithms({ rounds, load, progress }) : undefined,
+    verifiers: options.verify ? await benchVerify({ progress }) : undefined,
+    engines: options.engines ? await benchEngines(ENGINES, progress) : undefined,
+    slow_disk: options['slow-disk'] ? await benchSlowDisk(SLOW_DISK, progress) : undefined,
+    footprint: options.footprint ? await benchFootprint(FOOTPRINT, progress) : undefined,
+    scale: options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined,
+  }
+  print(reports, signIns, { rounds, ...load, warmup }, subjects, others)
 }
 
 /** Results of the benchmarks that run without the servers above. */
-interface SeparateResults {
+interface OtherResults {
   readonly algorithms: AlgorithmsReport | undefined
   readonly verifiers: VerifyReport | undefined
+  readonly engines: EnginesReport | undefined
+  readonly slow_disk: SlowDiskReport | undefined
+  readonly footprint: readonly FootprintLine[] | undefined
   readonly scale: readonly ScaleLine[] | undefined
-}
-
-type MeasureRound = (subject: Subject, load: Load) => Promise<Measurement>
-
-async function compare(
-  name: string,
-  measureRound: MeasureRound,
-  subjects: readonly Subject[],
-  rounds: number,
-  load: Load,
-  warmup: number,
-  afterRound: () => Promise<void> = async () => {},
-): Promise<ScenarioReport> {
-  const results = new Map<Subject, Measurement[]>(subjects.map((subject) => [subject, []]))
-  for (const subject of subjects) {
-    progress(`${name}: warming up ${subject.name}`)
-    await measureRound(subject, { ...load, seconds: warmup })
-  }
-  for (let i = 1; i <= rounds; i += 1) {
-    for (const subject of subjects) {
-      const result = await measureRound(subject, load)
-      progress(`${name}: round ${i}/${rounds} ${subject.name} ${Math.round(result.perSecond)}/s`)
-      results.get(subject)?.push(result)
-    }
-    await afterRound()
-  }
-  return report(
-    name,
-    subjects.map((subject) => ({ ...subject, rounds: results.get(subject) ?? [] })),
-  )
 }
 
 async function compareSignIns(
@@ -148,7 +137,16 @@ async function compareSignIns(
   const afterRound = async () => {
     hashing.push(await measureHashing(load.seconds / 2))
   }
-  const report = await compare('complete sign-in', measureSignIns, eligible, rounds, load, warmup, afterRound)
+  const report = await compare({
+    name: 'complete sign-in',
+    subjects: eligible,
+    measureRound: measureSignIns,
+    rounds,
+    load,
+    warmup,
+    progress,
+    afterRound,
+  })
   return withHashing(report, hashing)
 }
 
@@ -161,12 +159,11 @@ function print(
   signIns: SignInReport | undefined,
   load: object,
   subjects: readonly Subject[],
-  { algorithms, verifiers, scale }: SeparateResults,
+  others: OtherResults,
 ): void {
-  const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
     process.stdout.write(
-      `${JSON.stringify({ machine, load, reports, sign_in: signIns, algorithms, verifiers, scale })}\n`,
+      `${JSON.stringify({ machine: machine(), load, reports, sign_in: signIns, ...others })}\n`,
     )
     return
   }
@@ -174,11 +171,18 @@ function print(
   process.stdout.write(
     `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${descriptions}\n`,
   )
-  if (algorithms) process.stdout.write(`\n${algorithmsTable(algorithms)}\n`)
-  if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
-  if (scale) process.stdout.write(`\n${scaleTable(scale)}\n`)
+  const { algorithms, verifiers, engines, slow_disk: slowDisk, footprint, scale } = others
+  const tables = [
+    algorithms && algorithmsTable(algorithms),
+    verifiers && verifiersAsTable(verifiers),
+    engines && enginesTable(engines),
+    slowDisk && slowDiskTable(slowDisk),
+    footprint && footprintTable(footprint),
+    scale && scaleTable(scale),
+  ]
+  for (const text of tables) if (text) process.stdout.write(`\n${text}\n`)
   process.stdout.write(
-    `${Object.entries({ ...machine, ...load })
+    `${Object.entries({ ...machine(), ...load })
       .map(([k, v]) => `${k} ${v}`)
       .join(', ')}\n`,
   )

@@ -3,21 +3,20 @@
  * PostgreSQL. Shows whether a cost grows with the store. Each store has its own server, and the servers take turns.
  */
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { table } from '../src/cli/output.ts'
 import { systemRandom } from '../src/system.ts'
-import { createRefreshTokenCodec } from '../src/tokens/refresh-token.ts'
 import { run } from '../test/support/postgres/databases.ts'
-import { startPostgres } from '../test/support/postgres/postgres.ts'
-import { cpuSeconds } from './cpu.ts'
+import { type Progress, runBenchCommand } from './command.ts'
 import { clientCredentials, type Load, type Measurement, measure, type Scenario } from './measure.ts'
 import { median } from './report.ts'
-import { serve, startKeyturn } from './servers/keyturn.ts'
-import { storeSessions } from './stored.ts'
+import { serve, startKeyturn, timeStart } from './servers/keyturn.ts'
+import { cpuOfPostgres, queryNumber, startDurablePostgres } from './servers/postgres.ts'
+import { storedSessions } from './stored.ts'
 import { type Subject, stop } from './subject.ts'
+import { rssMb } from './usage.ts'
 
 const HELP = `node bench/scale.ts [options]
 
@@ -43,7 +42,7 @@ export interface ScaleOptions {
   readonly rounds: number
   readonly load: Load
   readonly starts: number
-  readonly progress: (line: string) => void
+  readonly progress: Progress
 }
 
 interface Installation {
@@ -89,44 +88,12 @@ interface Rates {
   readonly log_bytes: number
 }
 
-/** Uses the tokens one after the other, and appends each new refresh token. */
-function refreshAllSessions(tokens: string[]): Scenario {
-  return {
-    name: 'refresh_token',
-    prepare: async () => (client) =>
-      client.setRequests([
-        {
-          setupRequest: (request) => ({
-            ...request,
-            body: `grant_type=refresh_token&refresh_token=${tokens.shift()}`,
-          }),
-          onResponse: (_status, body) => {
-            const token = /"refresh_token":"([^"]+)"/.exec(body)?.[1]
-            if (token) tokens.push(token)
-          },
-        },
-      ]),
-  }
-}
-
 export async function benchScale(options: ScaleOptions): Promise<ScaleLine[]> {
   const { sizes, rounds, load, progress } = options
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-scale-'))
   const cleanups: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   try {
-    const postgres = await startPostgres(
-      { teardown: (end) => void cleanups.push(end) },
-      {
-        // The defaults of PostgreSQL. The tests use settings that are faster but not durable.
-        settings: {
-          fsync: 'on',
-          full_page_writes: 'on',
-          autovacuum: 'on',
-          shared_buffers: '128MB',
-          max_connections: '100',
-        },
-      },
-    )
+    const postgres = await startDurablePostgres({ teardown: (end) => void cleanups.push(end) })
     const installations: { installation: Installation; scenarios: Scenario[] }[] = []
     for (const sessions of sizes) {
       for (const engine of ENGINES) {
@@ -180,21 +147,9 @@ async function openInstallation(
     KEYTURN_MASTER_KEY: masterKey.toString('base64url'),
     ...(url === undefined ? {} : { KEYTURN_DATABASE_URL: url }),
   }
-  const tokens: string[] = []
+  const refreshing = storedSessions(REFRESHING_SESSIONS, Math.max(sessions, REFRESHING_SESSIONS))
   const name = `${engine} ${sessions}`
-  const stored = await startKeyturn(name, root, folder, {
-    settings,
-    fill: async ({ store, clock }, { dataKeys }) => {
-      const ids = await storeSessions(
-        store,
-        clock.now(),
-        Math.max(sessions, REFRESHING_SESSIONS),
-        REFRESHING_SESSIONS,
-      )
-      const codec = createRefreshTokenCodec(dataKeys)
-      tokens.push(...ids.map((clientSessionId) => codec.write({ clientSessionId, generation: 1 })))
-    },
-  })
+  const stored = await startKeyturn(name, root, folder, { settings, fill: refreshing.fill })
   await stored.stop()
   // Autovacuum would do this a minute later.
   if (url !== undefined) await run(url, 'VACUUM ANALYZE')
@@ -244,15 +199,7 @@ async function openInstallation(
   progress(
     `${name}: ${Math.round(installation.start.milliseconds)} ms to start, ${installation.restMb} MB at rest`,
   )
-  return { installation, scenarios: [clientCredentials, refreshAllSessions(tokens)] }
-}
-
-async function timeStart(name: string, root: string, folder: string, settings: Record<string, string>) {
-  const start = performance.now()
-  const { child, base } = await serve(name, root, folder, settings)
-  while (!(await fetch(`${base}/health/ready`)).ok);
-  const milliseconds = performance.now() - start
-  return { child, duration: { milliseconds, cpu: (cpuSeconds(child.pid as number) ?? Number.NaN) * 1000 } }
+  return { installation, scenarios: [clientCredentials, refreshing.scenario] }
 }
 
 async function measureRound(installation: Installation, scenario: Scenario, load: Load): Promise<Round> {
@@ -297,52 +244,9 @@ function summarize(installation: Installation, installations: readonly Installat
   }
 }
 
-async function queryNumber(url: string, expression: string): Promise<number> {
-  const { rows } = await run(url, `SELECT ${expression} AS value`)
-  return Number(rows[0]?.value)
-}
-
-/** Returns a function that reads the processor seconds of the database server, including ended child processes. */
-async function cpuOfPostgres(url: string): Promise<() => number> {
-  const backend = await queryNumber(url, 'pg_backend_pid()')
-  const server = Number(
-    readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
-      .split(' ')
-      .find((pid) => childrenOf(Number(pid)).length > 3 && backend > Number(pid)),
-  )
-  return () => {
-    const fields = statFields(server)
-    const endedChildren = (Number(fields[13]) + Number(fields[14])) / 100
-    return childrenOf(server).reduce(
-      (sum, pid) => sum + (cpuSeconds(pid) ?? 0),
-      (cpuSeconds(server) ?? 0) + endedChildren,
-    )
-  }
-}
-
-function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(Number)
-  } catch {
-    return []
-  }
-}
-
-function statFields(pid: number): string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-}
-
 /** Bytes that a process has written to disk, in all files. */
 const bytesWrittenBy = (pid: number): number =>
   Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
-
-const rssMb = (pid: number): number =>
-  Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024)
 
 export function scaleTable(lines: readonly ScaleLine[]): string {
   const columns = [
@@ -388,28 +292,10 @@ export function scaleTable(lines: readonly ScaleLine[]): string {
   return `${rates}\n${memory}`
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      sizes: { type: 'string', default: String(SCALE.sizes) },
-      rounds: { type: 'string', default: String(SCALE.rounds) },
-      seconds: { type: 'string', default: String(SCALE.seconds) },
-      connections: { type: 'string', default: String(SCALE.connections) },
-      starts: { type: 'string', default: String(SCALE.starts) },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+if (import.meta.main)
+  await runBenchCommand({
+    help: HELP,
+    defaults: SCALE,
+    run: (options, progress) => benchScale({ ...options, load: options, progress }),
+    asTable: scaleTable,
   })
-  if (values.help) return void process.stdout.write(HELP)
-  const lines = await benchScale({
-    sizes: values.sizes.split(',').map(Number),
-    rounds: Number(values.rounds),
-    load: { connections: Number(values.connections), seconds: Number(values.seconds) },
-    starts: Number(values.starts),
-    progress: (text) => void (values.json || process.stderr.write(`${text}\n`)),
-  })
-  const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
-  process.stdout.write(values.json ? `${JSON.stringify({ machine, lines })}\n` : `\n${scaleTable(lines)}`)
-}
-
-if (import.meta.main) await main()

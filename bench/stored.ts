@@ -1,7 +1,11 @@
 /** Fills a store with many users and sessions, with timestamps of the last few days. */
+import type { Keys } from '../src/keys/index.ts'
+import type { Base } from '../src/node/base.ts'
 import type { Db, Param, Step } from '../src/store/db.ts'
 import type { Store } from '../src/store/index.ts'
 import { type EpochSeconds, systemRandom } from '../src/system.ts'
+import { createRefreshTokenCodec } from '../src/tokens/refresh-token.ts'
+import type { Scenario } from './measure.ts'
 import { API, CLIENT_ID, ROLE, SCOPE } from './subject.ts'
 
 export const SESSIONS_PER_USER = 10
@@ -91,6 +95,49 @@ export async function storeSessions(
     { noTimeout: true },
   )
   return ids
+}
+
+export interface StoredSessions {
+  /** Stores the sessions; for {@link KeyturnOptions}. */
+  readonly fill: (base: Base, keys: Keys) => Promise<void>
+  /** Refreshes the sessions, one after the other. */
+  readonly scenario: Scenario
+}
+
+/**
+ * Sessions that are in the store before a server starts, so that no round needs sign-ins.
+ * @param count how many of them are refreshed, spread over the whole store; each connection loses one when its round ends
+ */
+export function storedSessions(count: number, total = count): StoredSessions {
+  const tokens: string[] = []
+  return {
+    async fill({ store, clock }, { dataKeys }) {
+      const ids = await storeSessions(store, clock.now(), total, count)
+      const codec = createRefreshTokenCodec(dataKeys)
+      tokens.push(...ids.map((clientSessionId) => codec.write({ clientSessionId, generation: 1 })))
+    },
+    scenario: refreshAllSessions(tokens),
+  }
+}
+
+/** Uses the tokens one after the other, and appends each new refresh token. */
+function refreshAllSessions(tokens: string[]): Scenario {
+  return {
+    name: 'refresh_token',
+    prepare: async () => (client) =>
+      client.setRequests([
+        {
+          setupRequest: (request) => ({
+            ...request,
+            body: `grant_type=refresh_token&refresh_token=${tokens.shift()}`,
+          }),
+          onResponse: (_status, body) => {
+            const token = /"refresh_token":"([^"]+)"/.exec(body)?.[1]
+            if (token) tokens.push(token)
+          },
+        },
+      ]),
+  }
 }
 
 async function insert(db: Db, target: string, rows: readonly (readonly Param[])[]): Promise<void> {

@@ -27,6 +27,8 @@ export interface Subject {
   readonly issuer: string
   readonly secret: string
   readonly pid: number
+  /** Processor seconds of its database server, if that is on this machine. */
+  readonly storeCpu?: () => number
   /** Creates refresh tokens of `count` different sessions; absent if the server issues none. */
   readonly refreshTokens?: (count: number) => Promise<string[]>
   /** Absent if the server has no sign-in. */
@@ -46,7 +48,7 @@ export interface Ready {
 /** Starts a program of bench/servers and waits until it is listening. @param alg the algorithm with which it signs */
 export async function startProgram(
   file: string,
-  alg: string,
+  alg = 'RS256',
 ): Promise<{ child: ChildProcess; ready: Ready }> {
   const child = spawn(process.execPath, [new URL(`servers/${file}`, import.meta.url).pathname, alg], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -5,9 +5,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { cpuSeconds } from './cpu.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import { basic, SCOPE, type Subject } from './subject.ts'
+import { cpuSeconds } from './usage.ts'
 
 const ROUNDS = 9
 const REQUESTS = 1000

@@ -5,9 +5,8 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { availableParallelism, cpus } from 'node:os'
-import { parseArgs } from 'node:util'
 import { table } from '../src/cli/output.ts'
+import { type Progress, runBenchCommand } from './command.ts'
 import { median } from './report.ts'
 import type { VerifyCommand, VerifyResult } from './verifiers/run.ts'
 import { SUBJECTS, type SubjectName } from './verifiers/subjects.ts'
@@ -55,7 +54,7 @@ export async function benchVerify({
 }: {
   readonly rounds?: number
   readonly seconds?: number
-  readonly progress: (line: string) => void
+  readonly progress: Progress
 }): Promise<VerifyReport> {
   const names = Object.keys(SUBJECTS) as SubjectName[]
   const children = new Map<SubjectName, ChildProcess>()
@@ -115,28 +114,6 @@ function report(rates: ReadonlyMap<SubjectName, readonly number[]>): VerifyRepor
   }
 }
 
-async function main(): Promise<void> {
-  const { values: options } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: `${ROUNDS}` },
-      seconds: { type: 'string', default: `${SECONDS}` },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (options.help) return void process.stdout.write(HELP)
-  const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)]
-  if (!(rounds >= 1 && seconds > 0)) throw new Error('--rounds and --seconds must be positive')
-  const progress = (line: string): void => {
-    if (!options.json) process.stderr.write(`${line}\n`)
-  }
-  const result = await benchVerify({ rounds, seconds, progress })
-  const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
-  process.stdout.write(
-    options.json ? `${JSON.stringify({ machine, rounds, seconds, ...result })}\n` : `\n${asTable(result)}`,
-  )
-}
-
 export function asTable({ lines, targets }: VerifyReport): string {
   const columns = ['verifier', 'per second, median', 'min – max', 'µs each', '']
   const rows = lines.map((line) => [
@@ -153,4 +130,10 @@ export function asTable({ lines, targets }: VerifyReport): string {
   return `${table(columns, rows)}\n${verdicts.join('\n')}\n`
 }
 
-if (import.meta.main) await main()
+if (import.meta.main)
+  await runBenchCommand({
+    help: HELP,
+    defaults: { rounds: ROUNDS, seconds: SECONDS },
+    run: (options, progress) => benchVerify({ ...options, progress }),
+    asTable,
+  })

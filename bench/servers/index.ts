@@ -1,4 +1,4 @@
-/** Starts the servers that Keyturn is compared with. */
+/** Starts the programs that Keyturn is compared with. */
 import { type Subject, startProgram, stop } from '../subject.ts'
 
 export async function startBare(alg = 'RS256'): Promise<Subject> {
@@ -22,4 +22,9 @@ export async function startOidcProvider(alg = 'RS256'): Promise<Subject> {
     },
     stop: () => stop(child),
   }
+}
+
+export async function startIdle() {
+  const { child } = await startProgram('idle.ts')
+  return { name: 'a Node.js that does nothing', pid: child.pid as number, stop: () => stop(child) }
 }

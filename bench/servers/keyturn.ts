@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -29,12 +30,15 @@ import {
   stop,
   USER_COUNT,
 } from '../subject.ts'
+import { cpuSeconds } from '../usage.ts'
 
 export interface KeyturnOptions {
   /** Added to the settings for the port, the database and the keys folder. */
   readonly settings?: Readonly<Record<string, string>>
   /** Stores more data before the server starts. */
   readonly fill?: (base: Base, keys: Keys) => Promise<void>
+  /** Milliseconds by which each flush to disk is longer. Absent: the program is started as in production. */
+  readonly flushDelay?: number
 }
 
 /** @param root the checkout to run, so that two versions can be compared */
@@ -53,7 +57,7 @@ export async function startKeyturn(
     ...options.settings,
   }
   await seed(settings, folder, secret, options.fill)
-  const { child, issuer, base } = await serve(name, root, folder, settings)
+  const { child, issuer, base } = await serve(name, root, folder, settings, options.flushDelay)
   const tokenUrl = `${base}/oauth2/token`
   return {
     name,
@@ -83,14 +87,21 @@ export async function serve(
   root: string,
   folder: string,
   settings: Readonly<Record<string, string>>,
+  flushDelay?: number,
 ): Promise<Serving> {
   const log = openSync(join(folder, 'keyturn.log'), 'a')
   const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith('KEYTURN_'))
-  const child = spawn(process.execPath, [join(root, 'src/keyturn.js'), 'serve', '--json'], {
+  const entry = flushDelay === undefined ? 'src/keyturn.js' : 'bench/servers/slow-disk.ts'
+  const child = spawn(process.execPath, [join(root, entry), 'serve', '--json'], {
     // A folder without a .env file.
     cwd: folder,
     stdio: ['ignore', 'pipe', log],
-    env: { ...Object.fromEntries(inherited), ...settings, NODE_ENV: 'production' },
+    env: {
+      ...Object.fromEntries(inherited),
+      ...settings,
+      NODE_ENV: 'production',
+      ...(flushDelay === undefined ? {} : slowDiskEnvironment(flushDelay)),
+    },
   })
   closeSync(log)
   const lines = createInterface({ input: child.stdout as Readable })
@@ -98,6 +109,29 @@ export async function serve(
   const { issuer } = JSON.parse(line as string) as { issuer: string }
   return { child, issuer, base: issuer.replace('localhost', '127.0.0.1') }
 }
+
+/** Includes what `src/keyturn.js` sets, which bench/servers/slow-disk.ts replaces. */
+const slowDiskEnvironment = (flushDelay: number) => ({
+  FLUSH_DELAY: String(flushDelay),
+  UV_THREADPOOL_SIZE: String(Math.max(2, Math.min(16, availableParallelism()))),
+})
+
+/** The time from the start of the process to the first 200 of /health/ready. The server goes on. */
+export async function timeStart(
+  name: string,
+  root: string,
+  folder: string,
+  settings: Readonly<Record<string, string>>,
+) {
+  const start = performance.now()
+  const { child, base } = await serve(name, root, folder, settings)
+  while (!(await fetch(`${base}/health/ready`)).ok);
+  const milliseconds = performance.now() - start
+  return { child, duration: { milliseconds, cpu: (cpuSeconds(child.pid as number) ?? Number.NaN) * 1000 } }
+}
+
+/** Older than every stored session (stored.ts): a session of a younger API would be of another one that was deleted. */
+const REGISTRY_AGE = 7 * 86_400
 
 /** Stores an API, a client and users before the server starts. */
 async function seed(
@@ -114,7 +148,7 @@ async function seed(
   )
   try {
     const keys = await openKeys(base, { bits: RSA_BITS })
-    await storeRegistry(base.store, base.clock.now(), hashGeneratedSecret(secret))
+    await storeRegistry(base.store, base.clock.now() - REGISTRY_AGE, hashGeneratedSecret(secret))
     await fill?.(base, keys)
   } finally {
     await base.store.db.close()

@@ -1,3 +1,4 @@
+/** What processes use: processor time and memory, from /proc. */
 import { readFileSync } from 'node:fs'
 
 /** Linux reports processor time in /proc in hundredths of a second. */
@@ -27,3 +28,7 @@ export function machineSeconds(): number | null {
     return null
   }
 }
+
+/** Resident memory of a process in megabytes. */
+export const rssMb = (pid: number): number =>
+  Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024)
