@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import module from 'node:module'
 import os from 'node:os'
 import { fileURLToPath } from 'node:url'
+import v8 from 'node:v8'
 
 const FLUSH_MS = 5000
 
@@ -28,11 +29,21 @@ if (major < 22 || (major === 22 && minor < 18)) {
   if (process.env.UV_THREADPOOL_SIZE === undefined) {
     process.env.UV_THREADPOOL_SIZE = String(Math.max(2, Math.min(16, os.availableParallelism())))
   }
+  const youngGenerationIsSmall = keepYoungGenerationSmall()
   compileOnce()
   // In a checkout the sources are what runs, so no build can be stale; the published package has only dist/.
   const source = new URL('./main.ts', import.meta.url)
   const entry = existsSync(source) ? source : new URL('../dist/main.js', import.meta.url)
-  import(entry.href).then((main) => main.start({}, signals))
+  import(entry.href).then((main) => main.start({ youngGenerationIsSmall }, signals))
+}
+
+// Without growth, the process has about 8 MB less when it has started; src/node/young-generation.ts says why. The growth factor is set
+// before the cache of compiled code is opened, because V8 accepts compiled code only with the flags that it was compiled with. Returns
+// false if the options of Node.js choose a size.
+function keepYoungGenerationSmall() {
+  if (/semi.space/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '))) return false
+  v8.setFlagsFromString('--semi-space-growth-factor=1')
+  return true
 }
 
 // Stripping the types from the sources and compiling them is most of the cost of starting, in time and in memory, so the result

@@ -38,6 +38,8 @@ export interface Io {
   readonly failpoint?: ReachFailpoint
   /** Milliseconds by which each commit to an embedded database is delayed. Set only by crash tests and benchmarks of slow disks. */
   readonly flushDelay?: number
+  /** The young generation of V8 does not grow (src/node/young-generation.ts). */
+  readonly youngGenerationIsSmall?: boolean
   /** Resolves with the signal's name when the process is asked to stop. */
   stopSignal(): Promise<string>
   /** Ends the process at once, if a graceful stop does not finish. */

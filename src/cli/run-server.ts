@@ -31,6 +31,7 @@ import type { NodeInfo } from '../node/heartbeat.ts'
 import { joinNodes } from '../node/node-settings.ts'
 import { openServer, type Server } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
+import { growYoungGenerationUnderLoad } from '../node/young-generation.ts'
 import { openClientAuthorities } from '../oauth/mtls/client-authorities.ts'
 import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
@@ -130,7 +131,9 @@ export async function runServer(
       if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
       await printStartup(context, options, server, { metrics: metricsApp, admin: adminApp })
 
+      const stopGrowth = io.youngGenerationIsSmall ? growYoungGenerationUnderLoad() : undefined
       const signal = await stopped
+      stopGrowth?.()
       system.logger.info({ signal }, 'stopping')
       stopping = true
       await sleep(config.shutdownDelay * 1000)

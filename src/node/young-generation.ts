@@ -1,0 +1,44 @@
+/**
+ * The size of V8's young generation, where new objects live until they are collected or survive twice. V8 doubles it, up to 32 MB,
+ * whenever the process creates many objects, as loading the program does, and an idle process keeps it. So src/keyturn.js starts the
+ * process without this growth, and a server grows under load only, to a size beyond which requests cost no less. V8 has no other
+ * setting for it that a running process can change. Must not know what the process does.
+ */
+import { PerformanceObserver } from 'node:perf_hooks'
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
+
+/** Bytes of both halves. With a fourth of it, V8 takes objects of requests in progress for old ones, and a refresh costs 4 % more. */
+export const MAX_YOUNG_GENERATION = 8 * 1024 * 1024
+/** So many collections, each this soon after the one before it, are those of a server under load. */
+const BUSY = { collections: 10, milliseconds: 100 }
+
+/** @returns stops growth */
+export function growYoungGenerationUnderLoad(): () => void {
+  let growing = false
+  let inARow = 0
+  let lastCollection = Number.NEGATIVE_INFINITY
+
+  function setGrowing(value: boolean): void {
+    if (value === growing) return
+    growing = value
+    // V8 multiplies the size by this. It is 1 at all other times, because the cache of compiled code depends on V8's flags.
+    setFlagsFromString(`--semi-space-growth-factor=${value ? 2 : 1}`)
+  }
+
+  const observer = new PerformanceObserver((collections) => {
+    for (const { startTime } of collections.getEntries()) {
+      inARow = startTime - lastCollection < BUSY.milliseconds ? inARow + 1 : 0
+      lastCollection = startTime
+    }
+    setGrowing(inARow >= BUSY.collections && youngGenerationSize() < MAX_YOUNG_GENERATION)
+  })
+  observer.observe({ entryTypes: ['gc'] })
+  return () => {
+    observer.disconnect()
+    setGrowing(false)
+  }
+}
+
+/** Bytes of both halves. */
+export const youngGenerationSize = (): number =>
+  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0
