@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { packageFile } from './package-files.ts'
 
-/** The version in package.json, which is one folder up both in the checkout and in the published package. */
-export const version: string = JSON.parse(
-  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-).version
+/** The version in package.json. */
+export const version: string = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')).version

@@ -25,6 +25,7 @@ const MECHANISMS = [
   'src/ip-address.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',
+  'src/package-files.ts',
   'src/path-segment.ts',
   'src/resource-uri.ts',
   'src/version.ts',

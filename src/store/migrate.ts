@@ -11,12 +11,13 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { commandLine } from '../command-line.ts'
+import { packageFile } from '../package-files.ts'
 import type { Clock } from '../system.ts'
 import { version } from '../version.ts'
 import { ConstraintViolation, type Db, type Reader, StoreMissing, StoreUnusable } from './db.ts'
 import { assertNoOlderNodes, isOlder } from './older-nodes.ts'
 
-const FOLDER = new URL('../../migrations/', import.meta.url)
+const FOLDER = packageFile('migrations/')
 
 /** Recorded among the migrations while a transfer fills the store. No migration has this name. */
 export const TRANSFER_MARK = 'transfer_unfinished'

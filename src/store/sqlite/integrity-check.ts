@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type Database from 'better-sqlite3'
+import { programFile } from '../../package-files.ts'
 import { StoreDamaged } from '../db.ts'
 
 /** A file of this size is checked in less than a tenth of a second. */
@@ -21,10 +22,7 @@ export interface IntegrityCheck {
 }
 
 export function startIntegrityCheck(file: string): IntegrityCheck {
-  const program = import.meta.url.endsWith('.ts')
-    ? './integrity-check-process.ts'
-    : './integrity-check-process.js'
-  const path = fileURLToPath(new URL(program, import.meta.url))
+  const path = fileURLToPath(programFile('store/sqlite/integrity-check-process'))
   let stop = () => {}
   const done = new Promise<void>((resolve, reject) => {
     const child = execFile(process.execPath, [path, file], { env: {} }, (error, stdout, stderr) => {

@@ -2,6 +2,7 @@
 import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { programFile } from '../../package-files.ts'
 import { StoreUnavailable } from '../db.ts'
 import type { Outcome } from './commit-group.ts'
 import type { WriterThread } from './writer.ts'
@@ -16,10 +17,9 @@ const MEMORY = { maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
  */
 function program(): string {
   const cache = getCompileCacheDir()
-  const worker = import.meta.url.endsWith('.ts') ? './writer-worker.ts' : './writer-worker.js'
   return `
     ${cache ? `require('node:module').enableCompileCache(${JSON.stringify(dirname(cache))})` : ''}
-    import(${JSON.stringify(import.meta.resolve(worker))})`
+    import(${JSON.stringify(programFile('store/sqlite/writer-worker').href)})`
 }
 
 interface Waiting {
