@@ -42,7 +42,7 @@ export interface ChangePollerOptions {
 interface Intervals {
   /** Without change notifications. */
   readonly poll: number
-  /** With them. */
+  /** With them, or after a round that had no reason to poll. */
   readonly busyPoll: number
   /** While there is no reason to poll. */
   readonly idlePoll: number
@@ -70,6 +70,8 @@ export function startChangePoller(
   let sinceMaintained = MAINTAIN_KEYS_INTERVAL_MS
   let sincePruned = 0
   let sincePolled = 0
+  /** The last round had no reason to poll. */
+  let quiet = false
   const prune = singleFlight(() => attempt('prune'))
   const failing = new Set<JobName>()
 
@@ -96,8 +98,9 @@ export function startChangePoller(
 
   async function runDueJobs(waited: number): Promise<void> {
     sincePolled += waited
-    if (isPollDue()) await poll()
-    else await attempt('heartbeat')
+    quiet = !isPollDue()
+    if (quiet) await attempt('heartbeat')
+    else await poll()
     sinceMaintained += waited
     sincePruned += waited
     if (sinceMaintained >= MAINTAIN_KEYS_INTERVAL_MS) {
@@ -120,7 +123,7 @@ export function startChangePoller(
   function schedule(): void {
     clearTimeout(timer)
     if (stopped) return
-    const wait = listening ? Math.min(intervals.busyPoll, intervals.idlePoll) : intervals.poll
+    const wait = listening || quiet ? Math.min(intervals.busyPoll, intervals.idlePoll) : intervals.poll
     timer = setTimeout(() => enqueue(() => runDueJobs(wait)).finally(schedule), wait)
     timer.unref()
   }

@@ -140,6 +140,20 @@ t.test(
   },
 )
 
+t.test(
+  'a store that can tell that nothing was written is asked less often after a quiet round',
+  async (t) => {
+    const { counts, state, untilCount } = startedPoller(t, { poll: 1, busyPoll: NEVER, idlePoll: NEVER })
+    await untilCount('poll', 3)
+    state.isPollWanted = () => false
+    const before = counts.poll
+    await untilCount('heartbeat', counts.heartbeat + 1)
+    await sleep(30)
+    t.ok(counts.poll <= before + 1)
+    t.ok(counts.heartbeat <= before + 2)
+  },
+)
+
 t.test('keys are maintained at once and then once a second, however many notifications come', async (t) => {
   // Ten rounds count as a second, whatever they really take.
   const { counts, listener, untilCount } = startedPoller(t, { poll: 100, busyPoll: 100, idlePoll: 100 })
