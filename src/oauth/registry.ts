@@ -37,13 +37,19 @@ export interface RegistryDeps {
   }
 }
 
-/** How many clients are held in memory. */
+/** How many clients are held in memory, and about how many bytes they have: a client with keys has up to a hundred times those of another. */
 export const MAX_CLIENTS = 10_000
+export const MAX_CLIENT_BYTES = 32 * 1024 * 1024
 
 /** How many URIs are held in memory with the API that they name. Clients choose the URIs, so their number is bounded. */
 const MAX_URIS = 1000
 
-const createClientCache = () => new LRUCache<string, Client>({ max: MAX_CLIENTS })
+const createClientCache = () =>
+  new LRUCache<string, Client>({
+    max: MAX_CLIENTS,
+    maxSize: MAX_CLIENT_BYTES,
+    sizeCalculation: (client) => JSON.stringify(client).length,
+  })
 const createApiCache = () => new LRUCache<string, { readonly api: Api | null }>({ max: MAX_URIS })
 
 export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {

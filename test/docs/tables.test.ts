@@ -51,7 +51,7 @@ import {
 } from '../../src/oauth/logout/logout-outbox.ts'
 import { LOGOUT_TIMEOUT_MS } from '../../src/oauth/logout/send-logout-token.ts'
 import { MAX_PARAMETERS } from '../../src/oauth/parameters.ts'
-import { MAX_CLIENTS } from '../../src/oauth/registry.ts'
+import { MAX_CLIENT_BYTES, MAX_CLIENTS } from '../../src/oauth/registry.ts'
 import { MAX_PASSKEYS } from '../../src/store/contracts/factors.ts'
 import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
@@ -166,7 +166,7 @@ const LIMITS: readonly string[] = [
   `| up to ${ms(BUSY_TIMEOUT_MS)}, then 503 |`,
   `| every ${HEARTBEAT_INTERVAL} s; after ${NODE_TIMEOUT} s |`,
   `| entries of a status list | ${grouped(LIST_SIZE)};`,
-  `| ${grouped(MAX_CLIENTS)}; others are read when they are needed |`,
+  `| ${grouped(MAX_CLIENTS)}, and ${mib(MAX_CLIENT_BYTES)}; others are read when they are needed |`,
   `| ${mib(MAX_WAITING_BYTES)}, then dropped |`,
   `| ${grouped(MAX_WAITING_EVENTS)}, then the oldest are only counted |`,
   `deleted about once a minute, ${PRUNE_BATCH} at a time`,
