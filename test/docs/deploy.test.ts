@@ -74,8 +74,9 @@ t.test('the image runs as an unprivileged user with settings that exist', async 
   t.equal(node, 'node')
   t.ok(existsSync(localPath(program)))
   t.same(list('CMD'), ['serve'])
-  const { NODE_ENV, ...settings } = imageEnv
+  const { NODE_ENV, MALLOC_ARENA_MAX, ...settings } = imageEnv
   t.equal(NODE_ENV, 'production')
+  t.equal(MALLOC_ARENA_MAX, '2', 'as in the unit')
   const config = loadConfig(settings, '/nonexistent')
   t.equal(config.host, '0.0.0.0')
   t.equal(String(config.port), last('EXPOSE'))
@@ -116,6 +117,7 @@ t.test('the systemd unit runs the program as its own user with minimal rights', 
     t.equal(unit.get(name), value, name)
   }
   t.notOk(unit.has('MemoryDenyWriteExecute'), 'Node.js would not start')
+  t.match(read(`${DEPLOY}/keyturn.service`), /^Environment=MALLOC_ARENA_MAX=2$/m)
   const settings = (unit.get('EnvironmentFile') ?? '').replace('-', '')
   const page = read(`${DEPLOY}/README.md`)
   t.ok(
