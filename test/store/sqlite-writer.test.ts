@@ -8,10 +8,12 @@ import t, { type Test } from 'tap'
 import { ConstraintViolation, type Db, StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import { createGathering } from '../../src/store/sqlite/gathering.ts'
 import { createAdaptiveWriter, SLOW_COMMIT_MS, type Writer } from '../../src/store/sqlite/writer.ts'
 import { runContract } from '../contracts/contract.ts'
 import { dbContract } from '../contracts/db.ts'
 import { testClock } from '../support/server/clock.ts'
+import { turns } from '../support/server/waiting.ts'
 
 const SLOW = 20
 
@@ -125,6 +127,49 @@ t.test('writes that arrive during a flush are committed together with the next o
   await sleep(1)
   await Promise.all([first, ...Array.from({ length: 100 }, () => write(store))])
   t.equal(messages, 2)
+})
+
+t.test('on a slow disk, a commit waits a moment for the clients that were just answered', async (t) => {
+  let time = 0
+  const gathering = createGathering(() => time)
+  t.equal(gathering.pause(1), 0, 'the first')
+  gathering.ended(8, 8, 20)
+  t.equal(gathering.pause(8), 5, 'a quarter of the commit')
+  t.equal(gathering.pause(16), 0, 'all have come back')
+  time = 4
+  t.equal(gathering.pause(15), 1)
+  time = 9
+  t.equal(gathering.pause(9), 0, 'not longer')
+  gathering.ended(1, 0, 20)
+  t.equal(gathering.pause(1), 0, 'a single client never waits')
+  gathering.ended(8, 8, 0.2)
+  t.equal(gathering.pause(8), 0, 'nor anyone on a fast disk')
+})
+
+t.test('clients that come back in different turns of the event loop share one commit', async (t) => {
+  const { store } = await withThread(t as Test, 100)
+  const [worker] = workers as [Worker]
+  const { postMessage } = worker
+  let messages = 0
+  worker.postMessage = function (...args: [unknown]) {
+    messages += 1
+    return postMessage.apply(this, args)
+  }
+  /** One client writes during the commit of another, which comes back some turns after it was answered. */
+  async function commitsOfSecondWrites(): Promise<number> {
+    const first = write(store)
+    await turns()
+    const second = write(store)
+    await first
+    messages = 0
+    await turns()
+    await Promise.all([second, write(store)])
+    return messages
+  }
+  // On a busy machine, some turns can take longer than the pause.
+  let fewest = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 20 && fewest > 1; i += 1) fewest = Math.min(fewest, await commitsOfSecondWrites())
+  t.equal(fewest, 1)
 })
 
 t.test('each batch of a group succeeds or fails by itself, with the error of its own', async (t) => {

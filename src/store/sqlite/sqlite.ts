@@ -2,7 +2,7 @@
  * The embedded engine. Must not know any table.
  *
  * Every commit flushes to disk. Batches that arrive while a commit is running, or in the same turn of the event loop, are committed
- * together, so the groups grow with the time that a flush takes.
+ * together, so the groups grow with the time that a flush takes (gathering.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from '../db.ts'
@@ -17,6 +17,7 @@ import {
   openFile,
   type SqliteOptions,
 } from './file.ts'
+import { createGathering } from './gathering.ts'
 import { startIntegrityCheck } from './integrity-check.ts'
 import { createAdaptiveWriter, type Writer, writeHere } from './writer.ts'
 import { startWriterThread } from './writer-thread.ts'
@@ -42,6 +43,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const prepare = createStatements(db)
   const dataVersion = db.prepare('PRAGMA data_version').pluck()
   const writer = openWriter()
+  const gathering = createGathering(() => performance.now())
+  let pause: NodeJS.Timeout | undefined
   let waiting: QueuedBatch[] = []
   /** Commits of this connection and its writer: `data_version` does not count those of its own connection. */
   let commits = 0
@@ -62,9 +65,11 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   async function commitWaiting(): Promise<void> {
     const group = waiting.slice(0, MAX_GROUP)
     waiting = waiting.slice(MAX_GROUP)
+    const begun = performance.now()
     try {
       const outcomes = await writer.commit(group.map(({ steps }) => steps)).finally(() => {
         commits += 1
+        gathering.ended(group.length, waiting.length, performance.now() - begun)
       })
       for (const [i, batch] of group.entries()) settle(batch, outcomes[i] ?? false)
     } catch (error) {
@@ -77,9 +82,16 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     }
   }
 
-  /** The batches of this turn of the event loop are committed together. */
   function schedule(): void {
     if (scheduled || committing) return
+    clearTimeout(pause)
+    const ms = gathering.pause(waiting.length)
+    if (ms > 0) pause = setTimeout(commitSoon, ms)
+    else commitSoon()
+  }
+
+  /** The batches of this turn of the event loop are committed together. */
+  function commitSoon(): void {
     scheduled = true
     setImmediate(() => {
       scheduled = false
@@ -135,6 +147,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
       if (closed) return
       closed = true
       integrityCheck?.stop()
+      clearTimeout(pause)
       await committing
       while (waiting.length > 0) await commitWaiting()
       await writer.close()
