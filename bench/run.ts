@@ -18,8 +18,8 @@ import { benchScale, SCALE, type ScaleLine, scaleTable } from './scale.ts'
 import { startBare, startOidcProvider } from './servers/index.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import {
-  type Hashing,
-  measureHashing,
+  type AllHashing,
+  measureAllHashing,
   measureSignIns,
   type SignInReport,
   signInTable,
@@ -133,9 +133,9 @@ async function compareSignIns(
   warmup: number,
 ): Promise<SignInReport> {
   const eligible = subjects.filter((subject) => subject.authorizeUrl)
-  const hashing: Hashing[] = []
+  const hashing: AllHashing[] = []
   const afterRound = async () => {
-    hashing.push(await measureHashing(load.seconds / 2))
+    hashing.push(await measureAllHashing(load.seconds))
   }
   const report = await compare({
     name: 'complete sign-in',
