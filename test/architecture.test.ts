@@ -30,6 +30,7 @@ const MECHANISMS = [
   'src/resource-uri.ts',
   'src/version.ts',
   'src/visible-text.ts',
+  'src/worker-program.ts',
 ]
 
 /**
@@ -62,7 +63,7 @@ const ISOLATED: Readonly<Record<string, readonly string[]>> = {
   'src/log/': [],
   // Pages: model → HTML.
   'src/views/': [],
-  'src/store/': ['src/system.ts'],
+  'src/store/': ['src/system.ts', 'src/worker-program.ts'],
   'src/store/contracts/': ['src/system.ts'],
   'src/audit/events.ts': ['src/audit/failure-details.ts', 'src/system.ts'],
   'src/node/staleness.ts': ['src/node/change-poller.ts', 'src/system.ts'],

@@ -2,7 +2,6 @@
  * Composes the parts of accounts: users, passwords, second factors, user sessions, and the rate limits of guesses. Must not know
  * HTTP, pages or OAuth. A new part is a file in this folder and a member of `Accounts`.
  */
-import { availableParallelism } from 'node:os'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
 import type { DataKeys } from '../keys/data-keys.ts'
@@ -17,9 +16,9 @@ import {
   createConcurrencyLimiter,
   type WorkKind,
 } from './concurrency-limiter.ts'
+import { concurrentHashes, MAX_WAITING_HASHES, thisMachine } from './hashing-limits.ts'
 import { createLinkUse, type LinkUse } from './link-use.ts'
 import { createLogin, type Login } from './login.ts'
-import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
 import { createPasswordRules, type PasswordRules } from './password-rules.ts'
 import { createRateLimiter, type RateLimiter } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
@@ -71,9 +70,9 @@ export interface AccountsDeps {
   readonly traceLimiter: (limiter: ConcurrencyLimiter) => ConcurrencyLimiter
 }
 
-/** Password hashing takes at most half of the thread pool, whose size is set in keyturn.js. The other half signs. */
+/** For a process that hashes on its thread pool. `serve` passes its own limits. */
 const LIMITER_SIZE: ConcurrencyLimits = {
-  running: Math.max(1, Math.min(MAX_CONCURRENT_HASHES, availableParallelism() >> 1)),
+  running: concurrentHashes({ ...thisMachine(), canYield: false }),
   waiting: MAX_WAITING_HASHES,
 }
 

@@ -4,7 +4,10 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import argon2 from 'argon2'
+import { systemRandom } from '../system.ts'
 import { isVisible } from '../visible-text.ts'
+import { type Argon2Parameters, formatHash, parseHash } from './argon2-string.ts'
+import type { HashOnThread } from './hashing-threads.ts'
 
 /** The second option of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane, so that a login takes one thread. */
 export const ARGON2_PARAMETERS = {
@@ -17,13 +20,15 @@ export const ARGON2_PARAMETERS = {
 /** In code points. Longer passwords are refused before hashing, so that a stranger cannot make the server hash megabytes. */
 export const MAX_PASSWORD_LENGTH = 1024
 
-/** This limit also applies on a machine with many processors, because signing uses the same thread pool. */
-export const MAX_CONCURRENT_HASHES = 2
-/** When this many hashes wait, the next login is refused with 503. */
-export const MAX_WAITING_HASHES = 16
+const SALT_BYTES = 16
+const HASH_BYTES = 32
 
-/** A login with an unknown username is checked against this hash, so that it takes as long as one with a known username. */
-let dummyHash: Promise<string> | undefined
+/** Where this process hashes: on threads of its own, or, if undefined, on the thread pool with the library. */
+let threads: HashOnThread | undefined
+
+export function hashOnThreads(hashOnThread: HashOnThread | undefined): void {
+  threads = hashOnThread
+}
 
 /**
  * One encoding for passwords that are typed in the same way: keyboards differ in which space they have and in how they compose an é
@@ -48,14 +53,32 @@ export const passwordLength = (prepared: string): number => [...prepared].length
 export async function hashPassword(password: string, beside?: string): Promise<string> {
   const prepared = preparePassword(password)
   if (prepared === null) throw new Error('a password was not checked before it was hashed')
-  return argon2.hash(prepared, { ...ARGON2_PARAMETERS, ...(beside === undefined ? {} : saltOf(beside)) })
+  return hash(prepared, beside === undefined ? undefined : saltOf(beside))
 }
 
 /** Whether the hash was made with other parameters than new ones are. */
 export const isOutdated = (hash: string): boolean => argon2.needsRehash(hash, ARGON2_PARAMETERS)
 
 /** The salt of an argon2 string: `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`. */
-const saltOf = (hash: string) => ({ salt: Buffer.from(hash.split('$')[4] ?? '', 'base64') })
+const saltOf = (hash: string): Buffer => Buffer.from(hash.split('$')[4] ?? '', 'base64')
+
+function newParameters(salt: Buffer): Argon2Parameters {
+  const { memoryCost: memory, timeCost: passes, parallelism: lanes } = ARGON2_PARAMETERS
+  return { memory, passes, lanes, length: HASH_BYTES, salt }
+}
+
+async function hash(prepared: string, salt: Buffer = systemRandom.bytes(SALT_BYTES)): Promise<string> {
+  if (!threads) return argon2.hash(prepared, { ...ARGON2_PARAMETERS, salt })
+  const parameters = newParameters(salt)
+  return formatHash({ ...parameters, hash: await threads({ ...parameters, password: prepared }) })
+}
+
+async function verify(stored: string, prepared: string): Promise<boolean> {
+  const parsed = threads ? parseHash(stored) : null
+  if (!threads || !parsed) return argon2.verify(stored, prepared)
+  const { hash, ...parameters } = parsed
+  return timingSafeEqual(await threads({ ...parameters, password: prepared }), hash)
+}
 
 export interface PasswordCheck {
   readonly ok: boolean
@@ -63,16 +86,19 @@ export interface PasswordCheck {
   readonly outdated: boolean
 }
 
-/** @param hash null or undefined if the account does not exist or has no password: takes as long, and is never ok */
+/** A login with an unknown username is checked against this, so that it takes as long as one with a known username. No password has it. */
+const dummyHash = (): string =>
+  formatHash({ ...newParameters(Buffer.alloc(SALT_BYTES)), hash: Buffer.alloc(HASH_BYTES) })
+
+/** @param stored null or undefined if the account does not exist or has no password: takes as long, and is never ok */
 export async function verifyPassword(
-  hash: string | null | undefined,
+  stored: string | null | undefined,
   password: string,
 ): Promise<PasswordCheck> {
-  dummyHash ??= argon2.hash('\0', ARGON2_PARAMETERS)
   const prepared = preparePassword(password)
-  const matches = await argon2.verify(hash ?? (await dummyHash), prepared ?? '')
-  if (!matches || prepared === null || hash == null) return { ok: false, outdated: false }
-  return { ok: true, outdated: isOutdated(hash) }
+  const matches = await verify(stored ?? dummyHash(), prepared ?? '')
+  if (!matches || prepared === null || stored == null) return { ok: false, outdated: false }
+  return { ok: true, outdated: isOutdated(stored) }
 }
 
 /**
@@ -85,7 +111,7 @@ export async function findHash(hashes: readonly string[], password: string): Pro
     return (await verifyPassword(first, password)).ok && first !== undefined ? first : null
   }
   const prepared = preparePassword(password)
-  const sent = Buffer.from(await argon2.hash(prepared ?? '', { ...ARGON2_PARAMETERS, ...saltOf(first) }))
+  const sent = Buffer.from(await hash(prepared ?? '', saltOf(first)))
   const found = hashes.filter((hash) => isSame(Buffer.from(hash), sent))
   return prepared === null ? null : (found[0] ?? null)
 }

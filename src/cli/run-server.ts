@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { serveHashing } from '../accounts/hashing-limits.ts'
 import { ADMIN_PATH, COMMAND_LINE_CLIENT, ensureBuiltIns } from '../admin/built-ins.ts'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { commandLine } from '../command-line.ts'
@@ -69,7 +70,8 @@ export async function runServer(
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ processMetrics: config.metricsPort !== null })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
-  const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
+  const machine = { ...context.system(config), metrics, nodeInfo, hashingLimits: serveHashing() }
+  const system = await withTracing(config, machine, nodeInfo)
   const tls = await openTls(config, system)
   const base = await openOwnBase(config, system, options.new === true).catch((error) => {
     tls?.stop()

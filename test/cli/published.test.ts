@@ -60,6 +60,12 @@ t.test('the published package serves, and its commands and programs of their own
   const writer = new Worker(join(folder, 'dist/writer-worker.js'), { workerData })
   const [error] = await once(writer, 'error')
   t.match(error.message, /store|database/, 'the writer has looked at the file')
+  const hashing = new Worker(join(folder, 'dist/hashing-worker.js'))
+  const salt = new Uint8Array(16)
+  hashing.postMessage({ password: 'x', memory: 256, passes: 1, lanes: 1, length: 32, salt })
+  const [hash] = await once(hashing, 'message')
+  t.equal(hash.length, 32)
+  await hashing.terminate()
 })
 
 t.test('every program of its own is in the build', async (t) => {
@@ -69,7 +75,7 @@ t.test('every program of its own is in the build', async (t) => {
     .filter((name) => name.endsWith('.ts'))
     .map((name) => readFileSync(join(ROOT, 'src', name), 'utf8'))
   const programs = texts.flatMap((text) =>
-    [...text.matchAll(/programFile\('([^']+)'\)/g)].map(([, name]) => name),
+    [...text.matchAll(/(?:programFile|workerProgram)\('([^']+)'\)/g)].map(([, name]) => name),
   )
   t.ok(programs.length > 0)
   for (const name of ['main', ...programs]) t.match(scripts.build, ` src/${name}.ts `)

@@ -1,10 +1,11 @@
 import t from 'tap'
-import { KNOWN_LOCATION_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
 import {
   MAX_CONCURRENT_HASHES,
-  MAX_PASSWORD_LENGTH,
+  MAX_HASHES_ON_POOL,
   MAX_WAITING_HASHES,
-} from '../../src/accounts/password.ts'
+} from '../../src/accounts/hashing-limits.ts'
+import { KNOWN_LOCATION_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
+import { MAX_PASSWORD_LENGTH } from '../../src/accounts/password.ts'
 import {
   CLIENT_SECRET_LIMITS,
   CODE_LIMITS,
@@ -148,6 +149,8 @@ const LIMITS: readonly string[] = [
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | \`KEYTURN_MIN_PASSWORD_LENGTH\` to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${REAL_COST.memoryCost / 1024} MiB, ${REAL_COST.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
+  `one per processor, at most ${MAX_CONCURRENT_HASHES};`,
+  `| half of the processors, 1 to ${MAX_HASHES_ON_POOL},`,
   row(PASSWORD_LIMITS.pair),
   row(PASSWORD_LIMITS.address),
   row(PASSWORD_LIMITS.account),

@@ -1,8 +1,6 @@
 /** The thread that writes, seen from the thread that serves. Must not know any table, or when batches are committed. */
-import { getCompileCacheDir } from 'node:module'
-import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { programFile } from '../../package-files.ts'
+import { workerProgram } from '../../worker-program.ts'
 import { StoreUnavailable } from '../db.ts'
 import type { Outcome } from './commit-group.ts'
 import type { WriterThread } from './writer.ts'
@@ -10,17 +8,6 @@ import type { Answer, Done, Request, SentError, WriterData } from './writer-work
 
 /** The thread only copies messages into statements. With these limits V8 reserves less. */
 const MEMORY = { maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
-
-/**
- * The cache of compiled code must be enabled in each thread. In a checkout it also holds the sources without their types, and removing
- * the types costs about 20 MB.
- */
-function program(): string {
-  const cache = getCompileCacheDir()
-  return `
-    ${cache ? `require('node:module').enableCompileCache(${JSON.stringify(dirname(cache))})` : ''}
-    import(${JSON.stringify(programFile('store/sqlite/writer-worker').href)})`
-}
 
 interface Waiting {
   resolve(done: Done): void
@@ -36,7 +23,7 @@ export function startWriterThread(data: WriterData): WriterThread {
   // No one waits for it while the thread that serves goes on writing.
   opened.promise.catch(() => {})
 
-  const worker = new Worker(program(), {
+  const worker = new Worker(workerProgram('store/sqlite/writer-worker'), {
     eval: true,
     workerData: data,
     resourceLimits: MEMORY,

@@ -1,0 +1,24 @@
+import t from 'tap'
+import { concurrentHashes } from '../../src/accounts/hashing-limits.ts'
+
+const machine = (processors: number, available = processors) => ({ processors, available, canYield: true })
+
+t.test('threads that give way use every processor, up to eight (docs/security.md Q14)', async (t) => {
+  const allowed = [1, 2, 3, 8, 64].map((processors) => concurrentHashes(machine(processors)))
+  t.same(allowed, [1, 2, 3, 8, 8])
+})
+
+t.test('in a container with a share of the processors, one is left over', async (t) => {
+  const allowed = [1, 2, 4, 32].map((available) => concurrentHashes(machine(64, available)))
+  t.same(allowed, [1, 1, 3, 8])
+})
+
+t.test(
+  'without threads that give way, half of the thread pool hashes, and at most two threads',
+  async (t) => {
+    const allowed = [1, 2, 3, 4, 64].map((processors) =>
+      concurrentHashes({ ...machine(processors), canYield: false }),
+    )
+    t.same(allowed, [1, 1, 1, 2, 2])
+  },
+)
