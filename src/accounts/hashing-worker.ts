@@ -5,10 +5,10 @@ import { parentPort } from 'node:worker_threads'
 import type { HashRequest } from './hashing-thread.ts'
 
 /**
- * With this priority, threads that sign or answer requests run first. While they leave nothing over, a thread that hashes still
- * gets about a tenth of a processor, so that sign-ins do not stand still.
+ * The lowest: threads that sign or answer requests run first. While they leave nothing over, a thread that hashes still gets about a
+ * seventieth of a processor.
  */
-const PRIORITY = 10
+const PRIORITY = 19
 
 // Linux sets the priority of the calling thread, others would set that of the process (hashing-limits.ts).
 setPriority(PRIORITY)
