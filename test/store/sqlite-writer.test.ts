@@ -134,17 +134,37 @@ t.test('on a slow disk, a commit waits a moment for the clients that were just a
   const gathering = createGathering(() => time)
   t.equal(gathering.pause(1), 0, 'the first')
   gathering.ended(8, 8, 20)
-  t.equal(gathering.pause(8), 5, 'a quarter of the commit')
+  t.equal(gathering.pause(8), 10, 'half of the commit')
   t.equal(gathering.pause(16), 0, 'all have come back')
-  time = 4
-  t.equal(gathering.pause(15), 1)
   time = 9
+  t.equal(gathering.pause(15), 1)
+  time = 14
   t.equal(gathering.pause(9), 0, 'not longer')
+  gathering.began(16)
   gathering.ended(1, 0, 20)
   t.equal(gathering.pause(1), 0, 'a single client never waits')
   gathering.ended(8, 8, 0.2)
   t.equal(gathering.pause(8), 0, 'nor anyone on a fast disk')
 })
+
+t.test(
+  'if the clients need longer than the pause to come back, most commits do not wait for them',
+  async (t) => {
+    const gathering = createGathering(() => 0)
+    let pauses = 0
+    const commit = (expected: number, waiting: number) => {
+      if (gathering.pause(waiting) > 0) pauses += 1
+      gathering.began(waiting)
+      gathering.ended(expected, 0, 20)
+    }
+    for (let i = 0; i < 5 + 5 * 33; i += 1) commit(16, 8)
+    t.equal(pauses, 4 + 5, 'four in a row, and then one in 33 as a trial')
+    for (let i = 0; i < 33; i += 1) commit(4, 4)
+    pauses = 0
+    for (let i = 0; i < 3; i += 1) commit(4, 2)
+    t.equal(pauses, 3, 'when they come back in time again, the next commits wait')
+  },
+)
 
 t.test('clients that come back in different turns of the event loop share one commit', async (t) => {
   const { store } = await withThread(t as Test, 100)

@@ -63,6 +63,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   async function commitWaiting(): Promise<void> {
+    gathering.began(waiting.length)
     const group = waiting.slice(0, MAX_GROUP)
     waiting = waiting.slice(MAX_GROUP)
     const begun = performance.now()
