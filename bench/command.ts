@@ -4,12 +4,12 @@ import { parseArgs } from 'node:util'
 
 export type Progress = (line: string) => void
 
-type Numbers = Readonly<Record<string, number | readonly number[]>>
+type Values = Readonly<Record<string, number | readonly number[] | string>>
 
-export interface BenchCommand<Options extends Numbers, Report> {
+export interface BenchCommand<Options extends Values, Report> {
   /** The text of `--help`. */
   readonly help: string
-  /** The options and their default values: positive numbers, or lists of numbers with commas. */
+  /** The options and their default values: positive numbers, lists of numbers with commas, or texts. */
   readonly defaults: Options
   run(options: Options, progress: Progress): Promise<Report>
   asTable(report: Report): string
@@ -22,7 +22,7 @@ export const machine = () => ({
 })
 
 /** Runs one benchmark with the arguments of the process, and prints its table, or with `--json` its report. */
-export async function runBenchCommand<Options extends Numbers, Report>(
+export async function runBenchCommand<Options extends Values, Report>(
   command: BenchCommand<Options, Report>,
 ): Promise<void> {
   const { values } = parseArgs({
@@ -36,7 +36,7 @@ export async function runBenchCommand<Options extends Numbers, Report>(
   const options = Object.fromEntries(
     Object.entries(command.defaults).map(([name, preset]) => [
       name,
-      numberOption(name, (values as Record<string, unknown>)[name], preset),
+      optionValue(name, (values as Record<string, unknown>)[name], preset),
     ]),
   ) as unknown as Options
   const report = await command.run(options, (line) => {
@@ -49,8 +49,9 @@ export async function runBenchCommand<Options extends Numbers, Report>(
   )
 }
 
-function numberOption(name: string, value: unknown, preset: number | readonly number[]) {
+function optionValue(name: string, value: unknown, preset: Values[string]) {
   if (value === undefined) return preset
+  if (typeof preset === 'string') return String(value)
   const numbers = String(value).split(',').map(Number)
   const [first = Number.NaN] = numbers
   if (typeof preset !== 'number' && numbers.every((number) => number >= 0)) return numbers

@@ -9,8 +9,9 @@ import { Agent, request as send } from 'node:http'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { table } from '../src/cli/output.ts'
+import { type Progress, runBenchCommand } from './command.ts'
 import { median } from './report.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import { measureHashing, quantile } from './sign-in.ts'
@@ -26,17 +27,9 @@ const HELP = `node bench/flood.ts [options]
   --json              print one JSON document
 `
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    rate: { type: 'string', default: '100' },
-    'sign-ins': { type: 'string', default: '12' },
-    against: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
+/** Takes about a minute and a half. */
+export const FLOOD = { rounds: 5, seconds: 4, rate: 100, 'sign-ins': 12, against: '' }
+type FloodOptions = typeof FLOOD
 
 interface Latencies {
   readonly p50: number
@@ -49,53 +42,69 @@ interface Round {
   readonly signInsPerSecond: number
 }
 
-if (options.help) process.stdout.write(HELP)
-else await main()
+export interface FloodReport {
+  /** On all processors, when nothing else runs. */
+  readonly hashes_per_second: number
+  readonly lines: readonly FloodLine[]
+}
 
-async function main(): Promise<void> {
-  const [rounds, seconds, rate] = [options.rounds, options.seconds, options.rate].map(Number)
-  const load = { rounds: rounds ?? 0, seconds: seconds ?? 0, rate: rate ?? 0 }
+/** Medians of the rounds. Times are in milliseconds. */
+interface FloodLine {
+  readonly name: string
+  readonly sign_ins_per_second: number
+  readonly sign_ins_per_hash: number
+  readonly idle_p50: number
+  readonly idle_p99: number
+  readonly flood_p50: number
+  readonly flood_p99: number
+  readonly p99_ratio: number
+}
+
+export async function benchFlood(options: FloodOptions, progress: Progress): Promise<FloodReport> {
+  const { rounds, seconds, against } = options
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
   const subjects: Subject[] = []
   try {
     const root = resolve(import.meta.dirname, '..')
     subjects.push(await startKeyturn('Keyturn', root, join(folder, 'keyturn')))
-    if (options.against) {
-      subjects.push(await startKeyturn('Keyturn (other)', resolve(options.against), join(folder, 'other')))
-    }
-    const results = new Map<string, Round[]>(subjects.map(({ name }) => [name, []]))
+    if (against) subjects.push(await startKeyturn('Keyturn (other)', resolve(against), join(folder, 'other')))
+    const results = subjects.map((): Round[] => [])
     const hashing: number[] = []
-    for (const subject of subjects) await measureRound(subject, load)
-    for (let i = 0; i < load.rounds; i += 1) {
-      hashing.push((await measureHashing(load.seconds / 2, availableParallelism())).perSecond)
-      for (const subject of subjects) results.get(subject.name)?.push(await measureRound(subject, load))
+    for (let i = 0; i <= rounds; i += 1) {
+      if (i > 0) hashing.push((await measureHashing(seconds / 2, availableParallelism())).perSecond)
+      for (const [n, subject] of subjects.entries()) {
+        const measured = await measureRound(subject, options)
+        progress(
+          `${i === 0 ? 'warm-up' : `round ${i}/${rounds}`}, ${subject.name}: ${Math.round(measured.signInsPerSecond)} sign-ins/s`,
+        )
+        if (i > 0) results[n]?.push(measured)
+      }
     }
-    print(results, median(hashing))
+    const hashesPerSecond = median(hashing)
+    return {
+      hashes_per_second: round(hashesPerSecond),
+      lines: subjects.map(({ name }, n) => floodLine(name, results[n] ?? [], hashesPerSecond)),
+    }
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-interface FloodLoad {
-  readonly seconds: number
-  readonly rate: number
-}
-
-async function measureRound(subject: Subject, load: FloodLoad): Promise<Round> {
-  const idle = await measureTokens(subject, load)
-  const flood = await startSignIns(subject, Number(options['sign-ins']))
+async function measureRound(subject: Subject, options: FloodOptions): Promise<Round> {
+  const idle = await measureTokens(subject, options)
+  const flood = await startSignIns(subject, options['sign-ins'])
   // The first sign-ins start threads and compile code.
   await sleep(500)
   const before = flood.count()
   const start = performance.now()
-  const during = await measureTokens(subject, load)
+  const during = await measureTokens(subject, options)
   const signInsPerSecond = ((flood.count() - before) * 1000) / (performance.now() - start)
   await flood.stop()
   return { idle, flood: during, signInsPerSecond }
 }
 
-async function measureTokens(subject: Subject, { seconds, rate }: FloodLoad): Promise<Latencies> {
+async function measureTokens(subject: Subject, { seconds, rate }: FloodOptions): Promise<Latencies> {
   const agent = new Agent({ keepAlive: true })
   const start = performance.now()
   const pending: Promise<number>[] = []
@@ -146,38 +155,42 @@ async function startSignIns({ stop: _, refreshTokens: __, ...subject }: Subject,
   }
 }
 
-function print(results: ReadonlyMap<string, readonly Round[]>, hashesPerSecond: number): void {
-  const lines = [...results].map(([name, rounds]) => {
-    const of = (value: (round: Round) => number) => median(rounds.map(value))
-    return {
-      name,
-      sign_ins_per_second: round(of((one) => one.signInsPerSecond)),
-      sign_ins_per_hash: round(of((one) => one.signInsPerSecond) / hashesPerSecond, 2),
-      idle_p50: round(of(({ idle }) => idle.p50)),
-      idle_p99: round(of(({ idle }) => idle.p99)),
-      flood_p50: round(of(({ flood }) => flood.p50)),
-      flood_p99: round(of(({ flood }) => flood.p99)),
-      // Of each round, so that a slower machine affects both.
-      p99_ratio: round(
-        of(({ idle, flood }) => flood.p99 / idle.p99),
-        2,
-      ),
-    }
-  })
-  const hashes = { processors: availableParallelism(), hashes_per_second: round(hashesPerSecond) }
-  if (options.json) {
-    process.stdout.write(`${JSON.stringify({ ...hashes, lines })}\n`)
-    return
-  }
-  process.stdout.write(
-    `argon2 on all ${hashes.processors} processors: ${hashes.hashes_per_second} hashes a second\n\n`,
-  )
-  for (const { name, ...line } of lines) {
-    const values = Object.entries(line).map(([key, value]) => `  ${key.padEnd(22)}${value}`)
-    process.stdout.write(`${name}\n${values.join('\n')}\n`)
+function floodLine(name: string, rounds: readonly Round[], hashesPerSecond: number): FloodLine {
+  const of = (value: (measured: Round) => number) => median(rounds.map(value))
+  const signIns = of(({ signInsPerSecond }) => signInsPerSecond)
+  // Of each round, so that a slower machine affects both.
+  const ratio = of(({ idle, flood }) => flood.p99 / idle.p99)
+  return {
+    name,
+    sign_ins_per_second: round(signIns),
+    sign_ins_per_hash: round(signIns / hashesPerSecond, 2),
+    idle_p50: round(of(({ idle }) => idle.p50)),
+    idle_p99: round(of(({ idle }) => idle.p99)),
+    flood_p50: round(of(({ flood }) => flood.p50)),
+    flood_p99: round(of(({ flood }) => flood.p99)),
+    p99_ratio: round(ratio, 2),
   }
 }
 
-function round(value: number, digits = 1): number {
-  return Number(value.toFixed(digits))
+const round = (value: number, digits = 1): number => Number(value.toFixed(digits))
+
+export function floodTable({ hashes_per_second: hashesPerSecond, lines }: FloodReport): string {
+  const columns = [
+    '',
+    'sign-ins/s',
+    'per hash',
+    'token p50 ms',
+    'p99',
+    'during sign-ins p50',
+    'p99',
+    'p99 ratio',
+  ]
+  const rows = table(
+    columns,
+    lines.map((line) => Object.values(line)),
+  )
+  return `${rows}argon2 alone on all processors: ${hashesPerSecond} hashes/s\n`
 }
+
+if (import.meta.main)
+  await runBenchCommand({ help: HELP, defaults: FLOOD, run: benchFlood, asTable: floodTable })

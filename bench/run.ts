@@ -11,6 +11,7 @@ import { type AlgorithmsReport, algorithmsTable, benchAlgorithms } from './algor
 import { machine } from './command.ts'
 import { compare, type MeasureRound } from './compare.ts'
 import { benchEngines, ENGINES, type EnginesReport, enginesTable } from './engines.ts'
+import { benchFlood, FLOOD, type FloodReport, floodTable } from './flood.ts'
 import { benchFootprint, FOOTPRINT, type FootprintLine, footprintTable } from './footprint.ts'
 import { clientCredentials, type Load, measure, refresh } from './measure.ts'
 import { asTable, type ScenarioReport } from './report.ts'
@@ -42,6 +43,7 @@ const HELP = `npm run bench -- [options]
   --no-verify         skip the verifiers (node bench/verify.ts)
   --no-engines        skip PostgreSQL beside SQLite (node bench/engines.ts)
   --no-slow-disk      skip disks with slow flushes (node bench/slow-disk.ts)
+  --no-flood          skip tokens during sign-ins (node bench/flood.ts)
   --no-footprint      skip start, memory and idle processor time (node bench/footprint.ts)
   --no-scale          skip stores with up to a million sessions (node bench/scale.ts)
   --json              print one JSON document
@@ -60,6 +62,7 @@ const { values: options } = parseArgs({
     verify: { type: 'boolean', default: true },
     engines: { type: 'boolean', default: true },
     'slow-disk': { type: 'boolean', default: true },
+    flood: { type: 'boolean', default: true },
     footprint: { type: 'boolean', default: true },
     scale: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
@@ -110,6 +113,7 @@ async function main(): Promise<void> {
     verifiers: options.verify ? await benchVerify({ progress }) : undefined,
     engines: options.engines ? await benchEngines(ENGINES, progress) : undefined,
     slow_disk: options['slow-disk'] ? await benchSlowDisk(SLOW_DISK, progress) : undefined,
+    flood: options.flood ? await benchFlood(FLOOD, progress) : undefined,
     footprint: options.footprint ? await benchFootprint(FOOTPRINT, progress) : undefined,
     scale: options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined,
   }
@@ -122,6 +126,7 @@ interface OtherResults {
   readonly verifiers: VerifyReport | undefined
   readonly engines: EnginesReport | undefined
   readonly slow_disk: SlowDiskReport | undefined
+  readonly flood: FloodReport | undefined
   readonly footprint: readonly FootprintLine[] | undefined
   readonly scale: readonly ScaleLine[] | undefined
 }
@@ -171,12 +176,13 @@ function print(
   process.stdout.write(
     `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${descriptions}\n`,
   )
-  const { algorithms, verifiers, engines, slow_disk: slowDisk, footprint, scale } = others
+  const { algorithms, verifiers, engines, slow_disk: slowDisk, flood, footprint, scale } = others
   const tables = [
     algorithms && algorithmsTable(algorithms),
     verifiers && verifiersAsTable(verifiers),
     engines && enginesTable(engines),
     slowDisk && slowDiskTable(slowDisk),
+    flood && floodTable(flood),
     footprint && footprintTable(footprint),
     scale && scaleTable(scale),
   ]
