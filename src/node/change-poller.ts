@@ -123,7 +123,7 @@ export function startChangePoller(
   function schedule(): void {
     clearTimeout(timer)
     if (stopped) return
-    const wait = listening || quiet ? Math.min(intervals.busyPoll, intervals.idlePoll) : intervals.poll
+    const wait = listening || quiet ? intervals.busyPoll : intervals.poll
     timer = setTimeout(() => enqueue(() => runDueJobs(wait)).finally(schedule), wait)
     timer.unref()
   }
