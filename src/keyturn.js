@@ -23,8 +23,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
   )
   process.exitCode = 2
 } else {
-  // Signing and hashing run on Node's thread pool, which has four threads on every machine: too many for two processors, where
-  // they slow each other down, and too few for eight. Set here, because the pool is created by its first use, and loading a
+  // Signing runs on Node's thread pool, and so does hashing where it has no threads of its own. The pool has four threads on every
+  // machine: too many for two processors, where they slow each other down, and too few for eight. Set here, because the pool is created by its first use, and loading a
   // file uses it.
   if (process.env.UV_THREADPOOL_SIZE === undefined) {
     process.env.UV_THREADPOOL_SIZE = String(Math.max(2, Math.min(16, os.availableParallelism())))

@@ -1,6 +1,6 @@
 /**
- * Limits how many tasks run at once and how many wait. Password hashing shares the thread pool with signing, and each hash takes
- * tens of megabytes: without a limit, a flood of logins would block every other response. The queue is shared fairly among IP
+ * Limits how many tasks run at once and how many wait. Each password hash takes processor time and tens of megabytes: without a
+ * limit, a flood of logins would use up the memory, and where hashing shares threads with signing (hashing-limits.ts) block every response. The queue is shared fairly among IP
  * prefixes, so that one of them cannot block the others. Must not know what the tasks do.
  */
 import { KeyturnError } from '../errors.ts'

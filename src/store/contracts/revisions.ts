@@ -17,7 +17,7 @@ export interface Revisions {
 export interface RevisionStore {
   /**
    * All of them, read at one moment. A counter without a row is 0. With `unlessUnchanged`, there is no query if the engine can tell that
-   * nothing was written since the last call. A request must not set it where its duration may tell something.
+   * nothing was written since the last call. Not for requests, whose duration would tell a stranger whether something was written.
    */
   read(options?: { readonly unlessUnchanged?: boolean }): Promise<Revisions>
 }

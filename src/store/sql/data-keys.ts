@@ -71,6 +71,7 @@ export function createDataKeyStore(db: Db): DataKeyStore {
       const count = async (sql: string, ...params: number[]) =>
         Number((await db.query<{ count: number }>(`SELECT COUNT(*) AS count FROM ${sql}`, params))[0]?.count)
       return {
+        // The condition on the hour is for the index, and follows from the one on the time.
         sessions: await count(
           `client_sessions WHERE rotated_at <= $1 AND revoked_at IS NULL
               AND idle_expires_at > $2 AND expires_at > $2 AND end_hour >= $3`,
