@@ -18,6 +18,16 @@ interface Link {
   roundTrips(): number
   /** Cuts all connections, without a word to either side. */
   cut(): void
+  /** The next answer of the database is lost, and the client is told so, as by a pooler that has lost its server. */
+  loseAnswer(code: string): void
+}
+
+/** An ErrorResponse: a type byte, the length, and fields with one letter each. */
+function fatal(code: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mthe connection to the server was lost\0\0`)
+  const head = Buffer.from('E\0\0\0\0')
+  head.writeUInt32BE(4 + fields.length, 1)
+  return Buffer.concat([head, fields])
 }
 
 /** A proxy in front of the database that counts round trips. */
@@ -25,6 +35,7 @@ async function countingLink(t: Test, url: string): Promise<Link> {
   const { hostname, port } = new URL(url)
   const sockets: Socket[] = []
   let roundTrips = 0
+  let lost: Buffer | undefined
   const proxy = createServer((client) => {
     const server = connect(Number(port), hostname)
     let answered = true
@@ -32,12 +43,16 @@ async function countingLink(t: Test, url: string): Promise<Link> {
       if (answered) roundTrips += 1
       answered = false
     })
-    server.on('data', () => {
+    server.on('data', (answer) => {
       answered = true
+      if (lost) client.end(lost)
+      else client.write(answer)
+      lost = undefined
     })
+    server.on('close', () => client.destroy())
     for (const socket of [client, server]) socket.on('error', () => {})
     sockets.push(client, server)
-    client.pipe(server).pipe(client)
+    client.pipe(server)
   }).listen(0, '127.0.0.1')
   await once(proxy, 'listening')
   t.teardown(() => {
@@ -49,15 +64,17 @@ async function countingLink(t: Test, url: string): Promise<Link> {
   const cut = () => {
     for (const socket of sockets) socket.destroy()
   }
-  return { url: through.href, roundTrips: () => roundTrips, cut }
+  const loseAnswer = (code: string) => {
+    lost = fatal(code)
+  }
+  return { url: through.href, roundTrips: () => roundTrips, cut, loseAnswer }
 }
 
-interface Opened {
+interface Opened extends Pick<Link, 'cut' | 'loseAnswer'> {
   readonly db: Db
   readonly url: string
   /** The round trips of `work`. */
   counted(work: () => Promise<unknown>): Promise<number>
-  cut(): void
 }
 
 async function open(t: Test): Promise<Opened> {
@@ -71,7 +88,7 @@ async function open(t: Test): Promise<Opened> {
     await work()
     return link.roundTrips() - before
   }
-  return { db, url, counted, cut: link.cut }
+  return { db, url, counted, cut: link.cut, loseAnswer: link.loseAnswer }
 }
 
 const insert = (id: string): Step => ({
@@ -135,6 +152,19 @@ t.test(
     t.equal(await db.batch([touchAll(1)]), true)
     t.same(await values(db), [3])
     await other.end()
+  },
+)
+
+t.test(
+  'one step whose server a pooler has lost may have been committed, and is not repeated (docs/security.md Q6)',
+  async (t) => {
+    for (const sqlState of ['08006', '58000', 'XX000']) {
+      const { db, loseAnswer } = await open(t as Test)
+      await db.batch([insert('a')])
+      loseAnswer(sqlState)
+      await t.rejects(db.batch([touchAll(1)]), { name: 'StoreUnavailable', retryAfter: 3 })
+      t.same(await values(db), [2], sqlState)
+    }
   },
 )
 

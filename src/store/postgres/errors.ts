@@ -34,8 +34,11 @@ export function isConnectionLost(error: unknown): boolean {
   )
 }
 
-/** The server itself has ended the connection, before it committed the statement: after a commit, it answers first. */
-export const isEndedByServer = (error: unknown): boolean => isServerError(error) && isConnectionLost(error)
+/**
+ * The server itself has ended the connection, before it committed the statement: after a commit, it answers first. With other SQLSTATEs,
+ * such as 08006 and 58000, a pooler says that it has lost the server, which may have committed.
+ */
+export const isEndedByServer = (error: unknown): boolean => hasSqlState(error, ['57P01', '57P05', '25P03'])
 
 /** `lock_timeout` has expired; everything was rolled back. */
 export const isLockTimeout = (error: unknown): boolean => hasSqlState(error, ['55P03'])
