@@ -15,14 +15,15 @@ interface Argon2Hash extends Argon2Parameters {
   readonly hash: Uint8Array
 }
 
-const HASH = /^\$argon2id\$v=19\$([mpt=,\d]+)\$([\w+/-]+)\$([\w+/-]+)$/
+/** Three parameters, in any order. */
+const HASH = /^\$argon2id\$v=19\$([mtp]=\d+,[mtp]=\d+,[mtp]=\d+)\$([\w+/-]+)\$([\w+/-]+)$/
 
 /** null for a hash of another kind or version, or with other parameters, such as associated data. */
 export function parseHash(text: string): Argon2Hash | null {
   const [, list = '', encodedSalt = '', encodedHash = ''] = HASH.exec(text) ?? []
   const parameters = new Map(list.split(',').map((part) => [part[0], Number(part.slice(2))]))
   const [memory, passes, lanes] = [parameters.get('m'), parameters.get('t'), parameters.get('p')]
-  if (!memory || !passes || !lanes || parameters.size !== 3) return null
+  if (!memory || !passes || !lanes) return null
   const hash = Buffer.from(encodedHash, 'base64')
   return { memory, passes, lanes, length: hash.length, salt: Buffer.from(encodedSalt, 'base64'), hash }
 }

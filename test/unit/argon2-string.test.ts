@@ -26,6 +26,9 @@ t.test('a hash of another kind is not read', async (t) => {
     await argon2.hash('password', { ...COST, associatedData: Buffer.from('data') }),
     '$argon2id$v=19$m=256,t=3$c2FsdHNhbHQ$aGFzaGhhc2g',
     '$argon2id$v=19$m=0,t=3,p=2$c2FsdHNhbHQ$aGFzaGhhc2g',
+    '$argon2id$v=19$m=256,t=3,p=2,m=8$c2FsdHNhbHQ$aGFzaGhhc2g',
+    '$argon2id$v=19$m=256,t=3,p=2,8$c2FsdHNhbHQ$aGFzaGhhc2g',
+    '$argon2id$v=19$m=256,t=3,m=8$c2FsdHNhbHQ$aGFzaGhhc2g',
     '$argon2id$v=19$m=256,t=3,p=2$c2FsdHNhbHQ',
     '',
   ]

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { concurrentHashes } from '../../src/accounts/hashing-limits.ts'
+import { concurrentHashes, serveHashing } from '../../src/accounts/hashing-limits.ts'
+import { hashOnThreads } from '../../src/accounts/password.ts'
 
 const machine = (processors: number, available = processors) => ({ processors, available, canYield: true })
 
@@ -22,3 +23,9 @@ t.test(
     t.same(allowed, [1, 1, 1, 2, 2])
   },
 )
+
+t.test('a server works on twice as many sign-ins as threads hash, and otherwise on as many', async (t) => {
+  t.teardown(() => hashOnThreads(undefined))
+  t.equal(serveHashing(machine(4)).running, 8)
+  t.equal(serveHashing({ ...machine(4), canYield: false }).running, 2)
+})
