@@ -4,16 +4,13 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { serveHashing } from '../accounts/hashing-limits.ts'
-import { ADMIN_PATH, COMMAND_LINE_CLIENT, ensureBuiltIns } from '../admin/built-ins.ts'
+import { ensureBuiltIns } from '../admin/built-ins.ts'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
-import { commandLine } from '../command-line.ts'
 import type { Config } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { createAdminApp, createApp, createMtlsApp } from '../http/app.ts'
 import type { AppDeps } from '../http/app-parts.ts'
 import type { TlsFiles } from '../http/tls/files.ts'
-import { hostAndPort } from '../ip-address.ts'
-import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { openKeys } from '../keys/index.ts'
 import type { FirstLanes } from '../keys/new-keys.ts'
 import { isLoopbackAddress, isLoopbackHost } from '../loopback.ts'
@@ -30,7 +27,7 @@ import {
 } from '../node/expected-store.ts'
 import type { NodeInfo } from '../node/heartbeat.ts'
 import { joinNodes } from '../node/node-settings.ts'
-import { openServer, type Server } from '../node/server.ts'
+import { openServer } from '../node/server.ts'
 import { createStoreRecord } from '../node/store-record.ts'
 import { growYoungGenerationUnderLoad } from '../node/young-generation.ts'
 import { openClientAuthorities } from '../oauth/mtls/client-authorities.ts'
@@ -40,6 +37,7 @@ import type { Context, Json } from './context.ts'
 import { type KeyOptions, keyChoice } from './key-options.ts'
 import { listenOn, reservePorts } from './listen.ts'
 import { withProgress } from './progress.ts'
+import { printStartup } from './startup-text.ts'
 
 /** How long a stopping server waits for requests in progress. */
 export const SHUTDOWN_TIMEOUT_MS = 10_000
@@ -131,7 +129,8 @@ export async function runServer(
       // the log needs a line of its own.
       const { issuer, host, port } = config
       if (options.json) system.logger.info({ version, issuer, host, port }, 'serving')
-      await printStartup(context, options, server, { metrics: metricsApp, admin: adminApp })
+      const announced = { metricsPort: portOf(metricsApp), adminPort: portOf(adminApp) }
+      await printStartup(context, options, server, announced)
 
       const stopGrowth = io.youngGenerationIsSmall ? growYoungGenerationUnderLoad() : undefined
       const signal = await stopped
@@ -239,49 +238,5 @@ async function close(app: FastifyInstance, forceExit: (code: number) => void): P
   clearTimeout(timeout)
 }
 
-async function printStartup(
-  context: Context,
-  options: { json?: boolean },
-  { base, keys }: Server,
-  ports: { readonly metrics: FastifyInstance | null; readonly admin: FastifyInstance | null },
-): Promise<void> {
-  const { config, store } = base
-  const url = issuerBase(config.issuer)
-  const oldest = await store.clients.page(null, 2)
-  const registered = oldest.filter(({ id }) => id !== COMMAND_LINE_CLIENT)
-  const isNew = keys.firstStart || registered.length === 0
-  const [metricsPort, adminPort] = [portOf(ports.metrics), portOf(ports.admin)]
-  const lines = [`Keyturn ${version} serves ${config.issuer} on ${hostAndPort(config.host, config.port)}`]
-  if (metricsPort !== undefined) lines.push(`Metrics are on ${hostAndPort(config.host, metricsPort)}/metrics`)
-  if (adminPort !== undefined)
-    lines.push(
-      `Administration is on ${hostAndPort(config.host, adminPort)}${issuerPath(config.issuer)}${ADMIN_PATH}`,
-    )
-  if (config.mtlsPort !== null)
-    lines.push(`Client certificates are accepted on ${hostAndPort(config.host, config.mtlsPort)}`)
-  if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
-  if (isNew)
-    lines.push('To sign users in, see docs/sign-in.md. Their account page is at', `${url}/account`, '')
-  const value = {
-    issuer: config.issuer,
-    host: config.host,
-    port: config.port,
-    ...(config.mtlsPort === null ? {} : { mtls_port: config.mtlsPort }),
-    ...(metricsPort === undefined ? {} : { metrics_port: metricsPort }),
-    ...(adminPort === undefined ? {} : { admin_port: adminPort }),
-    first_start: keys.firstStart,
-  }
-  context.print(options, value, lines.join('\n'))
-}
-
 const portOf = (app: FastifyInstance | null): number | undefined =>
   (app?.server.address() as AddressInfo | undefined)?.port
-
-/** The first three commands for a new operator. A test runs them. */
-function firstCommands(url: string): string[] {
-  return [
-    `  ${commandLine('apis create https://orders.example --scope orders:read')}`,
-    `  ${commandLine('clients create --name hello --id hello --grant client_credentials --scope orders:read --env hello.env')}`,
-    `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
-  ]
-}
