@@ -8,7 +8,7 @@ import type {
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
-import { toUsers, USER_COLUMNS, type UserRow } from './users.ts'
+import { findWithUser } from './user-rows.ts'
 
 interface ClientSessionRow {
   id: string
@@ -47,16 +47,8 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
     },
 
     async findWithUser(id) {
-      // The user exists as long as the session does. `IN` and not `=`: see users.ts.
-      const rows = await db.query<ClientSessionRow & UserRow>(
-        `SELECT s.*, ${USER_COLUMNS}
-           FROM client_sessions s JOIN users u ON u.id = s.user_id LEFT JOIN user_roles r ON r.user_id = u.id
-          WHERE s.id IN ($1) ORDER BY r.role`,
-        [id],
-      )
-      const [row] = rows
-      const [user] = toUsers(rows)
-      return row && user ? { session: toClientSession(row), user } : null
+      const found = await findWithUser<ClientSessionRow>(db, 'client_sessions', 'id', id)
+      return found && { session: toClientSession(found.row), user: found.user }
     },
 
     rotate(id, generation, now, idleExpiresAt, bind = null) {

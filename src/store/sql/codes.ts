@@ -4,7 +4,7 @@ import { insertClientSession, lockOwners, ownerParams, unchangedOwners } from '.
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
 import { claimOnce } from './single-use.ts'
-import { toUsers, USER_COLUMNS, type UserRow } from './users.ts'
+import { findWithUser } from './user-rows.ts'
 
 interface CodeRow {
   client_id: string
@@ -83,15 +83,8 @@ export function createCodeStore(db: Db): CodeStore {
     },
 
     async findWithUser(hash) {
-      const rows = await db.query<CodeRow & UserRow>(
-        `SELECT c.*, ${USER_COLUMNS}
-           FROM authorization_codes c JOIN users u ON u.id = c.user_id LEFT JOIN user_roles r ON r.user_id = u.id
-          WHERE c.hash IN ($1) ORDER BY r.role`,
-        [hash],
-      )
-      const [row] = rows
-      const [user] = toUsers(rows)
-      return row && user ? { code: toCode(row), user } : null
+      const found = await findWithUser<CodeRow>(db, 'authorization_codes', 'hash', hash)
+      return found && { code: toCode(found.row), user: found.user }
     },
 
     redeem(hash, session, now, maxPkceFailures, owners) {

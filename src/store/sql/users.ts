@@ -3,34 +3,13 @@ import type { Profile, User, UserStore } from '../contracts/users.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { eraseUser } from './audit.ts'
 import { FIRST_REVISION, updateRow } from './update.ts'
-
-export interface UserRow {
-  user_id: string
-  username: string
-  email: string | null
-  email_verified: number
-  name: string | null
-  given_name: string | null
-  family_name: string | null
-  locale: string | null
-  zoneinfo: string | null
-  password_hash: string | null
-  disabled: number
-  user_created_at: number
-  updated_at: number
-  revision: number
-  role: string | null
-}
-
-/** The columns of a {@link UserRow}, of `users u LEFT JOIN user_roles r`. Names that other tables have too begin with `user_`. */
-export const USER_COLUMNS = `u.id AS user_id, u.username, u.email, u.email_verified, u.name, u.given_name, u.family_name, u.locale,
-              u.zoneinfo, u.password_hash, u.disabled, u.created_at AS user_created_at, u.updated_at, u.revision, r.role`
+import { JOIN_ROLES, toUsers, USER_COLUMNS, type UserRow } from './user-rows.ts'
 
 export function createUserStore(db: Db): UserStore {
   async function select(where: string, params: Param[]): Promise<User[]> {
     const rows = await db.query<UserRow>(
       `SELECT ${USER_COLUMNS}
-         FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
+         FROM users u ${JOIN_ROLES}
         ${where} ORDER BY u.created_at, u.id, r.role`,
       params,
     )
@@ -39,7 +18,7 @@ export function createUserStore(db: Db): UserStore {
 
   const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => falseOnConflict(db.batch(steps))
 
-  // `IN` and not `=`: for `=` in this join, SQLite plans the statement again for every value, at ten times the cost.
+  // `IN` and not `=`: see user-rows.ts.
   async function find(id: string): Promise<User | null> {
     const [user] = await select('WHERE u.id IN ($1)', [id])
     return user ?? null
@@ -240,33 +219,3 @@ const keep = (changed: New<User>, before: User): New<User> => ({
   createdAt: before.createdAt,
   roles: [...new Set(changed.roles)].sort(),
 })
-
-/** @param rows one for each role, or one without a role; ordered by user and role */
-export function toUsers(rows: readonly UserRow[]): User[] {
-  const users = new Map<string, User & { roles: string[] }>()
-  for (const row of rows) {
-    let user = users.get(row.user_id)
-    if (!user) {
-      user = {
-        id: row.user_id,
-        username: row.username,
-        email: row.email,
-        emailVerified: row.email_verified === 1,
-        name: row.name,
-        givenName: row.given_name,
-        familyName: row.family_name,
-        locale: row.locale,
-        zoneinfo: row.zoneinfo,
-        passwordHash: row.password_hash,
-        roles: [],
-        disabled: row.disabled === 1,
-        createdAt: row.user_created_at,
-        updatedAt: row.updated_at,
-        revision: row.revision,
-      }
-      users.set(row.user_id, user)
-    }
-    if (row.role !== null) user.roles.push(row.role)
-  }
-  return [...users.values()]
-}
