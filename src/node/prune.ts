@@ -1,7 +1,7 @@
 /** Deletes rows whose retention (`store/retention.ts`) has ended, table by table. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../store/index.ts'
-import { PRUNABLE, type Prunable, RETENTION } from '../store/retention.ts'
+import { endOfRetention, PRUNABLE, type Prunable } from '../store/retention.ts'
 import { type Clock, type EpochSeconds, systemMonotonic } from '../system.ts'
 
 /** Rows in a batch. SQLite blocks the event loop for the few milliseconds of a batch. */
@@ -21,7 +21,7 @@ export async function prune(
   stopping: () => boolean = () => false,
 ): Promise<void> {
   const now = clock.now()
-  const tables = PRUNABLE.map((name) => [store[name], now - RETENTION[name].seconds] as const)
+  const tables = PRUNABLE.map((name) => [store[name], endOfRetention(name, now)] as const)
   for (const [table, before] of [...tables, ...more]) {
     while (!stopping()) {
       const startedAt = systemMonotonic()

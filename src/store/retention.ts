@@ -16,6 +16,11 @@ type PrunableStore = { [Name in keyof Store]: Store[Name] extends Prunable ? Nam
 interface Retention {
   readonly tables: readonly string[]
   readonly seconds: Seconds
+  /**
+   * Set if the table is indexed by the hour in which rows end. Then the rows of an hour are deleted when all of them may be: a sweep in
+   * between would read the whole hour.
+   */
+  readonly hourly?: true
 }
 
 const MINUTE = 60
@@ -27,8 +32,8 @@ export const RETENTION = {
   // presenting the code again ends the session (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: 2 * MINUTE },
   // Sessions are kept as long as any access token of them can be valid, so that introspection still finds the session.
-  clientSessions: { tables: ['client_sessions'], seconds: DAY },
-  userSessions: { tables: ['user_sessions'], seconds: DAY },
+  clientSessions: { tables: ['client_sessions'], seconds: DAY, hourly: true },
+  userSessions: { tables: ['user_sessions'], seconds: DAY, hourly: true },
   // The user of the request may still be at the login page.
   pushedRequests: { tables: ['pushed_requests'], seconds: HOUR },
   // A clock that is set back by less than this does not make a used identifier usable again.
@@ -55,3 +60,10 @@ export const RETENTION = {
 
 /** The names in the order of `RETENTION`. */
 export const PRUNABLE = Object.keys(RETENTION) as readonly PrunableStore[]
+
+/** The time before which rows of this table have to have ended to be deleted now. */
+export function endOfRetention(name: PrunableStore, now: EpochSeconds): EpochSeconds {
+  const { seconds, hourly }: Retention = RETENTION[name]
+  const end = now - seconds
+  return hourly ? end - (end % HOUR) : end
+}

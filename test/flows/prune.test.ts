@@ -59,13 +59,14 @@ t.test(
 )
 
 t.test(
-  'a user session is deleted a day after its idle timeout, ended or not (docs/security.md Q20)',
+  'a user session is deleted a day after the hour of its idle timeout, ended or not (docs/security.md Q20)',
   async (t) => {
-    const idle = { ...lasting, idleExpiresAt: start + HOUR }
+    const untilHour = HOUR - (start % HOUR)
+    const idle = { ...lasting, idleExpiresAt: start + untilHour + 100 }
     await store.userSessions.insert(signIn({ id: 'idle', ...idle }), 'idle')
     await store.userSessions.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
-    t.equal(await after(HOUR + DAY, 'user_sessions'), 3)
-    t.equal(await after(HOUR + DAY + 1, 'user_sessions'), 1)
+    t.equal(await after(untilHour + HOUR + DAY - 1, 'user_sessions'), 3, 'only with its hour')
+    t.equal(await after(untilHour + HOUR + DAY, 'user_sessions'), 1)
     t.not(await store.userSessions.find('lasting'), null)
   },
 )

@@ -25,7 +25,8 @@ export async function pruneExpired(
     // The order is fixed, so that nodes that prune concurrently do not cause a deadlock.
     `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ${hour ? `AND ${hour} <= $3` : ''}
       ORDER BY ${[hour ?? end, ...key].join(', ')} LIMIT $2`,
-    [before, limit, ...(hour ? [hourOf(before)] : [])],
+    // Before a full hour, this reads only rows that it finds.
+    [before, limit, ...(hour ? [hourOf(before - 1)] : [])],
   )
   if (rows.length === 0) return 0
   // The condition is checked again: the row may have been extended since it was read.
