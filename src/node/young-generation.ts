@@ -12,11 +12,24 @@ export const MAX_YOUNG_GENERATION = 16 * 1024 * 1024
 /** So many collections, each this soon after the one before it, are those of a server under load. */
 const BUSY = { collections: 10, milliseconds: 100 }
 
+/**
+ * Returns a function that is told when each collection begins, in milliseconds, and says whether the collections so far are those of a
+ * server under load.
+ */
+export function watchCollections(): (startTime: number) => boolean {
+  let inARow = 0
+  let last = Number.NEGATIVE_INFINITY
+  return (startTime) => {
+    inARow = startTime - last < BUSY.milliseconds ? inARow + 1 : 0
+    last = startTime
+    return inARow >= BUSY.collections
+  }
+}
+
 /** @returns stops growth */
 export function growYoungGenerationUnderLoad(): () => void {
+  const isBusyAt = watchCollections()
   let growing = false
-  let inARow = 0
-  let lastCollection = Number.NEGATIVE_INFINITY
 
   function setGrowing(value: boolean): void {
     if (value === growing) return
@@ -26,11 +39,8 @@ export function growYoungGenerationUnderLoad(): () => void {
   }
 
   const observer = new PerformanceObserver((collections) => {
-    for (const { startTime } of collections.getEntries()) {
-      inARow = startTime - lastCollection < BUSY.milliseconds ? inARow + 1 : 0
-      lastCollection = startTime
-    }
-    setGrowing(inARow >= BUSY.collections && youngGenerationSize() < MAX_YOUNG_GENERATION)
+    const isBusy = collections.getEntries().map(({ startTime }) => isBusyAt(startTime))
+    setGrowing(isBusy.at(-1) === true && youngGenerationSize() < MAX_YOUNG_GENERATION)
   })
   observer.observe({ entryTypes: ['gc'] })
   return () => {
