@@ -109,6 +109,26 @@ const findings = async (
 
 const unavailable = () => Promise.reject(new StoreUnavailable(new Error('away')))
 
+t.test('each event is announced, also one that is only counted in a row that is written later', async (t) => {
+  const one = writer(await newStore(t as Test))
+  let announced = 0
+  one.log.onRecord(() => {
+    announced += 1
+  })
+  const states: boolean[] = []
+  const flush = async (all?: 'all') => {
+    await one.log.flush(all)
+    states.push(one.log.state().aggregating)
+  }
+  record(one, 1, 1)
+  await flush()
+  for (let i = 0; i < 30; i += 1) one.log.record('token.refused', { reason: 'invalid_client' })
+  await flush()
+  await flush('all')
+  t.equal(announced, 31)
+  t.same(states, [false, true, false])
+})
+
 t.test('events are stored in order, in batches, and signed', async (t) => {
   const store = await newStore(t as Test)
   let batches = 0
