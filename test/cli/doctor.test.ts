@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { mock } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
@@ -354,12 +355,23 @@ t.test('a running server must publish the keys of this store', async (t) => {
   t.match(await examine(cli, { settings }), { code: 0, bad: [] })
   const running = await examine(cli, { settings })
   t.match(running.findings.at(-1), { check: 'server', message: /publishes the keys of this store/ })
+  const { fetch } = globalThis
+  const old = await (await fetch(`http://localhost:${settings.PORT}/.well-known/jwks.json`)).text()
   await cli.json(['keys', 'rotate', '--force'], { settings })
+  // As from a server that has not polled yet, for the first two of the doctor's requests.
+  let stale = 2
+  const stub = mock.method(globalThis, 'fetch', async (...request: Parameters<typeof fetch>) => {
+    if (!String(request[0]).endsWith('/jwks.json') || stale === 0) return fetch(...request)
+    stale -= 1
+    return new Response(old)
+  })
   t.match(
     await examine(cli, { settings }),
     { code: 0, bad: [] },
     'the doctor waits until the server has read the new ring',
   )
+  stub.mock.restore()
+  t.equal(stale, 0)
 
   const otherStore = {
     DATABASE_URL: `sqlite:${join(cli.dir, 'other.db')}`,

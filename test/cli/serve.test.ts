@@ -96,6 +96,7 @@ t.test(
     const keys = await cli.withStore((store) => store.ring.read())
     t.equal(keys?.keys.length, 2)
     t.same(await start(), { code: 0, storeExisted: [] })
+    t.same(await start('--new'), { code: 1, storeExisted: [] }, 'the store is not new')
     t.same(await cli.withStore((store) => store.ring.read()), keys)
 
     rmSync(dirname(cli.database), { recursive: true })
