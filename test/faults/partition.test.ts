@@ -1,10 +1,10 @@
 /** A node that is cut off from PostgreSQL while the other continues (docs/security.md Q6, Q9, Q18). */
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { startProxy } from '../support/postgres/proxy.ts'
 import { startCluster } from '../support/processes/cluster.ts'
 import { type Owner, signIn } from '../support/processes/data-folder.ts'
 import type { ServerProcess } from '../support/processes/process.ts'
@@ -19,35 +19,21 @@ interface SilentProxy {
 }
 
 async function startSilentProxy(owner: Owner, url: string): Promise<SilentProxy> {
-  const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   let silent = false
-
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    const pair = [client, upstream] as const
-    for (const [i, socket] of pair.entries()) {
-      const other = pair[1 - i] as Socket
+  const proxy = await startProxy(owner, url, (client, server) => {
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
       sockets.add(socket)
       socket.on('data', (chunk) => other.write(chunk))
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        sockets.delete(socket)
-        other.destroy()
-      })
+      socket.on('close', () => sockets.delete(socket))
       if (silent) socket.pause()
     }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  owner.teardown(() => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
   })
-
-  const by = new URL(url)
-  by.host = `127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
-    url: by.href,
+    url: proxy.url,
     silence() {
       silent = true
       for (const socket of sockets) socket.pause()

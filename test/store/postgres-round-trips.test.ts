@@ -1,6 +1,4 @@
 /** What travels between a node and its PostgreSQL: each wait for an answer costs as much as the network between them. */
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db, Step } from '../../src/store/db.ts'
@@ -8,16 +6,14 @@ import { createStore, openDb } from '../../src/store/index.ts'
 import { insertOwners, session } from '../contracts/client-sessions.ts'
 import { run, untilWaiting } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { type DatabaseProxy, startProxy } from '../support/postgres/proxy.ts'
 import { until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t)
 
-interface Link {
-  readonly url: string
+interface Link extends DatabaseProxy {
   /** How often the client has sent something after the server's last answer. */
   roundTrips(): number
-  /** Cuts all connections, without a word to either side. */
-  cut(): void
   /** The next answer of the database is lost, and the client is told so, as by a pooler that has lost its server. */
   loseAnswer(code: string): void
 }
@@ -32,12 +28,9 @@ function fatal(code: string): Buffer {
 
 /** A proxy in front of the database that counts round trips. */
 async function countingLink(t: Test, url: string): Promise<Link> {
-  const { hostname, port } = new URL(url)
-  const sockets: Socket[] = []
   let roundTrips = 0
   let lost: Buffer | undefined
-  const proxy = createServer((client) => {
-    const server = connect(Number(port), hostname)
+  const proxy = await startProxy(t, url, (client, server) => {
     let answered = true
     client.on('data', () => {
       if (answered) roundTrips += 1
@@ -49,25 +42,12 @@ async function countingLink(t: Test, url: string): Promise<Link> {
       else client.write(answer)
       lost = undefined
     })
-    server.on('close', () => client.destroy())
-    for (const socket of [client, server]) socket.on('error', () => {})
-    sockets.push(client, server)
     client.pipe(server)
-  }).listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    proxy.close()
   })
-  const through = new URL(url)
-  through.port = String((proxy.address() as AddressInfo).port)
-  const cut = () => {
-    for (const socket of sockets) socket.destroy()
-  }
   const loseAnswer = (code: string) => {
     lost = fatal(code)
   }
-  return { url: through.href, roundTrips: () => roundTrips, cut, loseAnswer }
+  return { ...proxy, roundTrips: () => roundTrips, loseAnswer }
 }
 
 interface Opened extends Pick<Link, 'cut' | 'loseAnswer'> {
