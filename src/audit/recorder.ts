@@ -31,7 +31,7 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let anchoredAt: EpochSeconds = clock.now()
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
-  /** How long the timer waits; 0 while rows are written. */
+  /** Milliseconds for which the timer waits; 0 while rows are written. */
   let wait = 0
 
   async function writePending(all?: 'all'): Promise<void> {
@@ -80,6 +80,7 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
     anchoredAt = clock.now()
   }
 
+  /** Milliseconds until the next write. */
   function pause(): number {
     if (failing) return RETRY_INTERVAL_MS
     const { waiting, aggregating } = log.state()

@@ -235,7 +235,7 @@ t.test('a member that is left out is reset; a disabled client and the names of p
 })
 
 t.test(
-  '--prune deletes what the document does not have, but for users; on a terminal it asks first',
+  '--prune deletes what the document does not have, except users; on a terminal it asks first',
   async (t) => {
     const { cli, apply, save } = await prepared(t as Test)
     await apply(DOCUMENT)

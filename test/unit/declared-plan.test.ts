@@ -88,7 +88,7 @@ t.test('what others need is created first, and deleted last', async (t) => {
   t.same(
     summary(plan(declare({}), server, PRUNE)),
     ['delete client shop', 'delete role clerk', 'delete api https://orders.example'],
-    'and pruned on request, but for people',
+    'and pruned on request, except people',
   )
 })
 
