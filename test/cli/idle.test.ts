@@ -79,6 +79,7 @@ t.test('an idle server does not load rarely used modules and stays small', async
     '/node_modules/@inquirer/',
     '/node_modules/@opentelemetry/sdk',
     'internal/deps/undici/undici',
+    '/src/http/metrics-app.ts',
     // The administration, which is loaded by its first request.
     '/node_modules/typebox/',
     '/node_modules/ajv/',

@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import argon2 from 'argon2'
 import t from 'tap'
-import type { HashingThread } from '../../src/accounts/hashing-thread.ts'
+import { type HashingThread, startHashingThread } from '../../src/accounts/hashing-thread.ts'
 import { createHashingThreads, IDLE_MS } from '../../src/accounts/hashing-threads.ts'
 import { findHash, hashOnThreads, hashPassword, verifyPassword } from '../../src/accounts/password.ts'
 
@@ -102,6 +104,16 @@ t.test('a hash that cannot be computed fails alone', async (t) => {
   )
   t.match(outcomes[1], { reason: { code: 'ERR_OUT_OF_RANGE' } })
   t.equal((await hash(REQUEST)).length, 32)
+})
+
+t.test('a thread that ended while it had no work refuses a hash', async (t) => {
+  const started = once(process, 'worker')
+  const thread = startHashingThread()
+  const [worker] = (await started) as [Worker]
+  const ended = once(worker, 'exit')
+  thread.end()
+  await ended
+  await t.rejects(thread.hash(REQUEST), { message: 'the thread that hashes has ended' })
 })
 
 t.test('hashes of threads and of the library are the same', async (t) => {
