@@ -5,8 +5,7 @@ import { programFile } from './package-files.ts'
 
 /**
  * The cache of compiled code must be enabled in each thread. In a checkout it also holds the sources without their types, and removing
- * the types costs about 20 MB. Node.js caches in a folder of its own version below
- * the one that it is given.
+ * the types costs about 20 MB. Node.js caches in a folder of its own version below the one that it is given.
  *
  * @param path of the program in src/, without its extension
  */
