@@ -192,6 +192,28 @@ t.test('clients that come back in different turns of the event loop share one co
   t.equal(fewest, 1)
 })
 
+t.test('a store that is closed commits what waits, one group after the other', async (t) => {
+  const { db, store } = await withThread(t as Test)
+  const [worker] = workers as [Worker]
+  const { postMessage } = worker
+  let running = 0
+  let mostAtOnce = 0
+  worker.postMessage = function (...args: [unknown]) {
+    running += 1
+    mostAtOnce = Math.max(mostAtOnce, running)
+    return postMessage.apply(this, args)
+  }
+  worker.on('message', () => {
+    running -= 1
+  })
+  // More than two groups. The first is being committed when the store is closed.
+  const writes = Array.from({ length: 600 }, () => write(store))
+  await turns()
+  await db.close()
+  t.same(new Set(await Promise.all(writes)), new Set([true]))
+  t.equal(mostAtOnce, 1)
+})
+
 t.test('each batch of a group succeeds or fails by itself, with the error of its own', async (t) => {
   const { db, store } = await withThread(t as Test)
   const insert = (sql: string) => db.batch([{ sql, params: ['taken'] }])

@@ -84,7 +84,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   function schedule(): void {
-    if (scheduled || committing) return
+    if (scheduled || committing || closed) return
     clearTimeout(pause)
     const ms = gathering.pause(waiting.length)
     if (ms > 0) pause = setTimeout(commitSoon, ms)
@@ -96,7 +96,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     scheduled = true
     setImmediate(() => {
       scheduled = false
-      if (waiting.length === 0) return
+      // What still waits when the store is closed is committed there.
+      if (waiting.length === 0 || closed) return
       committing = commitWaiting().finally(() => {
         committing = undefined
         if (waiting.length > 0) schedule()
