@@ -66,6 +66,8 @@ export function startChangePoller(
   let debounce: Promise<unknown> = Promise.resolve()
   let pollQueued = false
   let timer: NodeJS.Timeout | undefined
+  /** How long the timer waits. */
+  let waiting = 0
   // The first run maintains the keys, because a rotation may have become due while no server was running.
   let sinceMaintained = MAINTAIN_KEYS_INTERVAL_MS
   let sincePruned = 0
@@ -120,10 +122,13 @@ export function startChangePoller(
     return running
   }
 
+  const interval = () => (listening || quiet ? intervals.busyPoll : intervals.poll)
+
   function schedule(): void {
     clearTimeout(timer)
     if (stopped) return
-    const wait = listening || quiet ? intervals.busyPoll : intervals.poll
+    const wait = interval()
+    waiting = wait
     timer = setTimeout(() => enqueue(() => runDueJobs(wait)).finally(schedule), wait)
     timer.unref()
   }
@@ -145,14 +150,15 @@ export function startChangePoller(
     onChange,
     onStateChange(state, cause) {
       listening = state === 'listening'
-      const interval = listening
+      quiet = false
+      const often = listening
         ? `the store is polled every ${intervals.idlePoll} ms, and every ${intervals.busyPoll} ms while requests arrive`
         : `the store is polled every ${intervals.poll} ms`
-      if (listening) logger.info(`the store sends change notifications; ${interval}`)
-      else if (state === 'lost')
-        logger.warn({ err: cause }, `change notifications are interrupted; ${interval}`)
-      else logger.info({ err: cause }, `this store sends no change notifications; ${interval}`)
-      schedule()
+      if (listening) logger.info(`the store sends change notifications; ${often}`)
+      else if (state === 'lost') logger.warn({ err: cause }, `change notifications are interrupted; ${often}`)
+      else logger.info({ err: cause }, `this store sends no change notifications; ${often}`)
+      // Only if it is sooner: a connection that comes and goes would put the jobs off forever.
+      if (interval() < waiting) schedule()
     },
   })
 

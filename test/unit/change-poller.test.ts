@@ -165,6 +165,15 @@ t.test('keys are maintained at once and then once a second, however many notific
   t.equal(counts.prune, 0)
 })
 
+t.test('a listening connection that comes and goes does not put the jobs off', async (t) => {
+  const { counts, listener } = startedPoller(t, { poll: 20, busyPoll: 20, idlePoll: 20, prune: 40 })
+  for (const end = Date.now() + 1000; Date.now() < end && counts.prune === 0; await sleep(5)) {
+    listener.onStateChange('listening')
+    listener.onStateChange('lost', new Error('cut'))
+  }
+  t.not(counts.prune, 0)
+})
+
 t.test('polling continues while pruning runs, and a stop waits for pruning', async (t) => {
   const { poller, counts, state, untilCount } = startedPoller(t, {
     poll: 5,
