@@ -67,17 +67,32 @@ function newParameters(salt: Buffer): Argon2Parameters {
   return { memory, passes, lanes, length: HASH_BYTES, salt }
 }
 
+/** If a thread ends, or none can be started, the thread pool does its work: nobody is kept out by that. */
+async function hashOn(
+  hashOnThread: HashOnThread,
+  prepared: string,
+  parameters: Argon2Parameters,
+): Promise<Uint8Array> {
+  try {
+    return await hashOnThread({ ...parameters, password: prepared })
+  } catch {
+    const { memory: memoryCost, passes: timeCost, lanes: parallelism, length: hashLength, salt } = parameters
+    const cost = { memoryCost, timeCost, parallelism, hashLength }
+    return argon2.hash(prepared, { ...cost, type: argon2.argon2id, salt: Buffer.from(salt), raw: true })
+  }
+}
+
 async function hash(prepared: string, salt: Buffer = systemRandom.bytes(SALT_BYTES)): Promise<string> {
   if (!threads) return argon2.hash(prepared, { ...ARGON2_PARAMETERS, salt })
   const parameters = newParameters(salt)
-  return formatHash({ ...parameters, hash: await threads({ ...parameters, password: prepared }) })
+  return formatHash({ ...parameters, hash: await hashOn(threads, prepared, parameters) })
 }
 
 async function verify(stored: string, prepared: string): Promise<boolean> {
   const parsed = threads ? parseHash(stored) : null
   if (!threads || !parsed) return argon2.verify(stored, prepared)
   const { hash, ...parameters } = parsed
-  return timingSafeEqual(await threads({ ...parameters, password: prepared }), hash)
+  return timingSafeEqual(await hashOn(threads, prepared, parameters), hash)
 }
 
 export interface PasswordCheck {

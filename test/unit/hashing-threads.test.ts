@@ -131,3 +131,15 @@ t.test('hashes of threads and of the library are the same', async (t) => {
   const old = await argon2.hash('correct horse', { type: argon2.argon2i, memoryCost: 256, timeCost: 2 })
   t.match(await verifyPassword(old, 'correct horse'), { ok: true }, 'a hash that only the library can check')
 })
+
+t.test('if no thread can be started, the thread pool hashes', async (t) => {
+  const stored = await hashPassword('correct horse')
+  const start = () => {
+    throw new Error('too many threads')
+  }
+  hashOnThreads(createHashingThreads(2, start))
+  t.teardown(() => hashOnThreads(undefined))
+  t.equal(await hashPassword('correct horse', stored), stored)
+  t.match(await verifyPassword(stored, 'correct horse'), { ok: true, outdated: false })
+  t.match(await verifyPassword(stored, 'wrong horse'), { ok: false })
+})
