@@ -5,10 +5,10 @@ import { parentPort } from 'node:worker_threads'
 import type { HashRequest } from './hashing-thread.ts'
 
 /**
- * The lowest: threads that sign or answer requests run first. While they leave nothing over, a thread that hashes still gets about a
- * seventieth of a processor.
+ * With this priority, threads that sign or answer requests run first. While they leave nothing over, a thread that hashes still
+ * gets about a tenth of a processor. With the lowest priority it gets a seventieth, and beside other busy programs sign-ins stand still.
  */
-const PRIORITY = 19
+const PRIORITY = 10
 
 // Linux sets the priority of the calling thread, others would set that of the process (hashing-limits.ts).
 setPriority(PRIORITY)
