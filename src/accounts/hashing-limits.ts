@@ -8,8 +8,12 @@ import type { ConcurrencyLimits } from './concurrency-limiter.ts'
 import { createHashingThreads } from './hashing-threads.ts'
 import { hashOnThreads } from './password.ts'
 
-/** One event loop cannot handle the requests of more sign-ins than eight threads hash for. Also bounds the memory: 19 MiB for each hash. */
-export const MAX_CONCURRENT_HASHES = 8
+/**
+ * Also how many sign-ins can be counted as attempts and not be verified yet. Fewer than the attempts of one account from one IP prefix
+ * (LIMITS in rate-limiter.ts), so that right passwords that are sent at once are not taken for guesses. Bounds the memory: 19 MiB for each
+ * hash.
+ */
+export const MAX_CONCURRENT_HASHES = 4
 /** On the thread pool, which also signs. */
 export const MAX_HASHES_ON_POOL = 2
 /** When this many hashes wait, the next login is refused with 503. */
@@ -46,5 +50,6 @@ export function serveHashing(machine: Machine = thisMachine()): ConcurrencyLimit
   if (!machine.canYield) return { running: hashes, waiting: MAX_WAITING_HASHES }
   hashOnThreads(createHashingThreads(hashes))
   // A sign-in counts as an attempt and reads its user before it hashes. Meanwhile the threads hash for others.
-  return { running: 2 * hashes, waiting: MAX_WAITING_HASHES }
+  const running = Math.min(2 * hashes, MAX_CONCURRENT_HASHES)
+  return { running, waiting: MAX_WAITING_HASHES }
 }

@@ -107,7 +107,7 @@ export const WRITE_BUDGET = {
     // Either a user session or, with the password grant, a client session. A session that ends early leaves a status entry.
     rowsEach: 4,
     bytes: 1500,
-    kept: 'the lifetime of the session, plus 1 day',
+    kept: 'the lifetime of the session, plus 1 day and up to 1 hour',
   },
   factorStep: {
     cause: 'a sign-in with a passkey, or a second factor that is set up',
@@ -118,7 +118,7 @@ export const WRITE_BUDGET = {
     kind: 'factorStep',
     rowsEach: 2,
     bytes: 1500,
-    kept: 'the lifetime of the session, plus 1 day',
+    kept: 'the lifetime of the session, plus 1 day and up to 1 hour',
   },
   code: {
     cause: 'an authorization code',
@@ -130,7 +130,7 @@ export const WRITE_BUDGET = {
     rowsEach: 5,
     bytes: 10_000,
     kept: AUTHORIZATION_CODE_TTL + RETENTION.codes.seconds,
-    keptIfUsed: 'the lifetime of the session, plus 1 day',
+    keptIfUsed: 'the lifetime of the session, plus 1 day and up to 1 hour',
   },
   action: {
     cause: 'an action of a user, in the audit log',
@@ -151,7 +151,7 @@ export const WRITE_BUDGET = {
     kind: 'sessionRevocation',
     rowsEach: 1,
     bytes: 200,
-    kept: 'the lifetime of the session, plus 1 day',
+    kept: 'the lifetime of the session, plus 1 day and up to 1 hour',
   },
   revocation: {
     cause: 'the revocation of a token without a session',

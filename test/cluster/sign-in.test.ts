@@ -141,7 +141,9 @@ t.test(
     const done = await browser.submit(page, { form: '/account/totp', fill: { code: codeAt(0) } })
     t.match(done.body, /recovery/i, 'the passkey is set up')
 
-    const waiting = await Promise.all(Array.from({ length: 6 }, (_, n) => signInAs('erin', n)))
+    // One after the other: at once, they would use up the attempts of one account.
+    const waiting: Awaited<ReturnType<typeof signInAs>>[] = []
+    for (let n = 0; n < 6; n += 1) waiting.push(await signInAs('erin', n))
     for (const { page, browser } of waiting) {
       t.equal(page.path, '/login/second-factor')
       t.notOk(
@@ -194,7 +196,10 @@ t.test(
 t.test(
   'three nodes together send each logout notification once (Back-Channel Logout §2.4; docs/security.md N149)',
   async (t) => {
-    const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
+    // More at once would use up the attempts of the account.
+    const pairs: Awaited<ReturnType<typeof signedIn>>[] = []
+    while (pairs.length < 12)
+      pairs.push(...(await spread(cluster, 3, (node) => signedIn(node, {}, 'listening'))))
     await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))
     await until(() => audited(cluster, 'logout_token.delivered').length >= 12)
     // A few polls of every node, which could send one twice.
