@@ -1,7 +1,7 @@
 /**
  * Limits how many tasks run at once and how many wait. Each password hash takes processor time and tens of megabytes: without a
- * limit, a flood of logins would use up the memory, and where hashing shares threads with signing (hashing-limits.ts) block every response. The queue is shared fairly among IP
- * prefixes, so that one of them cannot block the others. Must not know what the tasks do.
+ * limit, a flood of logins would use up the memory, and where hashing shares threads with signing (hashing-limits.ts) block every
+ * response. The queue is shared fairly among IP prefixes, so that one of them cannot block the others. Must not know what the tasks do.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
