@@ -26,7 +26,9 @@ export interface ClientKeys {
 
 export const JWKS_COOLDOWN: Seconds = 30
 export const JWKS_MAX_AGE: Seconds = 600
+/** How many documents are kept, and about how many bytes they have: one with certificates has up to a hundred times those of another. */
 const MAX_ENTRIES = 1000
+export const MAX_ENTRY_BYTES = 8 * 1024 * 1024
 const NO_CERTIFICATES: ReadonlySet<unknown> = new Set()
 
 interface Entry {
@@ -36,10 +38,16 @@ interface Entry {
   /** The error of the last fetch, if it failed. */
   readonly failure?: unknown
   readonly fetchedAt: EpochSeconds
+  /** At least 1, for an entry without keys. */
+  readonly bytes: number
 }
 
 export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; clock: Clock }): ClientKeys {
-  const fetched = new LRUCache<string, Entry>({ max: MAX_ENTRIES })
+  const fetched = new LRUCache<string, Entry>({
+    max: MAX_ENTRIES,
+    maxSize: MAX_ENTRY_BYTES,
+    sizeCalculation: ({ bytes }) => bytes,
+  })
   const fetchOnce = singleFlightByKey<string, Entry>()
   const refetch = (uri: string): Promise<Entry> => fetchOnce(uri, () => fetchEntry(uri))
 
@@ -52,6 +60,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
           find: createLocalJWKSet(usable),
           certificates: certificatesIn(usable as { keys: Record<string, unknown>[] }),
           fetchedAt: clock.now(),
+          bytes: JSON.stringify(usable).length,
         }
       })
       // The previous document stays in use while the client's server is down or returns no valid JWKS.
@@ -60,6 +69,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
         certificates: previous?.certificates ?? NO_CERTIFICATES,
         failure,
         fetchedAt: clock.now(),
+        bytes: previous?.bytes ?? 1,
       }))
     fetched.set(uri, entry)
     return entry
