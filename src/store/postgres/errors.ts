@@ -26,12 +26,9 @@ export const isBusy = (error: unknown): boolean => hasSqlState(error, ['40001', 
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof StoreUnavailable || error instanceof TypeError) return false
   if (!isServerError(error)) return true
+  if (/^(FATAL|PANIC)$/.test(error.severity)) return true
   // The server reports a wrong number of parameters as 08P01, which is a mistake in the program.
-  if (error.code === '08P01') return false
-  return (
-    /^(FATAL|PANIC)$/.test(error.severity) ||
-    hasSqlState(error, ['08', '57P01', '57P02', '57P03', '57P05', '25P03'])
-  )
+  return error.code !== '08P01' && hasSqlState(error, ['08', '57P01', '57P02', '57P03', '57P05', '25P03'])
 }
 
 /**
