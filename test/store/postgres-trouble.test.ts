@@ -2,12 +2,13 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db, Step } from '../../src/store/db.ts'
-import { createStore, type OpenOptions, openDb } from '../../src/store/index.ts'
+import { createStore, type OpenOptions, openDb, type Store } from '../../src/store/index.ts'
 import { insertOwners, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
 import { CUT_ALL, run, untilWaiting } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { startProxy } from '../support/postgres/proxy.ts'
 import { turns, until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t, { settings: { deadlock_timeout: '50ms' } })
@@ -64,6 +65,53 @@ t.test(
     await blocker.query('ROLLBACK')
     t.same([await redeemed, await ended], [true, ['s']])
     t.equal((await store.clientSessions.find('s'))?.revokedAt, 1010)
+  },
+)
+
+t.test(
+  'of fifty redemptions of a code whose connections are cut, at most one starts a session (docs/security.md Q6)',
+  async (t) => {
+    const { db: direct, url } = await open(t as Test)
+    const link = await startProxy(t as Test, url, (client, server) => {
+      client.pipe(server)
+      server.pipe(client)
+    })
+    const db = openDb(link.url, { timeout: 120 })
+    t.teardown(() => db.close())
+    const [cut, store] = [createStore(db), createStore(direct)]
+    await insertOwners(store)
+    await store.userSessions.insert(signIn(), 'secret')
+    const seen = { won: 0, lost: 0, unknown: 0 }
+    for (let round = 0; round < 10; round += 1) {
+      await store.codes.insert(`code-${round}`, code({ clientSessionId: `of-${round}` }), 1000)
+      const redeem = (from: Store, i: number) =>
+        from.codes.redeem(
+          `code-${round}`,
+          session({ id: `of-${round}-${i}`, userSessionId: 'browser' }),
+          1010,
+          5,
+        )
+      const outcomes = Promise.allSettled(Array.from({ length: 50 }, (_, i) => redeem(cut, i)))
+      for (let n = 0; n <= round; n += 1) {
+        await turns()
+        link.cut()
+      }
+      let won = 0
+      for (const outcome of await outcomes) {
+        if (outcome.status === 'rejected') {
+          t.match(outcome.reason, UNAVAILABLE)
+          seen.unknown += 1
+        } else if (outcome.value) won += 1
+        else seen.lost += 1
+      }
+      const started = (await store.clientSessions.list({}, 1000)).filter(({ id }) =>
+        id.startsWith(`of-${round}-`),
+      )
+      t.ok(won <= started.length && started.length <= 1, `${won} answers for ${started.length} sessions`)
+      t.equal(await redeem(store, 50), started.length === 0)
+      seen.won += won
+    }
+    t.ok(seen.lost > 0 && seen.unknown > 0, JSON.stringify(seen))
   },
 )
 
