@@ -187,7 +187,11 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     'The maximum number of connections (KEYTURN_DATABASE_POOL).',
     () => pool().max,
   )
-  gauge('keyturn_store_connections_waiting', 'Requests that wait for a connection.', () => pool().waiting)
+  gauge(
+    'keyturn_store_connections_waiting',
+    'Requests that wait for a connection, or for a statement that they can share.',
+    () => pool().waiting,
+  )
   gauge(
     'keyturn_store_listening',
     '1 if the node receives notifications about changes by other nodes.',

@@ -47,7 +47,7 @@ export function timeStore(db: MonitoredDb, registers: Registry[]): MonitoredDb {
 
   return {
     ...db,
-    query: (sql, params) => timed('query', () => db.query<never>(sql, params)),
+    query: (...query) => timed('query', () => db.query<never>(...query)),
     batch: (steps, options) => timed('batch', () => db.batch(steps, options)),
   }
 }

@@ -21,8 +21,19 @@ export interface Step {
    * rows. An engine that runs one batch at a time skips the step.
    */
   readonly lock?: true | 'share'
+  /**
+   * The step changes at most the row that this key names with `$1`, and its condition can be continued with AND. An engine may carry out
+   * several such batches of one step with one statement.
+   */
+  readonly row?: RowKey
   /** Notifies the listeners of all processes (`Db.changes`) when the batch is committed. */
   readonly notify?: true
+}
+
+export interface RowKey {
+  readonly table: string
+  /** A column with unique values. */
+  readonly key: string
 }
 
 export interface BatchOptions {
@@ -35,8 +46,12 @@ export interface BatchOptions {
  * open across an `await` would include the writes of other requests, and roll them back with its own.
  */
 export interface Db {
-  /** Runs one statement that only reads. */
-  query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>
+  /**
+   * Runs one statement that only reads.
+   * @param key the column of the answer with the value that the statement looks for, a text. Given if the statement says `IN ($1)` and has
+   *   no other parameter. An engine may answer several such queries with one statement.
+   */
+  query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[], key?: string): Promise<Row[]>
 
   /**
    * Runs all steps or none. The changes are flushed to disk when the promise resolves. Returns false, and changes nothing, if a
@@ -98,7 +113,7 @@ interface PoolState {
   readonly max: number
   readonly idle: number
   readonly busy: number
-  /** Requests that wait for a connection. */
+  /** Requests that wait for a connection, or for a statement that they can share. */
   readonly waiting: number
   /** Whether notifications are received, on a connection outside the pool. */
   readonly listening: boolean

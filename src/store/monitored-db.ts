@@ -38,7 +38,7 @@ export function monitorDb(db: Db): MonitoredDb {
   db.integrityChecked?.catch(note).catch(() => {})
 
   return {
-    query: (sql, params) => db.query<never>(sql, params).catch(note),
+    query: (...query) => db.query<never>(...query).catch(note),
     batch,
     ...(db.pool ? { pool: db.pool } : {}),
     ...(db.time ? { time: db.time } : {}),

@@ -52,10 +52,10 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
 
   return {
     ...db,
-    query(sql, params) {
-      if (!spans.isActive()) return db.query(sql, params)
-      const statement = parse(sql)
-      return spans.child(nameOf(statement), options(statement), () => db.query<never>(sql, params))
+    query(...query) {
+      if (!spans.isActive()) return db.query(...query)
+      const statement = parse(query[0])
+      return spans.child(nameOf(statement), options(statement), () => db.query<never>(...query))
     },
     async batch(steps, more) {
       const [first] = steps

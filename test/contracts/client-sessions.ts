@@ -63,6 +63,43 @@ export const sessionsContract: Contract = {
     t.equal(await store.clientSessions.findWithUser('nobody'), null)
   },
 
+  'findWithUser and rotate do for each session what they do alone, if fifty come at once': async (
+    t,
+    store,
+  ) => {
+    await insertOwners(store)
+    for (const name of ['clerk', 'admin'])
+      await store.roles.insert({ name, scopes: [], requireSecondFactor: false, createdAt: 1 })
+    await store.users.addRole('alice', 'clerk')
+    await store.users.addRole('alice', 'admin')
+    const ids = Array.from({ length: 50 }, (_, i) => `session-${i}`)
+    const expected = ids.map((id, i) =>
+      session({ id, userId: i % 3 === 0 ? 'bob' : 'alice', generation: 1 + (i % 2) }),
+    )
+    for (const one of expected) await store.clientSessions.insert(one)
+    const users = new Map([
+      ['alice', await store.users.find('alice')],
+      ['bob', await store.users.find('bob')],
+    ])
+    const found = await Promise.all(
+      [...ids, 'nobody', 'session-0', 'session-0'].map(store.clientSessions.findWithUser),
+    )
+    const [first] = expected
+    t.same(
+      found,
+      [...expected, null, first, first].map((one) => one && { session: one, user: users.get(one.userId) }),
+    )
+    // The generation of every second session is another one, and the first session comes three times.
+    const rotated = await Promise.all(
+      [...ids, 'nobody', 'session-0', 'session-0'].map((id) =>
+        store.clientSessions.rotate(id, 1, 1500, 2500),
+      ),
+    )
+    t.same(rotated.slice(1, 51), [...expected.slice(1).map(({ generation }) => generation === 1), false])
+    t.equal([rotated[0], ...rotated.slice(51)].filter(Boolean).length, 1)
+    for (const { id } of expected) t.equal((await store.clientSessions.find(id))?.generation, 2)
+  },
+
   'prune deletes sessions that ended before the time and no others, in whichever hour': async (t, store) => {
     await insertOwners(store)
     const hour = 3600

@@ -4,51 +4,12 @@ import t, { type Test } from 'tap'
 import type { Db, Step } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { insertOwners, session } from '../contracts/client-sessions.ts'
+import { countingLink, type Link } from '../support/postgres/counting-link.ts'
 import { run, untilWaiting } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
-import { type DatabaseProxy, startProxy } from '../support/postgres/proxy.ts'
 import { until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t)
-
-interface Link extends DatabaseProxy {
-  /** How often the client has sent something after the server's last answer. */
-  roundTrips(): number
-  /** The next answer of the database is lost, and the client is told so, as by a pooler that has lost its server. */
-  loseAnswer(code: string): void
-}
-
-/** An ErrorResponse: a type byte, the length, and fields with one letter each. */
-function fatal(code: string): Buffer {
-  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mthe connection to the server was lost\0\0`)
-  const head = Buffer.from('E\0\0\0\0')
-  head.writeUInt32BE(4 + fields.length, 1)
-  return Buffer.concat([head, fields])
-}
-
-/** A proxy in front of the database that counts round trips. */
-async function countingLink(t: Test, url: string): Promise<Link> {
-  let roundTrips = 0
-  let lost: Buffer | undefined
-  const proxy = await startProxy(t, url, (client, server) => {
-    let answered = true
-    client.on('data', () => {
-      if (answered) roundTrips += 1
-      answered = false
-    })
-    server.on('data', (answer) => {
-      answered = true
-      if (lost) client.end(lost)
-      else client.write(answer)
-      lost = undefined
-    })
-    client.pipe(server)
-  })
-  const loseAnswer = (code: string) => {
-    lost = fatal(code)
-  }
-  return { ...proxy, roundTrips: () => roundTrips, loseAnswer }
-}
 
 interface Opened extends Pick<Link, 'cut' | 'loseAnswer'> {
   readonly db: Db
@@ -138,7 +99,7 @@ t.test(
 t.test(
   'one step whose server a pooler has lost may have been committed, and is not repeated (docs/security.md Q6)',
   async (t) => {
-    for (const sqlState of ['08006', '58000', 'XX000']) {
+    for (const sqlState of ['08006', '08P01', '58000', 'XX000']) {
       const { db, loseAnswer } = await open(t as Test)
       await db.batch([insert('a')])
       loseAnswer(sqlState)

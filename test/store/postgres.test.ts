@@ -7,7 +7,7 @@ import { startPostgres } from '../support/postgres/postgres.ts'
 import { recordPlans } from '../support/postgres/query-plans.ts'
 
 const postgres = await startPostgres(t)
-const plans = recordPlans()
+const plans = recordPlans({ groups: true })
 
 async function newDatabase(t: Test): Promise<Database> {
   const url = await postgres.database(t)

@@ -9,7 +9,7 @@ import { recordPlans } from '../support/postgres/query-plans.ts'
 import { testClock } from '../support/server/clock.ts'
 
 const FILE = 'keyturn.db'
-const plans = recordPlans()
+const plans = recordPlans({ groups: false })
 /** Values for the parameters of statements that are explained and not run. */
 const NULLS = Array.from({ length: 400 }, () => null)
 

@@ -59,6 +59,7 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
                  WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
           params: [id, generation, now, idleExpiresAt, ...(bind === null ? [] : [JSON.stringify(bind)])],
           expectRows: 1,
+          row: { table: 'client_sessions', key: 'id' },
         },
       ])
     },

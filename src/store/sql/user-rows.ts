@@ -42,6 +42,7 @@ export async function findWithUser<Row>(
        FROM ${table} t JOIN users u ON u.id = t.user_id ${JOIN_ROLES}
       WHERE t.${key} IN ($1) ORDER BY r.role`,
     [value],
+    key,
   )
   const [row] = rows
   const [user] = toUsers(rows)

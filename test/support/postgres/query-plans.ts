@@ -1,6 +1,8 @@
 /** Finds the statements of the store that would read a whole table: the engines can say so without executing them. */
 import type { Db } from '../../../src/store/db.ts'
 import { createStore, type Store } from '../../../src/store/index.ts'
+import { MAX_GROUP } from '../../../src/store/postgres/groups.ts'
+import { forKeys, forRows } from '../../../src/store/postgres/one-statement.ts'
 
 /** Tables that grow with users, sessions or requests; the others are as small as a configuration. */
 const LARGE: ReadonlySet<string> = new Set([
@@ -42,18 +44,23 @@ interface Plans {
   scans(explain: (sql: string) => Promise<readonly string[]>): Promise<string[]>
 }
 
-export function recordPlans(): Plans {
+/** @param groups whether the engine does the work of several queries or batches with one statement */
+export function recordPlans({ groups }: { readonly groups: boolean }): Plans {
   const texts = new Set<string>()
   return {
     store(db) {
       const recording: Db = {
         ...db,
-        query(sql, params) {
+        query(sql, params, key) {
           texts.add(sql)
-          return db.query<never>(sql, params)
+          if (key !== undefined && groups) texts.add(forKeys(sql, MAX_GROUP))
+          return db.query<never>(sql, params, key)
         },
         batch(steps, options) {
-          for (const { sql } of steps) texts.add(sql)
+          for (const { sql, params = [], row } of steps) {
+            texts.add(sql)
+            if (row && groups) texts.add(forRows(sql, row, params.length, MAX_GROUP))
+          }
           return db.batch(steps, options)
         },
       }

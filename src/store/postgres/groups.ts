@@ -1,0 +1,84 @@
+/**
+ * What arrives while statements of its kind are under way waits for one of them, and then shares the next statement with the others that
+ * wait: one for thirty-two costs little more than one for one. A kind that few ask for never waits. Must not know what is grouped.
+ */
+import { StoreUnavailable } from '../db.ts'
+
+/** Statements of a kind that are under way before others wait. A second one uses the time in which the first one is flushed. */
+const UNDER_WAY = 2
+/** The largest group. Sizes are powers of two, so that few statements are prepared. */
+export const MAX_GROUP = 32
+
+/** In the order of the items. Undefined: the item is to be carried out alone. */
+export type GroupAnswers<Answer> = readonly ({ readonly answer: Answer } | undefined)[]
+
+export interface Kind<Item, Answer> {
+  /** Carries out a group, of one or more, and waits for no other transaction. If it rejects, it does so for all. */
+  readonly together: (items: readonly Item[]) => Promise<GroupAnswers<Answer>>
+  /** May wait for others, so that no group waits for it. */
+  readonly alone: (item: Item) => Promise<Answer>
+  /** How many items wait at most. */
+  readonly maxWaiting: number
+  /** Milliseconds that an item waits at most for the beginning of its group. */
+  readonly patience: number
+}
+
+interface Waiting<Item, Answer> {
+  readonly item: Item
+  /** Milliseconds of a clock that only goes forward. */
+  readonly since: number
+  readonly resolve: (answer: Answer | Promise<Answer>) => void
+  readonly reject: (error: unknown) => void
+}
+
+export interface Groups<Item, Answer> {
+  carryOut(item: Item): Promise<Answer>
+  /** How many items wait. */
+  waiting(): number
+}
+
+export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Item, Answer> {
+  const { together, alone, maxWaiting, patience } = kind
+  const waiting: Waiting<Item, Answer>[] = []
+  let underWay = 0
+  let timer: NodeJS.Timeout | undefined
+
+  /** Refuses items that have waited for too long, and looks again when the next one will have. */
+  function watchPatience(): void {
+    const now = performance.now()
+    while (waiting[0] && now - waiting[0].since >= patience) waiting.shift()?.reject(tooBusy('too long'))
+    timer = waiting[0] && setTimeout(watchPatience, Math.ceil(waiting[0].since + patience - now)).unref()
+  }
+
+  async function carryOutGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await together(group.map(({ item }) => item))
+      for (const [i, { item, resolve }] of group.entries()) resolve(answers[i]?.answer ?? alone(item))
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
+  }
+
+  async function carryOutAll(): Promise<void> {
+    underWay += 1
+    while (waiting.length > 0) await carryOutGroup(waiting.splice(0, largestGroup(waiting.length)))
+    underWay -= 1
+  }
+
+  return {
+    async carryOut(item) {
+      if (waiting.length >= maxWaiting) throw tooBusy('too many requests')
+      const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+      waiting.push({ item, since: performance.now(), resolve, reject })
+      if (underWay < UNDER_WAY) void carryOutAll()
+      else if (!timer) watchPatience()
+      return promise
+    },
+
+    waiting: () => waiting.length,
+  }
+}
+
+const tooBusy = (what: string) => new StoreUnavailable(new Error(`${what} waiting for other statements`))
+
+const largestGroup = (waiting: number): number => Math.min(MAX_GROUP, 2 ** Math.floor(Math.log2(waiting)))

@@ -1,0 +1,137 @@
+/** Queries and batches that come at once share statements: each still gets its own answer, and waits for nobody else's row. */
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import type { Db, Step } from '../../src/store/db.ts'
+import { openDb } from '../../src/store/index.ts'
+import { countingLink } from '../support/postgres/counting-link.ts'
+import { run, untilWaiting } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+
+const postgres = await startPostgres(t)
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => `id-${String(i).padStart(3, '0')}`)
+
+const insert = (id: string): Step => ({
+  sql: 'INSERT INTO single_use (id, expires_at) VALUES ($1, 1)',
+  params: [id],
+})
+/** Changes the row if its value is `from`. */
+const increase = (id: string, from = 1): Step => ({
+  sql: 'UPDATE single_use SET expires_at = expires_at + 1 WHERE id = $1 AND expires_at = $2',
+  params: [id, from],
+  expectRows: 1,
+  row: { table: 'single_use', key: 'id' },
+})
+const values = async (url: string) =>
+  (await run(url, 'SELECT expires_at AS n FROM single_use ORDER BY id')).rows.map(({ n }) => Number(n))
+const find = (db: Db, id: string) =>
+  db.query<{ id: string }>('SELECT id FROM single_use WHERE id IN ($1)', [id], 'id')
+const allSettled = async (promises: readonly Promise<unknown>[]) =>
+  (await Promise.allSettled(promises)).map((one) =>
+    one.status === 'fulfilled' ? one.value : one.reason.name,
+  )
+
+/** A store with these rows, which all have the value 1. */
+async function open(t: Test, rows: readonly string[], pool: number) {
+  const url = await postgres.database(t)
+  const link = await countingLink(t, url)
+  const db = openDb(link.url, { pool, timeout: 120 })
+  t.teardown(() => db.close())
+  await db.batch(rows.map(insert))
+  return { url, db, link }
+}
+
+t.test('fifty queries or batches at once take a few round trips', async (t) => {
+  const { url, db, link } = await open(t as Test, ids(50), 1)
+  const before = link.roundTrips()
+  t.same(
+    await Promise.all(ids(50).map((id) => find(db, id))),
+    ids(50).map((id) => [{ id }]),
+  )
+  t.same(new Set(await Promise.all(ids(50).map((id) => db.batch([increase(id)])))), new Set([true]))
+  t.ok(link.roundTrips() - before <= 10, `${link.roundTrips() - before}`)
+  t.same(await values(url), Array(50).fill(2))
+})
+
+t.test('each batch of a group has its own outcome', async (t) => {
+  const { url, db } = await open(t as Test, ids(20), 4)
+  const outcomes = await Promise.all(ids(20).map((id, i) => db.batch([increase(id, i % 4 === 3 ? 7 : 1)])))
+  t.same(
+    outcomes,
+    ids(20).map((_, i) => i % 4 !== 3),
+  )
+  t.same(
+    await values(url),
+    ids(20).map((_, i) => (i % 4 === 3 ? 1 : 2)),
+  )
+})
+
+t.test('of twenty batches that want to change one row in the same way, one does', async (t) => {
+  const { url, db } = await open(t as Test, ids(2), 4)
+  const same = Array.from({ length: 20 }, () => db.batch([increase('id-000')]))
+  const outcomes = await Promise.all([...same, db.batch([increase('id-001')])])
+  t.equal(outcomes.filter(Boolean).length, 2)
+  t.same(await values(url), [2, 2])
+})
+
+t.test('a row that another transaction has locked holds up only the batch that changes it', async (t) => {
+  const { url, db } = await open(t as Test, ids(20), 10)
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id IN ('id-000', 'id-001', 'id-005') FOR UPDATE`)
+  const [first, second, ...rest] = ids(20).map((id) => db.batch([increase(id)]))
+  const [locked] = rest.splice(3, 1)
+  t.same(new Set(await Promise.all(rest)), new Set([true]))
+  t.same((await values(url)).filter((value) => value === 1).length, 3)
+  await untilWaiting(url, 'Lock')
+  // Meanwhile, the other transaction takes one of the rows away from its batch.
+  await other.query(`UPDATE single_use SET expires_at = 9 WHERE id = 'id-001'; COMMIT`)
+  t.same(await Promise.all([first, second, locked]), [true, false, true])
+  await other.end()
+})
+
+t.test('a value that the server cannot take fails alone', async (t) => {
+  const { url, db } = await open(t as Test, ids(10), 4)
+  const wrong = ['a\0b', ...ids(10), 'c\0d']
+  const read = await allSettled(wrong.map((id) => find(db, id)))
+  t.same(
+    read,
+    wrong.map((id) => (id.includes('\0') ? 'error' : [{ id }])),
+  )
+  const written = await allSettled(wrong.map((id) => db.batch([increase(id)])))
+  t.same(
+    written,
+    wrong.map((id) => (id.includes('\0') ? 'error' : true)),
+  )
+  t.same(await values(url), Array(10).fill(2))
+})
+
+t.test(
+  'a group whose answer is lost may have been committed, and is not repeated (docs/security.md Q6)',
+  async (t) => {
+    const { url, db, link } = await open(t as Test, ids(10), 1)
+    const [first, second, ...rest] = ids(10).map((id) => db.batch([increase(id)]))
+    // The group of all that wait is sent when one of the first two has been answered.
+    const losing = second?.then(() => link.loseAnswer('08006'))
+    const outcomes = await allSettled([...(first && second ? [first, second] : []), ...rest])
+    await losing
+    const lost = outcomes.filter((outcome) => outcome === 'StoreUnavailable').length
+    t.ok(lost > 1, `${lost} were lost`)
+    t.equal(outcomes.filter((outcome) => outcome === true).length, 10 - lost)
+    t.same(await values(url), Array(10).fill(2))
+  },
+)
+
+t.test('a group that the server has ended is carried out, once', async (t) => {
+  const { url, db } = await open(t as Test, ids(10), 4)
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN; LOCK TABLE single_use IN ACCESS EXCLUSIVE MODE')
+  const outcomes = allSettled(ids(10).map((id) => db.batch([increase(id)])))
+  await untilWaiting(url, 'Lock')
+  await run(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)
+  await other.query('COMMIT')
+  t.same(await outcomes, Array(10).fill(true))
+  t.same(await values(url), Array(10).fill(2))
+  await other.end()
+})

@@ -1,0 +1,135 @@
+import { mock } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { StoreUnavailable } from '../../src/store/db.ts'
+import { createGroups, type GroupAnswers, MAX_GROUP } from '../../src/store/postgres/groups.ts'
+
+/** Groups whose statements end when the test says so. */
+function heldGroups(maxWaiting = 1000) {
+  const sent: (readonly number[])[] = []
+  const alone: number[] = []
+  const held: PromiseWithResolvers<GroupAnswers<string>>[] = []
+  const groups = createGroups<number, string>({
+    together(items) {
+      sent.push(items)
+      const answers = Promise.withResolvers<GroupAnswers<string>>()
+      held.push(answers)
+      return answers.promise
+    },
+    alone: async (item) => {
+      alone.push(item)
+      return `${item} alone`
+    },
+    maxWaiting,
+    patience: 5000,
+  })
+  const answer = (n: number) => held[n]?.resolve((sent[n] ?? []).map((item) => ({ answer: `${item}` })))
+  return { groups, sent, alone, held, answer }
+}
+
+const carryOut = (groups: ReturnType<typeof heldGroups>['groups'], from: number, to: number) =>
+  Promise.all(Array.from({ length: to - from }, (_, i) => groups.carryOut(from + i)))
+
+t.test('what comes while two statements are under way shares the next ones, in its order', async (t) => {
+  const { groups, sent, answer } = heldGroups()
+  const all = carryOut(groups, 0, 9)
+  t.same(sent, [[0], [1]])
+  t.equal(groups.waiting(), 7)
+  answer(1)
+  await turn()
+  t.same(sent.slice(2), [[2, 3, 4, 5]], 'a power of two')
+  answer(0)
+  await turn()
+  t.same(sent.slice(3), [[6, 7]])
+  answer(2)
+  await turn()
+  t.same(sent.slice(4), [[8]])
+  answer(3)
+  answer(4)
+  t.same(await all, ['0', '1', '2', '3', '4', '5', '6', '7', '8'])
+  t.equal(groups.waiting(), 0)
+  const next = carryOut(groups, 9, 10)
+  t.same(sent.slice(5), [[9]], 'nothing waits if nothing is under way')
+  answer(5)
+  t.same(await next, ['9'])
+})
+
+t.test('a group has a largest size', async (t) => {
+  const { groups, sent, answer } = heldGroups()
+  void carryOut(groups, 0, 2 + 2 * MAX_GROUP + 1)
+  answer(0)
+  await turn()
+  t.equal(sent[2]?.length, MAX_GROUP)
+})
+
+t.test('what a group leaves out is carried out alone, and the next group does not wait for it', async (t) => {
+  const { groups, sent, alone, held } = heldGroups()
+  const all = carryOut(groups, 0, 6)
+  held[0]?.resolve([{ answer: '0' }])
+  await turn()
+  t.same(sent[2], [2, 3, 4, 5])
+  held[2]?.resolve([undefined, { answer: '3' }])
+  held[1]?.resolve([])
+  t.same(await all, ['0', '1 alone', '2 alone', '3', '4 alone', '5 alone'])
+  t.same(alone, [2, 4, 5, 1])
+})
+
+t.test('the failure of a group is that of each, and the next group goes on', async (t) => {
+  const { groups, sent, held, answer } = heldGroups()
+  const settled = Promise.allSettled(Array.from({ length: 5 }, (_, i) => groups.carryOut(i)))
+  answer(0)
+  await turn()
+  t.same(sent[2], [2, 3])
+  held[2]?.reject(new Error('lost'))
+  await turn()
+  t.same(sent[3], [4])
+  answer(1)
+  answer(3)
+  const outcomes = (await settled).map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message))
+  t.same(outcomes, ['0', '1', 'lost', 'lost', '4'])
+})
+
+t.test('a bounded number waits', async (t) => {
+  const { groups, answer } = heldGroups(3)
+  void carryOut(groups, 0, 5)
+  await t.rejects(groups.carryOut(5), StoreUnavailable)
+  answer(0)
+  await turn()
+  t.equal(groups.waiting(), 1)
+  void groups.carryOut(6)
+  t.equal(groups.waiting(), 2)
+})
+
+t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {
+  let now = 1000
+  mock.timers.enable({ apis: ['setTimeout'] })
+  mock.method(performance, 'now', () => now)
+  t.teardown(() => mock.reset())
+  const pass = (ms: number) => {
+    now += ms
+    mock.timers.tick(ms)
+  }
+  const { groups, sent, answer } = heldGroups()
+  void carryOut(groups, 0, 2)
+  const early = groups.carryOut(2)
+  pass(3000)
+  const late = groups.carryOut(3)
+  pass(1999)
+  t.equal(groups.waiting(), 2)
+  pass(1)
+  await t.rejects(early, StoreUnavailable)
+  t.equal(groups.waiting(), 1)
+  answer(0)
+  await turn()
+  t.same(sent[2], [3])
+  pass(10_000)
+  answer(2)
+  t.equal(await late, '3')
+  const again = groups.carryOut(4)
+  await turn()
+  answer(3)
+  const refused = groups.carryOut(5)
+  t.equal(await again, '4')
+  answer(4)
+  t.equal(await refused, '5', 'nothing is refused that does not wait')
+})
