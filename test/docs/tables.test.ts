@@ -40,7 +40,7 @@ import { HEARTBEAT_INTERVAL } from '../../src/node/heartbeat.ts'
 import { PRUNE_BATCH } from '../../src/node/prune.ts'
 import { STALE_AFTER_MS } from '../../src/node/staleness.ts'
 import { MAX_CLIENT_JWT_LENGTH } from '../../src/oauth/client-auth/client-jwt.ts'
-import { JWKS_COOLDOWN, JWKS_MAX_AGE } from '../../src/oauth/client-auth/client-keys.ts'
+import { JWKS_CACHE_LIMITS, JWKS_COOLDOWN, JWKS_MAX_AGE } from '../../src/oauth/client-auth/client-keys.ts'
 import { JWKS_FETCH_LIMITS } from '../../src/oauth/client-auth/fetch-jwks.ts'
 import { statuses } from '../../src/oauth/errors.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../../src/oauth/lifetimes.ts'
@@ -56,6 +56,8 @@ import { MAX_CLIENT_BYTES, MAX_CLIENTS } from '../../src/oauth/registry.ts'
 import { MAX_PASSKEYS } from '../../src/store/contracts/factors.ts'
 import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
+import { QUEUE } from '../../src/store/postgres/connections.ts'
+import { MAX_GROUP } from '../../src/store/postgres/groups.ts'
 import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
 import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 import { bucket, duration, grouped } from '../support/docs/durations.ts'
@@ -146,7 +148,7 @@ const LIMITS: readonly string[] = [
   `| requests on one connection | ${grouped(CONNECTION_LIMITS.requests)},`,
   `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; expires in at most ${duration(MAX_CLIENT_JWT_LIFETIME)}; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
   `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client, ${MAX_DELIVERIES_TO_FAILING} of clients whose last delivery failed; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
-  `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s |`,
+  `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; cached ${duration(JWKS_MAX_AGE)}, fetched again for an unknown key after ${JWKS_COOLDOWN} s; at most ${grouped(JWKS_CACHE_LIMITS.documents)} and ${mib(JWKS_CACHE_LIMITS.bytes)} of them in memory |`,
   `| password | \`KEYTURN_MIN_PASSWORD_LENGTH\` to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${REAL_COST.memoryCost / 1024} MiB, ${REAL_COST.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
   `one per processor, at most ${MAX_CONCURRENT_HASHES};`,
@@ -166,6 +168,7 @@ const LIMITS: readonly string[] = [
   `| ${CLOCK_JUMP} s; delayed by the length of the jump, at most ${duration(MAX_CLOCK_LAG)} |`,
   `| ${ms(POLL_INTERVAL_MS)}; ${ms(BUSY_POLL_INTERVAL_MS)}; ${ms(IDLE_POLL_INTERVAL_MS)} |`,
   `| ${ms(STALE_AFTER_MS)}; ${ms(LEASE_MS)} when it signs without the store |`,
+  `| up to ${MAX_GROUP}; others of the kind wait for at most`,
   `| up to ${ms(BUSY_TIMEOUT_MS)}, then 503 |`,
   `| every ${HEARTBEAT_INTERVAL} s; after ${NODE_TIMEOUT} s |`,
   `| entries of a status list | ${grouped(LIST_SIZE)};`,
@@ -180,6 +183,7 @@ t.test('the limits in docs/operations.md equal those in the code', async (t) => 
   const page = read('docs/operations.md')
   for (const words of LIMITS) t.ok(page.includes(words), words)
   t.equal(PRUNE_INTERVAL_MS, 60_000, 'about once a minute')
+  t.equal(QUEUE, 100, 'at most a hundred for each connection of the pool')
   // Importing this file would start the program.
   t.ok(page.includes('one per processor, 2 to 16;'))
   t.match(read('src/keyturn.js'), 'Math.max(2, Math.min(16, os.availableParallelism()))')

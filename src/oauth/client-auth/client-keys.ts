@@ -26,9 +26,8 @@ export interface ClientKeys {
 
 export const JWKS_COOLDOWN: Seconds = 30
 export const JWKS_MAX_AGE: Seconds = 600
-/** How many documents are kept, and about how many bytes they have: one with certificates has up to a hundred times those of another. */
-const MAX_ENTRIES = 1000
-export const MAX_ENTRY_BYTES = 8 * 1024 * 1024
+/** Fetched documents that are kept, and about how many bytes they have together: one with certificates can be a hundred times as large. */
+export const JWKS_CACHE_LIMITS = { documents: 1000, bytes: 8 * 1024 * 1024 }
 const NO_CERTIFICATES: ReadonlySet<unknown> = new Set()
 
 interface Entry {
@@ -38,14 +37,14 @@ interface Entry {
   /** The error of the last fetch, if it failed. */
   readonly failure?: unknown
   readonly fetchedAt: EpochSeconds
-  /** At least 1, for an entry without keys. */
+  /** About how many bytes the document has. The cache requires at least 1, also if there is none. */
   readonly bytes: number
 }
 
 export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; clock: Clock }): ClientKeys {
   const fetched = new LRUCache<string, Entry>({
-    max: MAX_ENTRIES,
-    maxSize: MAX_ENTRY_BYTES,
+    max: JWKS_CACHE_LIMITS.documents,
+    maxSize: JWKS_CACHE_LIMITS.bytes,
     sizeCalculation: ({ bytes }) => bytes,
   })
   const fetchOnce = singleFlightByKey<string, Entry>()
