@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createGroups, type GroupAnswers, MAX_GROUP } from '../../src/store/postgres/groups.ts'
 
@@ -100,15 +100,33 @@ t.test('a bounded number waits', async (t) => {
   t.equal(groups.waiting(), 2)
 })
 
-t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {
+/** Returns a function that lets milliseconds pass. */
+function mockTime(t: Test): (ms: number) => void {
   let now = 1000
   mock.timers.enable({ apis: ['setTimeout'] })
   mock.method(performance, 'now', () => now)
   t.teardown(() => mock.reset())
-  const pass = (ms: number) => {
+  return (ms) => {
     now += ms
     mock.timers.tick(ms)
   }
+}
+
+t.test('what a group leaves out after a long time is not carried out alone', async (t) => {
+  const pass = mockTime(t as Test)
+  const { groups, alone, held } = heldGroups()
+  const [slow, quick] = [groups.carryOut(0), groups.carryOut(1)]
+  pass(4999)
+  held[1]?.resolve([])
+  t.equal(await quick, '1 alone')
+  pass(1)
+  held[0]?.resolve([])
+  await t.rejects(slow, StoreUnavailable)
+  t.same(alone, [1])
+})
+
+t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {
+  const pass = mockTime(t as Test)
   const { groups, sent, answer } = heldGroups()
   void carryOut(groups, 0, 2)
   const early = groups.carryOut(2)

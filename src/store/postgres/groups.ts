@@ -19,7 +19,7 @@ export interface Kind<Item, Answer> {
   readonly alone: (item: Item) => Promise<Answer>
   /** How many items wait at most. */
   readonly maxWaiting: number
-  /** Milliseconds that an item waits at most for the beginning of its group. */
+  /** Milliseconds after which an item is refused if it has not begun: its group, or after that the item alone. */
   readonly patience: number
 }
 
@@ -53,7 +53,12 @@ export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Ite
   async function carryOutGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
     try {
       const answers = await together(group.map(({ item }) => item))
-      for (const [i, { item, resolve }] of group.entries()) resolve(answers[i]?.answer ?? alone(item))
+      for (const [i, { item, since, resolve, reject }] of group.entries()) {
+        const answer = answers[i]?.answer
+        // Alone, it could wait for as long once more.
+        if (answer === undefined && performance.now() - since >= patience) reject(tooBusy('too long'))
+        else resolve(answer ?? alone(item))
+      }
     } catch (error) {
       for (const { reject } of group) reject(error)
     }
