@@ -106,6 +106,38 @@ t.test('a value that the server cannot take fails alone', async (t) => {
   t.same(await values(url), Array(10).fill(2))
 })
 
+t.test('damage fails only the query or batch whose row has met it', async (t) => {
+  const { url, db } = await open(t as Test, ids(10), 4)
+  // Corrupted data, an internal error as for a missing part of a long value, and a disk that cannot be read.
+  for (const code of ['XX001', 'XX000', '58030']) {
+    await run(
+      url,
+      `CREATE OR REPLACE FUNCTION damaged(id TEXT) RETURNS BOOLEAN LANGUAGE plpgsql AS
+         $$ BEGIN IF id = 'id-005' THEN RAISE EXCEPTION 'damaged' USING ERRCODE = '${code}'; END IF; RETURN false; END $$;
+       CREATE OR REPLACE FUNCTION touch_row() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM damaged(OLD.id); RETURN NEW; END $$;
+       CREATE OR REPLACE TRIGGER touch_row BEFORE UPDATE ON single_use FOR EACH ROW EXECUTE FUNCTION touch_row()`,
+    )
+    const read = (id: string) =>
+      db.query('SELECT id FROM single_use WHERE id IN ($1) AND NOT damaged(id)', [id], 'id')
+    const error = code === 'XX001' ? 'StoreDamaged' : 'StoreUnavailable'
+    t.same(
+      await allSettled(ids(10).map(read)),
+      ids(10).map((id) => (id === 'id-005' ? error : [{ id }])),
+    )
+    const [{ n = 0 } = {}] = await db.query<{ n: number }>('SELECT max(expires_at) AS n FROM single_use')
+    t.same(
+      await allSettled(ids(10).map((id) => db.batch([increase(id, n)]))),
+      ids(10).map((id) => (id === 'id-005' ? error : true)),
+    )
+    await run(
+      url,
+      `DROP TRIGGER touch_row ON single_use; UPDATE single_use SET expires_at = ${n + 1};
+       DROP FUNCTION touch_row; DROP FUNCTION damaged`,
+    )
+  }
+})
+
 t.test(
   'a group whose answer is lost may have been committed, and is not repeated (docs/security.md Q6)',
   async (t) => {

@@ -84,6 +84,11 @@ export function translate(error: unknown, phase: 'connecting' | 'steps' | 'commi
   return error
 }
 
+/** Whether the same statement without one of its rows might succeed: the error is about a value, or about damage that a row has met. */
+export const isAboutRow = (error: unknown): boolean =>
+  !(error instanceof StoreUnavailable) ||
+  (!isConnectionLost(error.cause) && hasSqlState(error.cause, ['58', 'XX']))
+
 /** If all addresses of a host refuse the connection, Node.js throws an AggregateError without a message. */
 function readable(error: unknown): unknown {
   if (!(error instanceof AggregateError) || error.message !== '') return error

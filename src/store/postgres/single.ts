@@ -1,9 +1,9 @@
 /** Queries, and batches of one step: each takes one round trip, and shares it with others if many come at once. */
 import type { Param, RowKey, Step } from '../db.ts'
-import { StoreUnavailable } from '../db.ts'
 import { MAX_ATTEMPTS, pause } from './attempts.ts'
 import { type Connections, QUEUE } from './connections.ts'
 import {
+  isAboutRow,
   isBusy,
   isConnectionLost,
   isEndedByServer,
@@ -133,14 +133,14 @@ export function createSingleStatements(
 }
 
 /**
- * One item of a group can make the statement fail, for example with a text that the server cannot store. Then each is carried out alone,
- * so that the others succeed. If the store is unavailable, it is so for all.
+ * One item of a group can make the statement fail, for example with a text that the server cannot store, or with a row on a damaged page.
+ * Then each is carried out alone, so that the others succeed. If the server is unavailable, it is so for all.
  */
 async function orAlone<Answer>(work: () => Promise<GroupAnswers<Answer>>): Promise<GroupAnswers<Answer>> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof StoreUnavailable) throw error
+    if (!isAboutRow(error)) throw error
     return []
   }
 }
