@@ -1,8 +1,8 @@
 /** The connections of a node, and the statements that are prepared on them. Must not know any table. */
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import { type Param, StoreUnavailable } from '../db.ts'
-import { translate } from './errors.ts'
-import { createPool } from './pool.ts'
+import { isConnectionUseless, translate } from './errors.ts'
+import { abandon, createPool } from './pool.ts'
 
 /** Requests that may wait for each connection of the pool. More would only time out later. */
 export const QUEUE = 100
@@ -12,6 +12,8 @@ const MAX_PREPARED = 400
 export interface Connections {
   /** @throws {StoreUnavailable} if the server cannot be reached, or too many requests wait */
   connect(): Promise<PoolClient>
+  /** Gives the connection back. Closes it if the error says that it is useless. */
+  release(client: PoolClient, error?: unknown): void
   execute(client: PoolClient, sql: string, params?: readonly Param[]): Promise<QueryResult>
   /** Of the pool; zeros before the first connection. */
   state(): Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount'>
@@ -26,6 +28,12 @@ export function createConnections(url: string, size: number, timeout: number): C
   const names = new Map<string, string>()
   let opened: Promise<Pool> | undefined
   let connections: Pool | undefined
+  /**
+   * Grows when a connection turns out to be useless. Those of an earlier era are closed instead of used again: after a failover, a
+   * migration or a silent loss of the network, each of them would fail a statement, perhaps after the whole time limit.
+   */
+  let era = 0
+  const eraOf = new WeakMap<PoolClient, number>()
 
   /** The name of the prepared statement. It is equal on all connections, so that each plans the statement once. */
   function nameOf(sql: string): string | null {
@@ -45,10 +53,22 @@ export function createConnections(url: string, size: number, timeout: number): C
       if (pool.waitingCount >= size * QUEUE)
         throw new StoreUnavailable(new Error('too many requests wait for a connection'))
       try {
-        return await pool.connect()
+        for (;;) {
+          const client = await pool.connect()
+          const opened = eraOf.get(client)
+          if (opened === undefined) eraOf.set(client, era)
+          if (opened === undefined || opened === era) return client
+          abandon(client)
+        }
       } catch (error) {
         throw translate(error, 'connecting')
       }
+    },
+
+    release(client, error) {
+      if (error === undefined || !isConnectionUseless(error)) return client.release()
+      if (eraOf.get(client) === era) era += 1
+      abandon(client)
     },
 
     execute(client, sql, params = []) {

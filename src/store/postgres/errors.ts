@@ -19,6 +19,9 @@ const isServerError = (error: unknown): error is ServerError => {
 const hasSqlState = (error: unknown, codes: readonly string[]): boolean =>
   isServerError(error) && (codes.includes(error.code) || codes.includes(error.code.slice(0, 2)))
 
+/** What the driver says when it has waited for the answer to a statement as long as it may. */
+const NO_ANSWER = 'Query read timeout'
+
 /** Serialization failure or deadlock: the server has rolled everything back, and the batch may be tried again. */
 export const isBusy = (error: unknown): boolean => hasSqlState(error, ['40001', '40P01'])
 
@@ -46,7 +49,15 @@ export const isStalePlan = (error: unknown): boolean =>
   (hasSqlState(error, ['0A000']) && /cached plan/.test((error as ServerError).message))
 
 /** The server has become a standby: every write on this connection will fail in the same way. */
-export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
+const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
+
+/** The connection cannot be used again. What has happened to it has probably happened to all that were opened before. */
+export const isConnectionUseless = (error: unknown): boolean =>
+  isConnectionLost(error) || isStalePlan(error) || isReadOnly(error)
+
+/** The connection is lost, and has not taken the whole time limit: the work can be repeated without a long wait. */
+export const isQuicklyLost = (error: unknown): boolean =>
+  isConnectionLost(error) && (error as Error).message !== NO_ANSWER
 
 /** Division by zero: a statement has changed a wrong number of rows (one-statement.ts). The program divides by nothing else. */
 export const isRefused = (error: unknown): boolean => hasSqlState(error, ['22012'])

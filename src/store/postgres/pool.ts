@@ -1,6 +1,6 @@
 /** Opens and prepares connections. Loads the driver, which only stores on PostgreSQL need. */
 import { Socket } from 'node:net'
-import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
+import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
 import { StoreUnusable } from '../db.ts'
 
 /** Type of BIGINT and of count(*). The values are seconds and counters, far below 2^53. */
@@ -46,8 +46,23 @@ export async function connectDedicated(
   return client
 }
 
+const sockets = new WeakMap<ClientBase, Socket>()
+
+/** Closes a connection without waiting for the server. The driver would first wait for the answers that have not come. */
+export function abandon(client: PoolClient): void {
+  sockets.get(client)?.destroy()
+  client.release(true)
+}
+
 export async function createPool(url: string, size: number, timeout: number): Promise<Pool> {
   const { default: pg } = await import('pg')
+  class PooledClient extends pg.Client {
+    constructor(config: ClientConfig = {}) {
+      const socket = new Socket()
+      super({ ...config, stream: () => socket })
+      sockets.set(this, socket)
+    }
+  }
   const limit = timeout * 1000
   const types = {
     getTypeParser: (oid: number, format?: 'text') =>
@@ -60,6 +75,7 @@ export async function createPool(url: string, size: number, timeout: number): Pr
     // A node that is frozen within a transaction must not hold its locks forever.
     idle_in_transaction_session_timeout: limit,
     pipeline: true,
+    Client: PooledClient,
     types: types as ClientConfig['types'],
     onConnect: prepareSession,
   })

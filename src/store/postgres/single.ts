@@ -5,9 +5,8 @@ import { type Connections, QUEUE } from './connections.ts'
 import {
   isAboutRow,
   isBusy,
-  isConnectionLost,
   isEndedByServer,
-  isReadOnly,
+  isQuicklyLost,
   isRefused,
   isStalePlan,
   translate,
@@ -41,20 +40,33 @@ export function createSingleStatements(
   const readers = new Map<string, Readers>()
   const writers = new Map<string, Writers>()
 
-  async function read(sql: string, params: readonly Param[]): Promise<Rows> {
+  /** @param isHarmless whether the statement may be repeated after this error, although the server has not undone it */
+  async function carryOut(
+    text: string,
+    params: readonly Param[],
+    isHarmless: (error: unknown) => boolean,
+  ): Promise<Rows> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connections.connect()
       try {
-        const { rows } = await connections.execute(client, sql, params)
-        client.release()
+        const { rows } = await connections.execute(client, text, params)
+        connections.release(client)
         return rows
       } catch (error) {
-        const lost = isConnectionLost(error)
-        client.release(lost || isStalePlan(error) || isReadOnly(error))
-        // A query changes nothing, so it may be repeated.
-        if (attempt === MAX_ATTEMPTS || !(lost || isBusy(error) || isStalePlan(error))) throw translate(error)
+        connections.release(client, error)
+        const again = isBusy(error) || isStalePlan(error) || isHarmless(error)
+        if (attempt === MAX_ATTEMPTS || !again) throw error
       }
       await pause(attempt)
+    }
+  }
+
+  /** A query changes nothing, so it is repeated if the connection is lost, unless that took the whole time limit. */
+  async function read(sql: string, params: readonly Param[]): Promise<Rows> {
+    try {
+      return await carryOut(sql, params, isQuicklyLost)
+    } catch (error) {
+      throw translate(error)
     }
   }
 
@@ -63,19 +75,11 @@ export function createSingleStatements(
    * word of the server, it is not repeated, because it may have been committed.
    */
   async function write(text: string, params: readonly Param[] = []): Promise<Rows | 'refused'> {
-    for (let attempt = 1; ; attempt += 1) {
-      const client = await connections.connect()
-      try {
-        const { rows } = await connections.execute(client, text, params)
-        client.release()
-        return rows
-      } catch (error) {
-        client.release(isConnectionLost(error) || isStalePlan(error) || isReadOnly(error))
-        if (isRefused(error)) return 'refused'
-        const again = isBusy(error) || isStalePlan(error) || isEndedByServer(error)
-        if (attempt === MAX_ATTEMPTS || !again) throw translate(error)
-      }
-      await pause(attempt)
+    try {
+      return await carryOut(text, params, isEndedByServer)
+    } catch (error) {
+      if (isRefused(error)) return 'refused'
+      throw translate(error)
     }
   }
 

@@ -6,10 +6,10 @@ import { MAX_ATTEMPTS, pause } from './attempts.ts'
 import { type Connections, checked } from './connections.ts'
 import {
   isBusy,
-  isConnectionLost,
+  isConnectionUseless,
   isLockTimeout,
   isQueueFull,
-  isReadOnly,
+  isQuicklyLost,
   isStalePlan,
   isUnsupported,
   translate,
@@ -45,12 +45,11 @@ export function createTransactions(connections: Connections, timeout: number): T
           : await runSteps(client, steps, notifies)
         if (done) phase = 'commit'
         await client.query(done ? 'COMMIT' : 'ROLLBACK')
-        client.release()
+        connections.release(client)
         return done
       } catch (thrown) {
         const error = thrown instanceof NotifyUnsupported ? thrown.cause : thrown
-        const lost = isConnectionLost(error)
-        await rollbackAndRelease(client, lost || isReadOnly(error) || phase === 'commit')
+        await rollbackAndRelease(client, error)
         // Without the notification, other nodes notice the change when they poll. The batch is repeated without it.
         const withoutNotification =
           thrown instanceof NotifyUnsupported || (notifies && phase === 'commit' && isQueueFull(error))
@@ -58,12 +57,25 @@ export function createTransactions(connections: Connections, timeout: number): T
         // After COMMIT was sent, only an explicit failure means that nothing was committed. A batch that may have been committed
         // is not repeated, because it could be applied twice.
         const again =
-          withoutNotification || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
+          withoutNotification ||
+          isBusy(error) ||
+          (phase === 'steps' && (isQuicklyLost(error) || isStalePlan(error)))
         const waitsForLock = noTimeout && isLockTimeout(error)
         if (waitsForLock) attempt = 0
         else if (attempt === MAX_ATTEMPTS || !again) throw translate(error, phase)
       }
       await pause(attempt === 0 ? LOCK_RETRY_PAUSES : attempt)
+    }
+  }
+
+  /** Rolls back, so that the next batch gets a clean connection; or closes the connection. */
+  async function rollbackAndRelease(client: PoolClient, error: unknown): Promise<void> {
+    if (isConnectionUseless(error)) return connections.release(client, error)
+    try {
+      await client.query('ROLLBACK')
+      connections.release(client)
+    } catch (failure) {
+      connections.release(client, failure)
     }
   }
 
@@ -116,16 +128,4 @@ class NotifyUnsupported extends KeyturnError<'notifications_unsupported'> {
   constructor(cause: unknown) {
     super('notifications_unsupported', 'the server does not support notifications', { cause })
   }
-}
-
-/** Rolls back, so that the next batch gets a clean connection; or destroys the connection. */
-async function rollbackAndRelease(client: PoolClient, broken: boolean): Promise<void> {
-  if (!broken) {
-    try {
-      await client.query('ROLLBACK')
-    } catch {
-      broken = true
-    }
-  }
-  client.release(broken)
 }
