@@ -257,6 +257,7 @@ const FROM_THE_MACHINE: readonly {
     home: ['src/system.ts'],
     except: {
       'src/store/sqlite/sqlite.ts': 'the timeout of a lock',
+      'src/store/postgres/groups.ts': 'how long requests wait for a statement that they can share',
       'src/store/sqlite/writer.ts': 'how long commits take',
       'src/store/sqlite/file.ts': 'the interval between checks of the files',
       'src/metrics/time-store.ts': 'the duration of store calls',
