@@ -6,6 +6,7 @@ import { openDb } from '../../src/store/index.ts'
 import { countingLink } from '../support/postgres/counting-link.ts'
 import { run, untilWaiting } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
+import { until } from '../support/server/waiting.ts'
 
 const postgres = await startPostgres(t)
 
@@ -24,6 +25,7 @@ const increase = (id: string, from = 1): Step => ({
 })
 const values = async (url: string) =>
   (await run(url, 'SELECT expires_at AS n FROM single_use ORDER BY id')).rows.map(({ n }) => Number(n))
+const WAITING_FOR_LOCKS = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
 const find = (db: Db, id: string) =>
   db.query<{ id: string }>('SELECT id FROM single_use WHERE id IN ($1)', [id], 'id')
 const allSettled = async (promises: readonly Promise<unknown>[]) =>
@@ -87,6 +89,23 @@ t.test('a row that another transaction has locked holds up only the batch that c
   // Meanwhile, the other transaction takes one of the rows away from its batch.
   await other.query(`UPDATE single_use SET expires_at = 9 WHERE id = 'id-001'; COMMIT`)
   t.same(await Promise.all([first, second, locked]), [true, false, true])
+  await other.end()
+})
+
+t.test('more locked rows than connections hold up only the batches that change them', async (t) => {
+  const { url, db } = await open(t as Test, ids(20), 4)
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id < 'id-010' FOR UPDATE`)
+  const locked = Promise.all(ids(10).map((id) => db.batch([increase(id)])))
+  await until(async () => (await run(url, WAITING_FOR_LOCKS)).rowCount === 2)
+  const free = ids(20).slice(10)
+  t.same(new Set(await Promise.all(free.map((id) => db.batch([increase(id)])))), new Set([true]))
+  t.same(await find(db, 'id-000'), [{ id: 'id-000' }])
+  t.equal((await run(url, WAITING_FOR_LOCKS)).rowCount, 2, 'half of the connections wait')
+  await other.query('COMMIT')
+  t.same(new Set(await locked), new Set([true]))
+  t.same(await values(url), Array(20).fill(2))
   await other.end()
 })
 

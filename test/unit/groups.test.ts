@@ -5,9 +5,11 @@ import { StoreUnavailable } from '../../src/store/db.ts'
 import { createGroups, type GroupAnswers, MAX_GROUP } from '../../src/store/postgres/groups.ts'
 
 /** Groups whose statements end when the test says so. */
-function heldGroups(maxWaiting = 1000) {
+function heldGroups({ maxWaiting = 1000, maxAlone = 1000 } = {}) {
   const sent: (readonly number[])[] = []
   const alone: number[] = []
+  /** What the items wait for that are carried out alone. */
+  const ends = new Map<number, Promise<void>>()
   const held: PromiseWithResolvers<GroupAnswers<string>>[] = []
   const groups = createGroups<number, string>({
     together(items) {
@@ -16,15 +18,17 @@ function heldGroups(maxWaiting = 1000) {
       held.push(answers)
       return answers.promise
     },
-    alone: async (item) => {
+    async alone(item) {
       alone.push(item)
+      await ends.get(item)
       return `${item} alone`
     },
+    maxAlone,
     maxWaiting,
     patience: 5000,
   })
   const answer = (n: number) => held[n]?.resolve((sent[n] ?? []).map((item) => ({ answer: `${item}` })))
-  return { groups, sent, alone, held, answer }
+  return { groups, sent, alone, ends, held, answer }
 }
 
 const carryOut = (groups: ReturnType<typeof heldGroups>['groups'], from: number, to: number) =>
@@ -90,7 +94,7 @@ t.test('the failure of a group is that of each, and the next group goes on', asy
 })
 
 t.test('a bounded number waits', async (t) => {
-  const { groups, answer } = heldGroups(3)
+  const { groups, answer } = heldGroups({ maxWaiting: 3 })
   void carryOut(groups, 0, 5)
   await t.rejects(groups.carryOut(5), StoreUnavailable)
   answer(0)
@@ -123,6 +127,52 @@ t.test('what a group leaves out after a long time is not carried out alone', asy
   held[0]?.resolve([])
   await t.rejects(slow, StoreUnavailable)
   t.same(alone, [1])
+})
+
+t.test('few are carried out alone at once, and others who wait for that hold up no group', async (t) => {
+  const pass = mockTime(t as Test)
+  const { groups, sent, alone, ends, held, answer } = heldGroups({ maxAlone: 2, maxWaiting: 3 })
+  const locked = Promise.withResolvers<void>()
+  for (const item of [0, 1, 2]) ends.set(item, locked.promise)
+  const settled = Promise.allSettled([0, 1, 2, 3, 4].map((item) => groups.carryOut(item)))
+  for (const n of [0, 1, 2, 3]) {
+    held[n]?.resolve([])
+    await turn()
+  }
+  t.same(sent, [[0], [1], [2, 3], [4]])
+  t.same(alone, [0, 1])
+  t.equal(groups.waiting(), 3)
+  const full = groups.carryOut(5)
+  held[4]?.resolve([])
+  await t.rejects(full, StoreUnavailable, 'a bounded number waits')
+  const free = groups.carryOut(6)
+  answer(5)
+  t.equal(await free, '6')
+  pass(4000)
+  locked.resolve()
+  await turn()
+  t.same(alone, [0, 1, 2, 3, 4])
+  t.same(
+    (await settled).map((one) => one.status === 'fulfilled' && one.value),
+    [0, 1, 2, 3, 4].map((item) => `${item} alone`),
+  )
+})
+
+t.test('waiting to be carried out alone is bounded', async (t) => {
+  const pass = mockTime(t as Test)
+  const { groups, alone, ends, held } = heldGroups({ maxAlone: 1 })
+  ends.set(0, new Promise(() => {}))
+  void groups.carryOut(0)
+  const late = groups.carryOut(1)
+  held[0]?.resolve([])
+  await turn()
+  held[1]?.resolve([])
+  await turn()
+  pass(4999)
+  t.equal(groups.waiting(), 1)
+  pass(1)
+  await t.rejects(late, StoreUnavailable)
+  t.same(alone, [0])
 })
 
 t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {

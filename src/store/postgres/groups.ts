@@ -17,7 +17,9 @@ export interface Kind<Item, Answer> {
   readonly together: (items: readonly Item[]) => Promise<GroupAnswers<Answer>>
   /** May wait for others, so that no group waits for it. */
   readonly alone: (item: Item) => Promise<Answer>
-  /** How many items wait at most. */
+  /** How many items are carried out alone at once. Each can keep a connection for long, and groups need some too. */
+  readonly maxAlone: number
+  /** How many items wait at most, for a group and for being carried out alone. */
   readonly maxWaiting: number
   /** Milliseconds after which an item is refused if it has not begun: its group, or after that the item alone. */
   readonly patience: number
@@ -38,29 +40,52 @@ export interface Groups<Item, Answer> {
 }
 
 export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Item, Answer> {
-  const { together, alone, maxWaiting, patience } = kind
+  const { together, alone, maxAlone, maxWaiting, patience } = kind
   const waiting: Waiting<Item, Answer>[] = []
+  /** To be carried out alone. */
+  const leftOut: Waiting<Item, Answer>[] = []
   let underWay = 0
+  let aloneUnderWay = 0
   let timer: NodeJS.Timeout | undefined
 
   /** Refuses items that have waited for too long, and looks again when the next one will have. */
   function watchPatience(): void {
     const now = performance.now()
-    while (waiting[0] && now - waiting[0].since >= patience) waiting.shift()?.reject(tooBusy('too long'))
-    timer = waiting[0] && setTimeout(watchPatience, Math.ceil(waiting[0].since + patience - now)).unref()
+    clearTimeout(timer)
+    timer = undefined
+    for (const queue of [waiting, leftOut]) {
+      while (queue[0] && now - queue[0].since >= patience) queue.shift()?.reject(tooBusy('too long'))
+    }
+    const since = Math.min(waiting[0]?.since ?? Infinity, leftOut[0]?.since ?? Infinity)
+    if (since < Infinity) timer = setTimeout(watchPatience, Math.ceil(since + patience - now)).unref()
   }
 
   async function carryOutGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
     try {
       const answers = await together(group.map(({ item }) => item))
-      for (const [i, { item, since, resolve, reject }] of group.entries()) {
-        const answer = answers[i]?.answer
-        // Alone, it could wait for as long once more.
-        if (answer === undefined && performance.now() - since >= patience) reject(tooBusy('too long'))
-        else resolve(answer ?? alone(item))
+      for (const [i, one] of group.entries()) {
+        const found = answers[i]
+        if (found) one.resolve(found.answer)
+        else if (leftOut.length < maxWaiting) leftOut.push(one)
+        else one.reject(tooBusy('too many requests'))
       }
     } catch (error) {
       for (const { reject } of group) reject(error)
+    }
+    if (leftOut.length > 0) watchPatience()
+    carryOutLeftOut()
+  }
+
+  function carryOutLeftOut(): void {
+    while (aloneUnderWay < maxAlone) {
+      const next = leftOut.shift()
+      if (!next) return
+      aloneUnderWay += 1
+      const end = () => {
+        aloneUnderWay -= 1
+        carryOutLeftOut()
+      }
+      next.resolve(alone(next.item).finally(end))
     }
   }
 
@@ -80,7 +105,7 @@ export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Ite
       return promise
     },
 
-    waiting: () => waiting.length,
+    waiting: () => waiting.length + leftOut.length,
   }
 }
 

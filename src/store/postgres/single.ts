@@ -35,7 +35,7 @@ export function createSingleStatements(
   size: number,
   timeout: number,
 ): SingleStatements {
-  const bounds = { maxWaiting: size * QUEUE, patience: timeout * 1000 }
+  const bounds = { maxAlone: Math.ceil(size / 2), maxWaiting: size * QUEUE, patience: timeout * 1000 }
   // A group for each text of the program.
   const readers = new Map<string, Readers>()
   const writers = new Map<string, Writers>()
