@@ -189,7 +189,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   )
   gauge(
     'keyturn_store_connections_waiting',
-    'Requests that wait for a connection, or for a statement that they can share.',
+    'Statements and transactions that wait for a connection.',
     () => pool().waiting,
   )
   gauge(

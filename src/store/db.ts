@@ -113,7 +113,7 @@ interface PoolState {
   readonly max: number
   readonly idle: number
   readonly busy: number
-  /** Requests that wait for a connection, or for a statement that they can share. */
+  /** Statements and transactions that wait for a connection. */
   readonly waiting: number
   /** Whether notifications are received, on a connection outside the pool. */
   readonly listening: boolean

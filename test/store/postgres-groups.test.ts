@@ -33,6 +33,19 @@ const allSettled = async (promises: readonly Promise<unknown>[]) =>
     one.status === 'fulfilled' ? one.value : one.reason.name,
   )
 
+const tooBusy = (what: string) => ({
+  name: 'StoreUnavailable',
+  cause: { message: `${what} waiting for other statements` },
+})
+
+/** Nothing can read the table until the transaction of this connection ends. */
+async function lockTable(url: string): Promise<pg.Client> {
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN; LOCK TABLE single_use IN ACCESS EXCLUSIVE MODE')
+  return other
+}
+
 /** A store with these rows, which all have the value 1. */
 async function open(t: Test, rows: readonly string[], pool: number) {
   const url = await postgres.database(t)
@@ -109,6 +122,35 @@ t.test('more locked rows than connections hold up only the batches that change t
   await other.end()
 })
 
+t.test(
+  'a bounded number waits for a statement to share, and does not count as waiting for a connection',
+  async (t) => {
+    const { url, db } = await open(t as Test, ids(1), 1)
+    const other = await lockTable(url)
+    // Two groups have begun, of which one has the connection.
+    const found = Array.from({ length: 102 }, () => find(db, 'id-000'))
+    await untilWaiting(url, 'Lock')
+    await t.rejects(find(db, 'id-000'), tooBusy('too many requests'))
+    t.equal(db.pool?.().waiting, 1)
+    await other.query('COMMIT')
+    t.same(await Promise.all(found), Array(102).fill([{ id: 'id-000' }]))
+    await other.end()
+  },
+)
+
+t.test('no batch waits for a statement to share for longer than the timeout', async (t) => {
+  const url = await postgres.database(t as Test)
+  const db = openDb(`${url}?statement_timeout=60000`, { timeout: 1 })
+  t.teardown(() => db.close())
+  await db.batch([insert('id-000')])
+  const other = await lockTable(url)
+  const begun = allSettled([db.batch([increase('id-000')]), db.batch([increase('id-000')])])
+  await t.rejects(db.batch([increase('id-000')]), tooBusy('too long'))
+  await other.query('COMMIT')
+  await begun
+  await other.end()
+})
+
 t.test('a value that the server cannot take fails alone', async (t) => {
   const { url, db } = await open(t as Test, ids(10), 4)
   const wrong = ['a\0b', ...ids(10), 'c\0d']
@@ -175,9 +217,7 @@ t.test(
 
 t.test('a group that the server has ended is carried out, once', async (t) => {
   const { url, db } = await open(t as Test, ids(10), 4)
-  const other = new pg.Client({ connectionString: url })
-  await other.connect()
-  await other.query('BEGIN; LOCK TABLE single_use IN ACCESS EXCLUSIVE MODE')
+  const other = await lockTable(url)
   const outcomes = allSettled(ids(10).map((id) => db.batch([increase(id)])))
   await untilWaiting(url, 'Lock')
   await run(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)

@@ -35,8 +35,6 @@ interface Waiting<Item, Answer> {
 
 export interface Groups<Item, Answer> {
   carryOut(item: Item): Promise<Answer>
-  /** How many items wait. */
-  waiting(): number
 }
 
 export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Item, Answer> {
@@ -104,8 +102,6 @@ export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Ite
       else if (!timer) watchPatience()
       return promise
     },
-
-    waiting: () => waiting.length + leftOut.length,
   }
 }
 

@@ -95,8 +95,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     pool() {
       const { totalCount, idleCount, waitingCount } = connections.state()
       const busy = totalCount - idleCount
-      const waiting = waitingCount + single.waiting()
-      return { max: size, idle: idleCount, busy, waiting, listening }
+      return { max: size, idle: idleCount, busy, waiting: waitingCount, listening }
     },
 
     changes,

@@ -17,8 +17,6 @@ import { forKeys, forRows, refusing } from './one-statement.ts'
 export interface SingleStatements {
   read<Row>(sql: string, params: readonly Param[], key?: string): Promise<Row[]>
   write(step: Step): Promise<boolean>
-  /** How many wait for a statement that they can share. */
-  waiting(): number
 }
 
 type Rows = Record<string, unknown>[]
@@ -130,9 +128,6 @@ export function createSingleStatements(
       if (!row || !params) return writeAlone(step)
       return cached(writers, sql, () => createWriter(sql, row)).carryOut({ ...step, params })
     },
-
-    waiting: () =>
-      [...readers.values(), ...writers.values()].reduce((sum, groups) => sum + groups.waiting(), 0),
   }
 }
 
