@@ -22,8 +22,8 @@ export interface Step {
    */
   readonly lock?: true | 'share'
   /**
-   * The step changes at most the row that this key names with `$1`, and its condition can be continued with AND. An engine may carry out
-   * several such batches of one step with one statement.
+   * The step is `UPDATE table SET … WHERE key = $1 AND …` without OR, and expects one row. It changes no column of a key or of a foreign
+   * key. An engine may carry out several such batches of one step with one statement.
    */
   readonly row?: RowKey
   /** Notifies the listeners of all processes (`Db.changes`) when the batch is committed. */
@@ -48,8 +48,9 @@ export interface BatchOptions {
 export interface Db {
   /**
    * Runs one statement that only reads.
-   * @param key the column of the answer with the value that the statement looks for, a text. Given if the statement says `IN ($1)` and has
-   *   no other parameter. An engine may answer several such queries with one statement.
+   * @param key the column of the answer with the value that the statement looks for, a text. Given if the statement says `IN ($1)` once,
+   *   and has no other parameter and no LIMIT. An engine may answer several such queries with one statement, and those with equal values
+   *   with the same rows, so callers must not change them.
    */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[], key?: string): Promise<Row[]>
 

@@ -138,18 +138,27 @@ t.test(
   },
 )
 
-t.test('no batch waits for a statement to share for longer than the timeout', async (t) => {
-  const url = await postgres.database(t as Test)
-  const db = openDb(`${url}?statement_timeout=60000`, { timeout: 1 })
-  t.teardown(() => db.close())
-  await db.batch([insert('id-000')])
-  const other = await lockTable(url)
-  const begun = allSettled([db.batch([increase('id-000')]), db.batch([increase('id-000')])])
-  await t.rejects(db.batch([increase('id-000')]), tooBusy('too long'))
-  await other.query('COMMIT')
-  await begun
-  await other.end()
-})
+t.test(
+  'a batch waits for a statement to share until the timeout, and for a stuck one no longer',
+  async (t) => {
+    const url = await postgres.database(t as Test)
+    const db = openDb(`${url}?statement_timeout=60000`, { pool: 2, timeout: 1 })
+    t.teardown(() => db.close())
+    await db.batch([insert('id-000')])
+    const other = await lockTable(url)
+    const begun = allSettled([db.batch([increase('id-000')]), db.batch([increase('id-000')])])
+    await t.rejects(db.batch([increase('id-000')]), tooBusy('too long'))
+    t.same(await begun, Array(2).fill('StoreUnavailable'))
+    // Their connections are not used again: the statements still wait.
+    await until(() =>
+      db.query('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    )
+    await other.end()
+  },
+)
 
 t.test('a value that the server cannot take fails alone', async (t) => {
   const { url, db } = await open(t as Test, ids(10), 4)
@@ -196,6 +205,56 @@ t.test('damage fails only the query or batch whose row has met it', async (t) =>
       `DROP TRIGGER touch_row ON single_use; UPDATE single_use SET expires_at = ${n + 1};
        DROP FUNCTION touch_row; DROP FUNCTION damaged`,
     )
+  }
+})
+
+t.test(
+  'a step that changes two rows, or expects another number, has the outcome that it has alone',
+  async (t) => {
+    const { url, db } = await open(t as Test, ids(2), 1)
+    const all: Step = {
+      sql: 'UPDATE single_use SET expires_at = expires_at + 1 WHERE expires_at = $1',
+      params: [1],
+      expectRows: 1,
+      row: { table: 'single_use', key: 'expires_at' },
+    }
+    t.equal(await db.batch([all]), false)
+    t.same(await values(url), [1, 1])
+    t.equal(await db.batch([{ ...increase('id-000'), expectRows: 2 }]), false)
+    t.same(await values(url), [1, 1])
+    t.equal(await db.batch([{ ...all, expectRows: 2 }]), true)
+    t.same(await values(url), [2, 2])
+  },
+)
+
+t.test('a batch with a wrong number of parameters fails alone', async (t) => {
+  const { url, db } = await open(t as Test, ids(10), 1)
+  const batches = ids(10).map((id) => increase(id))
+  const [few, many] = [
+    { ...increase('id-004'), params: [] },
+    { ...increase('id-005'), params: ['id-004', 1, 'id-005', 1] },
+  ]
+  batches.splice(4, 2, few, many)
+  const outcomes = await allSettled(batches.map((step) => db.batch([step])))
+  t.same(
+    outcomes,
+    batches.map((step) => (step === few || step === many ? 'error' : true)),
+  )
+  t.same(
+    await values(url),
+    batches.map((step) => (step === few || step === many ? 1 : 2)),
+  )
+})
+
+t.test('a query whose key is not the column that it looks for fails, even alone', async (t) => {
+  const { db } = await open(t as Test, ids(1), 1)
+  for (const [columns, key] of [
+    ['id', 'name'],
+    ['id, expires_at', 'expires_at'],
+    ['count(*) AS count', 'id'],
+  ]) {
+    const sql = `SELECT ${columns} FROM single_use WHERE id IN ($1)`
+    await t.rejects(db.query(sql, ['id-000'], key), { message: /is not the column that the query looks for/ })
   }
 })
 

@@ -109,6 +109,33 @@ t.test(
   },
 )
 
+t.test('a parameter that is neither text nor a number nor null is a mistake in the program', async (t) => {
+  const { db } = await open(t as Test)
+  for (const param of [true, undefined, {}, 1n]) {
+    await t.rejects(db.query('SELECT $1', [param as never]), TypeError)
+    await t.rejects(db.batch([{ ...insert('a'), params: [param as never] }]), TypeError)
+  }
+  t.same(await db.query('SELECT $1 AS param', [null]), [{ param: null }])
+})
+
+t.test('one step without a timeout has none', async (t) => {
+  const url = await postgres.database(t as Test)
+  const db = openDb(url, { timeout: 1 })
+  t.teardown(() => db.close())
+  const sleep: Step = { sql: 'SELECT pg_sleep(2.5)' }
+  await t.rejects(db.batch([sleep]), { name: 'StoreUnavailable' })
+  t.equal(await db.batch([sleep], { noTimeout: true }), true)
+})
+
+t.test('a query whose connection is lost is repeated', async (t) => {
+  const { db, loseAnswer } = await open(t as Test)
+  await db.batch([insert('a')])
+  for (const sqlState of ['57P01', '08006', '08P01']) {
+    loseAnswer(sqlState)
+    t.same(await values(db), [1], sqlState)
+  }
+})
+
 t.test('a refresh takes two round trips', async (t) => {
   const { db, counted } = await open(t as Test)
   const store = createStore(db)
@@ -120,6 +147,20 @@ t.test('a refresh takes two round trips', async (t) => {
   }
   t.equal(await counted(() => refresh(1)), 2)
   t.equal(await counted(() => refresh(2)), 2, 'with prepared statements')
+})
+
+t.test('refreshes that come at once share their round trips', async (t) => {
+  const { db, counted } = await open(t as Test)
+  const store = createStore(db)
+  await insertOwners(store)
+  const ids = Array.from({ length: 40 }, (_, i) => `session-${i}`)
+  for (const id of ids) await store.clientSessions.insert(session({ id }))
+  const refresh = async (id: string) => {
+    await store.clientSessions.findWithUser(id)
+    return store.clientSessions.rotate(id, 1, 1500, 2500)
+  }
+  const count = await counted(async () => t.notOk((await Promise.all(ids.map(refresh))).includes(false)))
+  t.ok(count < ids.length, `${count}`)
 })
 
 t.test('most refreshes update no index (heap-only tuples)', async (t) => {

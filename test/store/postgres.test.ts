@@ -33,3 +33,18 @@ t.test('no statement of the contracts scans a large table on PostgreSQL', async 
   }
   t.same(await plans.scans(explain), [])
 })
+
+/** All columns with unique values, as `table.column`. */
+const UNIQUE_COLUMNS = `SELECT c.relname || '.' || a.attname AS name
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+ WHERE i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL`
+
+t.test('the key of a step with a row names one row', async (t) => {
+  const { rows } = await run(await postgres.database(t as Test), UNIQUE_COLUMNS)
+  const unique = rows.map(({ name }) => name)
+  t.not(plans.rowKeys().length, 0)
+  t.same(
+    plans.rowKeys().filter((key) => !unique.includes(key)),
+    [],
+  )
+})

@@ -2,7 +2,7 @@ import { mock } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
-import { createGroups, type GroupAnswers, MAX_GROUP } from '../../src/store/postgres/groups.ts'
+import { createGroups, MAX_GROUP } from '../../src/store/postgres/groups.ts'
 import { isPending } from '../support/server/waiting.ts'
 
 /** Groups whose statements end when the test says so. */
@@ -11,11 +11,11 @@ function heldGroups({ maxWaiting = 1000, maxAlone = 1000 } = {}) {
   const alone: number[] = []
   /** What the items wait for that are carried out alone. */
   const ends = new Map<number, Promise<void>>()
-  const held: PromiseWithResolvers<GroupAnswers<string>>[] = []
+  const held: PromiseWithResolvers<readonly (string | undefined)[]>[] = []
   const groups = createGroups<number, string>({
     together(items) {
       sent.push(items)
-      const answers = Promise.withResolvers<GroupAnswers<string>>()
+      const answers = Promise.withResolvers<readonly (string | undefined)[]>()
       held.push(answers)
       return answers.promise
     },
@@ -28,7 +28,7 @@ function heldGroups({ maxWaiting = 1000, maxAlone = 1000 } = {}) {
     maxWaiting,
     patience: 5000,
   })
-  const answer = (n: number) => held[n]?.resolve((sent[n] ?? []).map((item) => ({ answer: `${item}` })))
+  const answer = (n: number) => held[n]?.resolve((sent[n] ?? []).map(String))
   return { groups, sent, alone, ends, held, answer }
 }
 
@@ -68,10 +68,10 @@ t.test('a group has a largest size', async (t) => {
 t.test('what a group leaves out is carried out alone, and the next group does not wait for it', async (t) => {
   const { groups, sent, alone, held } = heldGroups()
   const all = carryOut(groups, 0, 6)
-  held[0]?.resolve([{ answer: '0' }])
+  held[0]?.resolve(['0'])
   await turn()
   t.same(sent[2], [2, 3, 4, 5])
-  held[2]?.resolve([undefined, { answer: '3' }])
+  held[2]?.resolve([undefined, '3'])
   held[1]?.resolve([])
   t.same(await all, ['0', '1 alone', '2 alone', '3', '4 alone', '5 alone'])
   t.same(alone, [2, 4, 5, 1])
@@ -174,6 +174,25 @@ t.test('waiting to be carried out alone is bounded', async (t) => {
   pass(1)
   await t.rejects(late, StoreUnavailable)
   t.same(alone, [0])
+})
+
+t.test('each of those who wait is refused after the same time, if nothing is answered', async (t) => {
+  const pass = mockTime(t as Test)
+  const { groups } = heldGroups()
+  void carryOut(groups, 0, 2)
+  const waiting: Promise<string>[] = []
+  for (const item of [2, 3, 4]) {
+    waiting.push(groups.carryOut(item))
+    pass(1000)
+  }
+  pass(2000)
+  const refused = () => Promise.all(waiting.map(async (promise) => !(await isPending(promise))))
+  t.same(await refused(), [true, false, false])
+  pass(1000)
+  t.same(await refused(), [true, true, false])
+  pass(1000)
+  t.same(await refused(), [true, true, true])
+  for (const promise of waiting) await t.rejects(promise, StoreUnavailable)
 })
 
 t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {

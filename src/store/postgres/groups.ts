@@ -1,6 +1,6 @@
 /**
  * What arrives while statements of its kind are under way waits for one of them, and then shares the next statement with the others that
- * wait: one for thirty-two costs little more than one for one. A kind that few ask for never waits. Must not know what is grouped.
+ * wait: one for many costs much less than one for each. What nobody else asks for never waits. Must not know what is grouped.
  */
 import { StoreUnavailable } from '../db.ts'
 
@@ -9,12 +9,12 @@ const UNDER_WAY = 2
 /** The largest group. Sizes are powers of two, so that few statements are prepared. */
 export const MAX_GROUP = 32
 
-/** In the order of the items. Undefined: the item is to be carried out alone. */
-export type GroupAnswers<Answer> = readonly ({ readonly answer: Answer } | undefined)[]
-
-export interface Kind<Item, Answer> {
-  /** Carries out a group, of one or more, and waits for no other transaction. If it rejects, it does so for all. */
-  readonly together: (items: readonly Item[]) => Promise<GroupAnswers<Answer>>
+export interface Kind<Item, Answer extends NonNullable<unknown>> {
+  /**
+   * Carries out a group, of one or more, and waits for no other transaction. The answers are in the order of the items; an item without
+   * one is then carried out alone. If it rejects, it does so for all.
+   */
+  readonly together: (items: readonly Item[]) => Promise<readonly (Answer | undefined)[]>
   /** May wait for others, so that no group waits for it. */
   readonly alone: (item: Item) => Promise<Answer>
   /** How many items are carried out alone at once. Each can keep a connection for long, and groups need some too. */
@@ -34,10 +34,13 @@ interface Waiting<Item, Answer> {
 }
 
 export interface Groups<Item, Answer> {
+  /** @throws {StoreUnavailable} if too many wait, or the item has waited for too long */
   carryOut(item: Item): Promise<Answer>
 }
 
-export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Item, Answer> {
+export function createGroups<Item, Answer extends NonNullable<unknown>>(
+  kind: Kind<Item, Answer>,
+): Groups<Item, Answer> {
   const { together, alone, maxAlone, maxWaiting, patience } = kind
   const waiting: Waiting<Item, Answer>[] = []
   /** To be carried out alone. */
@@ -62,8 +65,8 @@ export function createGroups<Item, Answer>(kind: Kind<Item, Answer>): Groups<Ite
     try {
       const answers = await together(group.map(({ item }) => item))
       for (const [i, one] of group.entries()) {
-        const found = answers[i]
-        if (found) one.resolve(found.answer)
+        const answer = answers[i]
+        if (answer !== undefined) one.resolve(answer)
         else if (leftOut.length < maxWaiting) leftOut.push(one)
         else one.reject(tooBusy('too many requests'))
       }

@@ -22,7 +22,7 @@ import { createTransactions, NOTIFY_SQL } from './transaction.ts'
 export interface PostgresOptions {
   /** The highest number of connections. */
   readonly pool?: number
-  /** Seconds that connecting, waiting for a connection of the pool, or a statement may take. */
+  /** Seconds that connecting, waiting for a connection of the pool or for a statement to share, or a statement may take. */
   readonly timeout?: number
 }
 

@@ -11,7 +11,7 @@ import {
   isStalePlan,
   translate,
 } from './errors.ts'
-import { createGroups, type GroupAnswers, type Groups } from './groups.ts'
+import { createGroups, type Groups } from './groups.ts'
 import { forKeys, forRows, refusing } from './one-statement.ts'
 
 export interface SingleStatements {
@@ -34,84 +34,79 @@ export function createSingleStatements(
   timeout: number,
 ): SingleStatements {
   const bounds = { maxAlone: Math.ceil(size / 2), maxWaiting: size * QUEUE, patience: timeout * 1000 }
-  // A group for each text of the program.
+  // One for each text of the program, and not for each value: values are parameters.
   const readers = new Map<string, Readers>()
   const writers = new Map<string, Writers>()
 
-  /** @param isHarmless whether the statement may be repeated after this error, although the server has not undone it */
-  async function carryOut(
-    text: string,
+  /** @param mayRepeat whether the statement may be repeated after this error, although the server has not undone it */
+  async function run(
+    sql: string,
     params: readonly Param[],
-    isHarmless: (error: unknown) => boolean,
+    mayRepeat: (error: unknown) => boolean,
   ): Promise<Rows> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connections.connect()
       try {
-        const { rows } = await connections.execute(client, text, params)
+        const { rows } = await connections.execute(client, sql, params)
         connections.release(client)
         return rows
       } catch (error) {
         connections.release(client, error)
-        const again = isBusy(error) || isStalePlan(error) || isHarmless(error)
-        if (attempt === MAX_ATTEMPTS || !again) throw error
+        const again = isBusy(error) || isStalePlan(error) || mayRepeat(error)
+        if (attempt === MAX_ATTEMPTS || !again) throw translate(error)
       }
       await pause(attempt)
     }
   }
 
   /** A query changes nothing, so it is repeated if the connection is lost, unless that took the whole time limit. */
-  async function read(sql: string, params: readonly Param[]): Promise<Rows> {
-    try {
-      return await carryOut(sql, params, isQuicklyLost)
-    } catch (error) {
-      throw translate(error)
-    }
-  }
+  const read = (sql: string, params: readonly Param[]) => run(sql, params, isQuicklyLost)
 
   /**
    * A statement is a transaction of its own, so a batch of one takes one round trip instead of three. If the connection is lost without a
    * word of the server, it is not repeated, because it may have been committed.
    */
-  async function write(text: string, params: readonly Param[] = []): Promise<Rows | 'refused'> {
+  const write = (sql: string, params: readonly Param[]) => run(sql, params, isEndedByServer)
+
+  async function writeAlone({ sql, params = [], expectRows }: Step): Promise<boolean> {
+    if (expectRows === undefined) return write(sql, params).then(() => true)
     try {
-      return await carryOut(text, params, isEndedByServer)
+      const [row] = await write(refusing(sql, expectRows), params)
+      return row?.changed === expectRows
     } catch (error) {
-      if (isRefused(error)) return 'refused'
-      throw translate(error)
+      if (isRefused(error)) return false
+      throw error
     }
   }
 
-  async function writeAlone({ sql, params, expectRows }: Step): Promise<boolean> {
-    if (expectRows === undefined) return (await write(sql, params)) !== 'refused'
-    const rows = await write(refusing(sql, expectRows), params)
-    return rows !== 'refused' && rows[0]?.changed === expectRows
+  function createReader(sql: string, key: string): Readers {
+    const textFor = forKeys(sql)
+    return createGroups<string, Rows>({
+      alone: (value) => read(sql, [value]),
+      async together(values) {
+        const rows = await nullIfOneFails(read(textFor(values.length), values))
+        return rows === null ? [] : byKey(rows, key, values)
+      },
+      ...bounds,
+    })
   }
 
-  const createReader = (sql: string, key: string): Readers =>
-    createGroups<string, Rows>({
-      alone: (value) => read(sql, [value]),
-      together: (values) =>
-        orAlone(async () => {
-          const rows = Map.groupBy(await read(forKeys(sql, values.length), values), (row) => row[key])
-          return values.map((value) => ({ answer: rows.get(value) ?? [] }))
-        }),
-      ...bounds,
-    })
-
-  const createWriter = (sql: string, row: RowKey): Writers =>
-    createGroups<RowStep, boolean>({
+  function createWriter(sql: string, row: RowKey): Writers {
+    const { textFor, params } = forRows(sql, row)
+    return createGroups<RowStep, boolean>({
       alone: writeAlone,
-      together: (steps) =>
-        orAlone(async () => {
-          const params = steps.flatMap((step) => step.params)
-          const text = forRows(sql, row, params.length / steps.length, steps.length)
-          const rows = await write(text, params)
-          const changed = rows === 'refused' ? '' : String(rows[0]?.changed)
-          // Alone, a step waits for the row, and then finds out whether its condition holds.
-          return steps.map((_, i) => (changed[i] === '1' ? { answer: true } : undefined))
-        }),
+      async together(steps) {
+        // The server says what is wrong if each is carried out alone.
+        if (steps.some((step) => step.params.length !== params)) return []
+        const values = steps.flatMap((step) => step.params)
+        const rows = await nullIfOneFails(write(textFor(steps.length), values))
+        const changed = String(rows?.[0]?.changed ?? '')
+        // Alone, a step waits for the row, and then finds out whether its condition holds.
+        return steps.map((_, i) => changed[i] === '1' || undefined)
+      },
       ...bounds,
     })
+  }
 
   return {
     async read<Row>(sql: string, params: readonly Param[], key?: string) {
@@ -124,23 +119,33 @@ export function createSingleStatements(
     },
 
     write(step) {
-      const { sql, params, row } = step
-      if (!row || !params) return writeAlone(step)
+      const { sql, params, expectRows, row } = step
+      if (!row || !params || expectRows !== 1) return writeAlone(step)
       return cached(writers, sql, () => createWriter(sql, row)).carryOut({ ...step, params })
     },
   }
+}
+
+/** The rows for each of these values, in their order. Equal values share an array. */
+function byKey(rows: Rows, key: string, values: readonly string[]): Rows[] {
+  const found = Map.groupBy(rows, (row) => row[key])
+  for (const value of found.keys()) {
+    if (!values.some((one) => one === value))
+      throw new Error(`${key} is not the column that the query looks for`)
+  }
+  return values.map((value) => found.get(value) ?? [])
 }
 
 /**
  * One item of a group can make the statement fail, for example with a text that the server cannot store, or with a row on a damaged page.
  * Then each is carried out alone, so that the others succeed. If the server is unavailable, it is so for all.
  */
-async function orAlone<Answer>(work: () => Promise<GroupAnswers<Answer>>): Promise<GroupAnswers<Answer>> {
+async function nullIfOneFails(rows: Promise<Rows>): Promise<Rows | null> {
   try {
-    return await work()
+    return await rows
   } catch (error) {
     if (!isAboutRow(error)) throw error
-    return []
+    return null
   }
 }
 

@@ -42,30 +42,36 @@ interface Plans {
   store(db: Db): Store
   /** Each statement that reads a whole large table, with the line of the plan that says so. */
   scans(explain: (sql: string) => Promise<readonly string[]>): Promise<string[]>
+  /** The column that names the row of each `Step.row`, as `table.column`. */
+  rowKeys(): string[]
 }
 
 /** @param groups whether the engine does the work of several queries or batches with one statement */
 export function recordPlans({ groups }: { readonly groups: boolean }): Plans {
   const texts = new Set<string>()
+  const rowKeys = new Set<string>()
   return {
     store(db) {
       const recording: Db = {
         ...db,
         query(sql, params, key) {
           texts.add(sql)
-          if (key !== undefined && groups) texts.add(forKeys(sql, MAX_GROUP))
+          if (key !== undefined && groups) texts.add(forKeys(sql)(MAX_GROUP))
           return db.query<never>(sql, params, key)
         },
         batch(steps, options) {
-          for (const { sql, params = [], row } of steps) {
+          for (const { sql, row } of steps) {
             texts.add(sql)
-            if (row && groups) texts.add(forRows(sql, row, params.length, MAX_GROUP))
+            if (row) rowKeys.add(`${row.table}.${row.key}`)
+            if (row && groups) texts.add(forRows(sql, row).textFor(MAX_GROUP))
           }
           return db.batch(steps, options)
         },
       }
       return { ...createStore(recording), db }
     },
+
+    rowKeys: () => [...rowKeys],
 
     async scans(explain) {
       const found: string[] = []
