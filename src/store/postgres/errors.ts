@@ -26,7 +26,7 @@ const NO_ANSWER = 'Query read timeout'
 export const isBusy = (error: unknown): boolean => hasSqlState(error, ['40001', '40P01'])
 
 /** The connection is lost or about to close: the server shuts down, the network failed, or the server did not respond. */
-export function isConnectionLost(error: unknown): boolean {
+function isConnectionLost(error: unknown): boolean {
   if (error instanceof StoreUnavailable || error instanceof TypeError) return false
   if (!isServerError(error)) return true
   if (/^(FATAL|PANIC)$/.test(error.severity)) return true
