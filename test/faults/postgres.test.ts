@@ -192,6 +192,17 @@ t.test('an unresponsive database causes 503, not a hanging node (docs/security.m
   t.equal((await refresh(node, w.tokens[0] ?? '')).statusCode, 200)
 })
 
+t.test('a node stops while the database does not respond (docs/security.md Q17)', async (t) => {
+  const { folder, nodes } = world(0)
+  const node = await startServer(t as Test, folder, { settings: { DATABASE_TIMEOUT: '1s' } })
+  await until(node, 200)
+  postgres.freeze()
+  t.teardown(() => postgres.thaw())
+  t.same(await node.stop(), { code: 0, signal: null })
+  postgres.thaw()
+  await Promise.all(nodes.map((one) => until(one, 200)))
+})
+
 t.test(
   'one refresh token used fifty times at once on two nodes has one successor, and a replay revokes it (RFC 9700 §4.14.2; docs/security.md F68, F69)',
   async (t) => {

@@ -72,6 +72,8 @@ export async function createPool(url: string, size: number, timeout: number): Pr
     ...common(url, limit),
     max: size,
     idleTimeoutMillis: IDLE_MS,
+    // A process that has closed the pool does not wait for the server to close its side, which may not answer.
+    allowExitOnIdle: true,
     // A node that is frozen within a transaction must not hold its locks forever.
     idle_in_transaction_session_timeout: limit,
     pipeline: true,
