@@ -33,6 +33,10 @@ const allSettled = async (promises: readonly Promise<unknown>[]) =>
     one.status === 'fulfilled' ? one.value : one.reason.name,
   )
 
+/** Whether the store answers so many queries at once. */
+const answers = async (db: Db, count: number) =>
+  (await allSettled(Array.from({ length: count }, () => db.query('SELECT 1')))).every(Array.isArray)
+
 const tooBusy = (what: string) => ({
   name: 'StoreUnavailable',
   cause: { message: `${what} waiting for other statements` },
@@ -144,18 +148,13 @@ t.test(
     const url = await postgres.database(t as Test)
     const db = openDb(`${url}?statement_timeout=60000`, { pool: 2, timeout: 1 })
     t.teardown(() => db.close())
-    await db.batch([insert('id-000')])
+    await until(() => answers(db, 2))
     const other = await lockTable(url)
     const begun = allSettled([db.batch([increase('id-000')]), db.batch([increase('id-000')])])
     await t.rejects(db.batch([increase('id-000')]), tooBusy('too long'))
     t.same(await begun, Array(2).fill('StoreUnavailable'))
     // Their connections are not used again: the statements still wait.
-    await until(() =>
-      db.query('SELECT 1').then(
-        () => true,
-        () => false,
-      ),
-    )
+    await until(() => answers(db, 1))
     await other.end()
   },
 )

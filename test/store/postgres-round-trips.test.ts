@@ -120,9 +120,9 @@ t.test('a parameter that is neither text nor a number nor null is a mistake in t
 
 t.test('one step without a timeout has none', async (t) => {
   const url = await postgres.database(t as Test)
-  const db = openDb(url, { timeout: 1 })
+  const db = openDb(`${url}?statement_timeout=500`, { timeout: 120 })
   t.teardown(() => db.close())
-  const sleep: Step = { sql: 'SELECT pg_sleep(2.5)' }
+  const sleep: Step = { sql: 'SELECT pg_sleep(1)' }
   await t.rejects(db.batch([sleep]), { name: 'StoreUnavailable' })
   t.equal(await db.batch([sleep], { noTimeout: true }), true)
 })
