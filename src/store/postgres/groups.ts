@@ -1,11 +1,14 @@
 /**
- * What arrives while statements of its kind are under way waits for one of them, and then shares the next statement with the others that
- * wait: one for many costs much less than one for each. What nobody else asks for never waits. Must not know what is grouped.
+ * What arrives while a statement of its kind is under way waits for it, and then shares the next statement with the others that wait: one
+ * for many costs much less than one for each. What nobody else asks for never waits. Must not know what is grouped.
  */
 import { StoreUnavailable } from '../db.ts'
 
-/** Statements of a kind that are under way before others wait. A second one uses the time in which the first one is flushed. */
-const UNDER_WAY = 2
+/**
+ * Milliseconds after which others no longer wait for a statement. It is far more than a statement on a near server takes, and so short that
+ * others hardly notice a far server, or one statement that is held up.
+ */
+const OVERDUE_MS = 10
 /** The largest group. Sizes are powers of two, so that few statements are prepared. */
 export const MAX_GROUP = 32
 
@@ -17,6 +20,8 @@ export interface Kind<Item, Answer extends NonNullable<unknown>> {
   readonly together: (items: readonly Item[]) => Promise<readonly (Answer | undefined)[]>
   /** May wait for others, so that no group waits for it. */
   readonly alone: (item: Item) => Promise<Answer>
+  /** How many groups are carried out at once. There is more than one only if they take long. */
+  readonly maxTogether: number
   /** How many items are carried out alone at once. Each can keep a connection for long, and groups need some too. */
   readonly maxAlone: number
   /** How many items wait at most, for a group and for being carried out alone. */
@@ -41,11 +46,14 @@ export interface Groups<Item, Answer> {
 export function createGroups<Item, Answer extends NonNullable<unknown>>(
   kind: Kind<Item, Answer>,
 ): Groups<Item, Answer> {
-  const { together, alone, maxAlone, maxWaiting, patience } = kind
+  const { together, alone, maxTogether, maxAlone, maxWaiting, patience } = kind
   const waiting: Waiting<Item, Answer>[] = []
   /** To be carried out alone. */
   const leftOut: Waiting<Item, Answer>[] = []
   let underWay = 0
+  /** Of those under way. */
+  let overdue = 0
+  let isGathering = false
   let aloneUnderWay = 0
   let timer: NodeJS.Timeout | undefined
 
@@ -61,7 +69,27 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
     if (since < Infinity) timer = setTimeout(watchPatience, Math.ceil(since + patience - now)).unref()
   }
 
+  /**
+   * Begins the next group, unless one is under way that is not overdue. What the event loop has received but not yet handled belongs to it:
+   * the answers of a group have often just brought new requests.
+   */
+  function gather(): void {
+    if (isGathering || waiting.length === 0 || underWay > overdue || underWay >= maxTogether) return
+    isGathering = true
+    setImmediate(() => {
+      isGathering = false
+      if (waiting.length > 0) void carryOutGroup(waiting.splice(0, largestGroup(waiting.length)))
+    })
+  }
+
   async function carryOutGroup(group: readonly Waiting<Item, Answer>[]): Promise<void> {
+    underWay += 1
+    let isOverdue = false
+    const watch = setTimeout(() => {
+      isOverdue = true
+      overdue += 1
+      gather()
+    }, OVERDUE_MS).unref()
     try {
       const answers = await together(group.map(({ item }) => item))
       for (const [i, one] of group.entries()) {
@@ -73,6 +101,10 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
     } catch (error) {
       for (const { reject } of group) reject(error)
     }
+    clearTimeout(watch)
+    underWay -= 1
+    if (isOverdue) overdue -= 1
+    gather()
     if (leftOut.length > 0) watchPatience()
     carryOutLeftOut()
   }
@@ -90,19 +122,13 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
     }
   }
 
-  async function carryOutAll(): Promise<void> {
-    underWay += 1
-    while (waiting.length > 0) await carryOutGroup(waiting.splice(0, largestGroup(waiting.length)))
-    underWay -= 1
-  }
-
   return {
     async carryOut(item) {
       if (waiting.length >= maxWaiting) throw tooBusy('too many requests')
       const { promise, resolve, reject } = Promise.withResolvers<Answer>()
       waiting.push({ item, since: performance.now(), resolve, reject })
-      if (underWay < UNDER_WAY) void carryOutAll()
-      else if (!timer) watchPatience()
+      gather()
+      if (!timer) watchPatience()
       return promise
     },
   }

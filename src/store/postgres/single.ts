@@ -33,7 +33,8 @@ export function createSingleStatements(
   size: number,
   timeout: number,
 ): SingleStatements {
-  const bounds = { maxAlone: Math.ceil(size / 2), maxWaiting: size * QUEUE, patience: timeout * 1000 }
+  const half = Math.ceil(size / 2)
+  const bounds = { maxTogether: half, maxAlone: half, maxWaiting: size * QUEUE, patience: timeout * 1000 }
   // One for each text of the program, and not for each value: values are parameters.
   const readers = new Map<string, Readers>()
   const writers = new Map<string, Writers>()
