@@ -34,7 +34,11 @@ export const redemption = ({ code, verifier }: Code): URLSearchParams =>
 
 /** Runs the authorization code flow with a login and returns the token response. @throws if any step fails */
 export async function signInOnce(subject: Subject, agent: Agent, index: number): Promise<string> {
-  const code = await openBrowser(subject, agent, index).authorize()
+  return redeemOnce(subject, agent, await openBrowser(subject, agent, index).authorize())
+}
+
+/** Returns the token response. @throws if the code is refused */
+export async function redeemOnce(subject: Subject, agent: Agent, code: Code): Promise<string> {
   const { tokenUrl, secret } = subject
   const headers = { authorization: basic(secret) }
   const tokens = await sendRequest(agent, new URL(tokenUrl), headers, redemption(code))

@@ -1,7 +1,8 @@
 /**
  * `node bench/flood.ts`: how long a token takes while nobody signs in, and while many do. Tokens are requested at a fixed rate, and
- * their time counts from the moment at which they should have been sent. Beside it, how many hashes this machine computes on all
- * processors when nothing else runs.
+ * their time counts from the moment at which they should have been sent. Then once more while users who have a session get as many codes
+ * and tokens: that is a sign-in without its password, so the difference is the hashing. Beside it, how many hashes this machine computes on
+ * all processors when nothing else runs.
  */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -12,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { table } from '../src/cli/output.ts'
 import { type Progress, runBenchCommand } from './command.ts'
+import type { Flood } from './flood-worker.ts'
 import { median } from './report.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import { measureHashing, quantile } from './sign-in.ts'
@@ -19,7 +21,7 @@ import { basic, SCOPE, type Subject } from './subject.ts'
 
 const HELP = `node bench/flood.ts [options]
 
-  --rounds <n>        rounds per server, in turn: hashes alone, tokens alone, tokens during sign-ins (5)
+  --rounds <n>        rounds per server, in turn: hashes alone, tokens alone, during sign-ins, without passwords (5)
   --seconds <n>       length of each part of a round (4)
   --rate <n>          tokens requested per second (100)
   --sign-ins <n>      users who sign in at the same time (12)
@@ -39,6 +41,8 @@ interface Latencies {
 interface Round {
   readonly idle: Latencies
   readonly flood: Latencies
+  /** While as many codes are given to users who have a session. */
+  readonly withoutPasswords: Latencies
   readonly signInsPerSecond: number
 }
 
@@ -58,6 +62,8 @@ interface FloodLine {
   readonly flood_p50: number
   readonly flood_p99: number
   readonly p99_ratio: number
+  readonly without_passwords_p99: number
+  readonly without_passwords_p99_ratio: number
 }
 
 export async function benchFlood(options: FloodOptions, progress: Progress): Promise<FloodReport> {
@@ -93,7 +99,8 @@ export async function benchFlood(options: FloodOptions, progress: Progress): Pro
 
 async function measureRound(subject: Subject, options: FloodOptions): Promise<Round> {
   const idle = await measureTokens(subject, options)
-  const flood = await startSignIns(subject, options['sign-ins'])
+  const users = options['sign-ins']
+  const flood = await startFlood({ subject, users, codesPerSecond: undefined })
   // The first sign-ins start threads and compile code.
   await sleep(500)
   const before = flood.count()
@@ -101,7 +108,11 @@ async function measureRound(subject: Subject, options: FloodOptions): Promise<Ro
   const during = await measureTokens(subject, options)
   const signInsPerSecond = ((flood.count() - before) * 1000) / (performance.now() - start)
   await flood.stop()
-  return { idle, flood: during, signInsPerSecond }
+  const codes = await startFlood({ subject, users, codesPerSecond: signInsPerSecond })
+  await sleep(500)
+  const withoutPasswords = await measureTokens(subject, options)
+  await codes.stop()
+  return { idle, flood: during, withoutPasswords, signInsPerSecond }
 }
 
 async function measureTokens(subject: Subject, { seconds, rate }: FloodOptions): Promise<Latencies> {
@@ -134,8 +145,11 @@ async function requestToken({ tokenUrl, secret }: Subject, agent: Agent): Promis
 }
 
 /** Users sign in on a thread of its own, so that the time of a token does not contain the work of the browsers. */
-async function startSignIns({ stop: _, refreshTokens: __, ...subject }: Subject, users: number) {
-  const worker = new Worker(new URL('./flood-worker.ts', import.meta.url), { workerData: { subject, users } })
+async function startFlood(flood: Flood) {
+  const { stop: _, refreshTokens: __, ...subject } = flood.subject
+  const worker = new Worker(new URL('./flood-worker.ts', import.meta.url), {
+    workerData: { ...flood, subject },
+  })
   let count = 0
   const failed = once(worker, 'error').then(([error]) => {
     throw error
@@ -160,6 +174,7 @@ function floodLine(name: string, rounds: readonly Round[], hashesPerSecond: numb
   const signIns = of(({ signInsPerSecond }) => signInsPerSecond)
   // Of each round, so that a slower machine affects both.
   const ratio = of(({ idle, flood }) => flood.p99 / idle.p99)
+  const ratioWithoutPasswords = of(({ idle, withoutPasswords }) => withoutPasswords.p99 / idle.p99)
   return {
     name,
     sign_ins_per_second: round(signIns),
@@ -169,6 +184,8 @@ function floodLine(name: string, rounds: readonly Round[], hashesPerSecond: numb
     flood_p50: round(of(({ flood }) => flood.p50)),
     flood_p99: round(of(({ flood }) => flood.p99)),
     p99_ratio: round(ratio, 2),
+    without_passwords_p99: round(of(({ withoutPasswords }) => withoutPasswords.p99)),
+    without_passwords_p99_ratio: round(ratioWithoutPasswords, 2),
   }
 }
 
@@ -183,6 +200,8 @@ export function floodTable({ hashes_per_second: hashesPerSecond, lines }: FloodR
     'p99',
     'during sign-ins p50',
     'p99',
+    'p99 ratio',
+    'without passwords p99',
     'p99 ratio',
   ]
   const rows = table(
