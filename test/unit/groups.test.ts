@@ -113,7 +113,10 @@ t.test('a group has a largest size', async (t) => {
   const { sent, carryOutAll } = heldGroups(t as Test)
   carryOutAll(0, 2 * MAX_GROUP + 1)
   await turns()
-  t.equal(sent[0]?.length, MAX_GROUP)
+  t.same(
+    sent.map((items) => items.length),
+    [MAX_GROUP],
+  )
 })
 
 t.test('nobody waits long for a slow statement, and a bounded number is under way', async (t) => {
@@ -148,6 +151,17 @@ t.test('nobody waits long for a slow statement, and a bounded number is under wa
   carryOut(8)
   await turns()
   t.same(sent.slice(5), [[6, 7]], 'what was overdue has ended')
+})
+
+t.test('a statement that has ended in time is not overdue later', async (t) => {
+  const { sent, carryOut, answer, pass } = await heldByOne(t as Test, { maxTogether: 2 })
+  await answer(0)
+  await pass(10)
+  carryOut(1)
+  await turns()
+  carryOut(2)
+  await turns()
+  t.same(sent.slice(1), [[1]])
 })
 
 t.test('what comes after a slow statement has begun is sent at once when that is overdue', async (t) => {
@@ -269,6 +283,14 @@ t.test('each of those who wait is refused after the same time, if nothing is ans
   await pass(1000)
   t.same(await refused(), [true, true, true])
   for (const promise of waiting) await t.rejects(promise, StoreUnavailable)
+})
+
+t.test('nothing is sent if all who wait have been refused before', async (t) => {
+  const { sent, carryOut, pass } = heldGroups(t as Test)
+  const late = carryOut(0)
+  await pass(5000)
+  await t.rejects(late, StoreUnavailable)
+  t.same(sent, [])
 })
 
 t.test('an item waits for a bounded time, and those who came later go on waiting', async (t) => {

@@ -74,7 +74,7 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
    * the answers of a group have often just brought new requests.
    */
   function gather(): void {
-    if (isGathering || waiting.length === 0 || underWay > overdue || underWay >= maxTogether) return
+    if (isGathering || underWay > overdue || underWay >= maxTogether) return
     isGathering = true
     setImmediate(() => {
       isGathering = false
