@@ -1,12 +1,13 @@
 /** examples/dpop: a service calls another with a token that is bound to its key (RFC 9449). */
 import t, { type Test } from 'tap'
 import { startExample } from '../support/docs/examples.ts'
+import { runningClock } from '../support/server/clock.ts'
 import { listen } from '../support/server/listen.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { client, SECRET, seed } from '../support/server/seed.ts'
 
 t.test('reports calls orders-api with its key, and nobody else can use a token there', async (t) => {
-  const { server, issuer } = await listen(t as Test)
+  const { server, issuer } = await listen(t as Test, { clock: runningClock() })
   await seed(server.store)
   await server.store.clients.insert(client({ id: 'reports', scopes: ['orders:read'], requireDpop: true }))
   const orders = await startExample(t as Test, 'dpop', issuer, { program: 'orders-api.ts' })

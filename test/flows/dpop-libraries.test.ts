@@ -5,6 +5,7 @@ import * as oidc from 'openid-client'
 import t from 'tap'
 import { completePages, SPA_REDIRECT, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { openidServer } from '../support/issuers/keyturn.ts'
+import { runningClock } from '../support/server/clock.ts'
 import { claimsOf } from '../support/server/requests.ts'
 import { SECRET } from '../support/server/seed.ts'
 import { introspect } from '../support/server/tokens.ts'
@@ -21,7 +22,10 @@ const COMBINATIONS = [
 ] as const
 
 for (const nonces of ['off', 'on']) {
-  const { issuer, server, alice, browser } = await openidServer(t, { DPOP_NONCE: nonces })
+  const { issuer, server, alice, browser } = await openidServer(t, {
+    clock: runningClock(),
+    settings: { DPOP_NONCE: nonces },
+  })
 
   async function callbackOf(url: string): Promise<URL> {
     const at = browser()

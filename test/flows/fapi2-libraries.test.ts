@@ -11,6 +11,7 @@ import { checkRegistration } from '../../src/oauth/client-registration/registrat
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { openBrowser } from '../support/browser/browser.ts'
 import { codeClient, completePages, seedUsers, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { runningClock } from '../support/server/clock.ts'
 import { claimsOf } from '../support/server/requests.ts'
 import { tlsServer } from '../support/server/tls.ts'
 
@@ -18,6 +19,7 @@ const ALGORITHMS = ['PS256', 'ES256', 'EdDSA'] as const
 type Alg = (typeof ALGORITHMS)[number]
 
 const { server, authority, issuer, fetch } = await tlsServer(t, {
+  clock: runningClock(),
   settings: { ALGORITHMS: `${ALGORITHMS.join(' ')} RS256` },
 })
 const { alice } = await seedUsers(server.store)

@@ -4,9 +4,10 @@ import t from 'tap'
 import type { Browser } from '../support/browser/browser.ts'
 import { completePages, OWN_REDIRECT, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
+import { runningClock } from '../support/server/clock.ts'
 import { ORDERS, SECRET } from '../support/server/seed.ts'
 
-const { issuer, alice, key, browser } = await openidServer(t)
+const { issuer, alice, key, browser } = await openidServer(t, { clock: runningClock() })
 const insecure = { [oauth.allowInsecureRequests]: true } as const
 const secret = oauth.ClientSecretBasic(SECRET)
 

@@ -3,9 +3,10 @@ import t from 'tap'
 import type { Browser, Page } from '../support/browser/browser.ts'
 import { completePages, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
+import { runningClock } from '../support/server/clock.ts'
 import { SECRET } from '../support/server/seed.ts'
 
-const { issuer, alice, key, browser } = await openidServer(t)
+const { issuer, alice, key, browser } = await openidServer(t, { clock: runningClock() })
 
 /** From the issuer’s URL alone; the library is only told to accept http and to verify signatures of ID tokens. */
 const discover = (id: string, authentication: oidc.ClientAuth = oidc.ClientSecretBasic(SECRET)) =>

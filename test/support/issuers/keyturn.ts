@@ -8,7 +8,7 @@ import { freePort } from '../server/free-port.ts'
 import { overHttp } from '../server/http-inject.ts'
 import { clientKey } from '../server/jws.ts'
 import { listen } from '../server/listen.ts'
-import type { TestServer } from '../server/server.ts'
+import type { TestServer, TestServerOptions } from '../server/server.ts'
 
 export const SIGNED_OUT = 'https://app.test/signed-out'
 export const PROFILE = { name: 'Alice Able', email: 'alice@example.test', emailVerified: true }
@@ -30,10 +30,13 @@ const CHANGED_AT = 1_700_000_000
  * In addition to `seedUsers`: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
  * requests), `par` (must push them). SIGNED_OUT is a registered post-logout redirect URI of all of them.
  */
-export async function openidServer(t: Test, settings: Record<string, string> = {}): Promise<OpenidServer> {
+export async function openidServer(
+  t: Test,
+  { settings, ...options }: TestServerOptions = {},
+): Promise<OpenidServer> {
   const port = await freePort()
   const issuer = `http://localhost:${port}`
-  const { server } = await listen(t, { settings: { ISSUER: issuer, ...settings } }, port)
+  const { server } = await listen(t, { ...options, settings: { ISSUER: issuer, ...settings } }, port)
   const { alice } = await seedUsers(server.store)
   await server.store.users.update(alice.id, (one) => ({ ...one, ...PROFILE, updatedAt: CHANGED_AT }))
   const pair = clientKey('ES256')

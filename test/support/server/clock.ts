@@ -20,6 +20,24 @@ export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): 
   }
 }
 
+/**
+ * The real clock, and what the test advances it by. For servers whose clients are programs or libraries: they sign the real time, and on a
+ * busy machine they may do so long after the server has started. A clock that stands still would refuse what is signed later than that.
+ */
+export function runningClock(): TestClock {
+  let ahead = 0
+  const now = () => Math.floor(Date.now() / 1000) + ahead
+  return {
+    now,
+    tick(seconds) {
+      ahead += seconds
+    },
+    set(at) {
+      ahead += at - now()
+    },
+  }
+}
+
 /** A clock that runs faster than the real one, identical in every process with the same numbers. */
 export interface ScaledClock {
   /** A real time, in milliseconds. */
