@@ -2,13 +2,13 @@
 import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
-import { openBrowser, redeemOnce, signInOnce } from './code-flow.ts'
+import { type Browser, openBrowser, redeemOnce, signInOnce } from './code-flow.ts'
 import type { Subject } from './subject.ts'
 
 export interface Flood {
   readonly subject: Subject
   readonly users: number
-  /** If given, each user signs in once, and then all of them together get so many codes a second. */
+  /** If given, each user signs in once, and then all together get this many codes a second. */
   readonly codesPerSecond: number | undefined
 }
 
@@ -26,18 +26,25 @@ async function signIn(first: number): Promise<void> {
   }
 }
 
-async function getCodes(index: number, perSecond: number): Promise<void> {
-  const browser = openBrowser(subject, agent, index)
-  for (let due = performance.now(); !stopped; due += (1000 * users) / perSecond) {
-    await sleep(due - performance.now())
-    await redeemOnce(subject, agent, await browser.authorize())
-    parentPort?.postMessage(index)
+/** Their turns are spread over the time, as those of users whose passwords are hashed. */
+async function getCodes(browsers: readonly Browser[], perSecond: number): Promise<void> {
+  await Promise.all(browsers.map((browser) => browser.authorize()))
+  const start = performance.now()
+  const getThem = async (browser: Browser, index: number) => {
+    for (let n = index; !stopped; n += users) {
+      await sleep(Math.max(0, start + (1000 * n) / perSecond - performance.now()))
+      await redeemOnce(subject, agent, await browser.authorize())
+      parentPort?.postMessage(index)
+    }
   }
+  await Promise.all(browsers.map(getThem))
 }
 
-await Promise.all(
-  Array.from({ length: users }, (_, i) =>
-    codesPerSecond === undefined ? signIn(i) : getCodes(i, codesPerSecond),
-  ),
-)
+const numbers = Array.from({ length: users }, (_, i) => i)
+if (codesPerSecond === undefined) await Promise.all(numbers.map(signIn))
+else
+  await getCodes(
+    numbers.map((i) => openBrowser(subject, agent, i)),
+    codesPerSecond,
+  )
 agent.destroy()

@@ -146,12 +146,12 @@ t.test(
   'a batch waits for a statement to share until the timeout, and for a stuck one no longer',
   async (t) => {
     const url = await postgres.database(t as Test)
-    const db = openDb(`${url}?statement_timeout=60000`, { pool: 2, timeout: 1 })
+    const db = openDb(`${url}?statement_timeout=60000`, { pool: 1, timeout: 1 })
     t.teardown(() => db.close())
-    await until(() => answers(db, 2))
+    await until(() => answers(db, 1))
     const other = await lockTable(url)
     const begun = allSettled([db.batch([increase('id-000')])])
-    await untilWaiting(url, 'Lock')
+    await turns()
     await t.rejects(db.batch([increase('id-000')]), tooBusy('too long'))
     t.same(await begun, ['StoreUnavailable'])
     // Its connection is not used again: the statement still waits.

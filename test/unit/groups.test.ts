@@ -268,6 +268,31 @@ t.test('waiting to be carried out alone is bounded', async (t) => {
   t.same(alone, [0])
 })
 
+t.test(
+  'who came first is carried out alone first, and refused first, whichever group ends first',
+  async (t) => {
+    const bounds = { maxTogether: 3, maxAlone: 1 }
+    const { alone, ends, first, carryOut, answer, pass } = await heldByOne(t as Test, bounds)
+    const lock = Promise.withResolvers<void>()
+    ends.set(9, lock.promise)
+    await pass(10)
+    const second = carryOut(9)
+    await pass(1000)
+    const third = carryOut(2)
+    await pass(1000)
+    await answer(1, [])
+    await answer(2, [])
+    await answer(0, [])
+    t.same(alone, [9])
+    await pass(2990)
+    await t.rejects(first, StoreUnavailable)
+    t.ok(await isPending(third))
+    lock.resolve()
+    t.equal(await second, '9 alone')
+    t.equal(await third, '2 alone')
+  },
+)
+
 t.test('each of those who wait is refused after the same time, if nothing is answered', async (t) => {
   const { carryOut, pass } = await heldByOne(t as Test)
   const waiting: Promise<string>[] = []

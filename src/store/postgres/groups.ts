@@ -1,12 +1,13 @@
 /**
- * What arrives while a statement of its kind is under way waits for it, and then shares the next statement with the others that wait: one
- * for many costs much less than one for each. What nobody else asks for never waits. Must not know what is grouped.
+ * What arrives while a statement of its kind is under way waits for it, unless it is overdue, and then shares the next statement with the
+ * others that wait: one for many costs much less than one for each. What comes alone is sent in the same turn of the event loop. Must not
+ * know what is grouped.
  */
 import { StoreUnavailable } from '../db.ts'
 
 /**
- * Milliseconds after which others no longer wait for a statement. It is far more than a statement on a near server takes, and so short that
- * others hardly notice a far server, or one statement that is held up.
+ * Milliseconds after which others no longer wait for a statement. It is more than a statement takes on a near server with a fast disk, and
+ * so short that others hardly notice a distant server, or one statement that is held up.
  */
 const OVERDUE_MS = 10
 /** The largest group. Sizes are powers of two, so that few statements are prepared. */
@@ -24,7 +25,7 @@ export interface Kind<Item, Answer extends NonNullable<unknown>> {
   readonly maxTogether: number
   /** How many items are carried out alone at once. Each can keep a connection for long, and groups need some too. */
   readonly maxAlone: number
-  /** How many items wait at most, for a group and for being carried out alone. */
+  /** How many items may wait for a group, and how many to be carried out alone. */
   readonly maxWaiting: number
   /** Milliseconds after which an item is refused if it has not begun: its group, or after that the item alone. */
   readonly patience: number
@@ -48,7 +49,7 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
 ): Groups<Item, Answer> {
   const { together, alone, maxTogether, maxAlone, maxWaiting, patience } = kind
   const waiting: Waiting<Item, Answer>[] = []
-  /** To be carried out alone. */
+  /** To be carried out alone. Those who came first are first, although groups can end in another order than they began. */
   const leftOut: Waiting<Item, Answer>[] = []
   let underWay = 0
   /** Of those under way. */
@@ -69,9 +70,14 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
     if (since < Infinity) timer = setTimeout(watchPatience, Math.ceil(since + patience - now)).unref()
   }
 
+  function leaveOut(one: Waiting<Item, Answer>): void {
+    const before = leftOut.findLastIndex(({ since }) => since <= one.since)
+    leftOut.splice(before + 1, 0, one)
+  }
+
   /**
-   * Begins the next group, unless one is under way that is not overdue. What the event loop has received but not yet handled belongs to it:
-   * the answers of a group have often just brought new requests.
+   * Begins the next group, unless `maxTogether` are under way, or one that is not overdue. What the event loop has received but not yet
+   * handled belongs to it: clients that were answered together often send their next requests together.
    */
   function gather(): void {
     if (isGathering || underWay > overdue || underWay >= maxTogether) return
@@ -95,7 +101,7 @@ export function createGroups<Item, Answer extends NonNullable<unknown>>(
       for (const [i, one] of group.entries()) {
         const answer = answers[i]
         if (answer !== undefined) one.resolve(answer)
-        else if (leftOut.length < maxWaiting) leftOut.push(one)
+        else if (leftOut.length < maxWaiting) leaveOut(one)
         else one.reject(tooBusy('too many requests'))
       }
     } catch (error) {
