@@ -3,10 +3,10 @@
  * flood of requests fills no table, a restart loses nothing, and each tab has its own flow. A flow is bound to one browser.
  * Must not know what the request contains.
  */
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Cipher } from '../../keys/encryption.ts'
 import type { Clock, EpochSeconds } from '../../system.ts'
 import { FLOW_CLOCK_SKEW, FLOW_TTL } from '../lifetimes.ts'
+import { packText, unpackText } from '../packed-text.ts'
 import type { Pair } from '../parameters.ts'
 
 export interface Flow {
@@ -65,18 +65,14 @@ export function createFlowCodec({ cipher, clock }: { cipher: Cipher; clock: Cloc
     encrypt(flow, browser) {
       const json = JSON.stringify(flow)
       if (json.length > MAX_REQUEST_LENGTH) return null
-      const text = cipher.encrypt(browser, deflateRawSync(json).toString('base64'))
+      const text = cipher.encrypt(browser, packText(json))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     decrypt(text, browser) {
       if (text.length > MAX_TEXT_LENGTH) return null
       try {
-        const flow = JSON.parse(
-          inflateRawSync(Buffer.from(cipher.decrypt(browser, text), 'base64'), {
-            maxOutputLength: 4 * MAX_REQUEST_LENGTH,
-          }).toString(),
-        ) as Flow
+        const flow: Flow = JSON.parse(unpackText(cipher.decrypt(browser, text), 4 * MAX_REQUEST_LENGTH))
         const age = clock.now() - flow.arrivedAt
         return age <= FLOW_TTL && age >= -FLOW_CLOCK_SKEW ? flow : null
       } catch {

@@ -2,9 +2,9 @@
  * The pushed request of a public client, encrypted into its `request_uri`. Anyone can push in the name of a public client, so such
  * a request must not become a row. Only the fact that it was answered becomes a row, because by then a user has signed in. Must not know HTTP.
  */
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Cipher } from '../../keys/encryption.ts'
 import type { PushedRequest } from '../../store/contracts/pushed-requests.ts'
+import { packText, unpackText } from '../packed-text.ts'
 
 type CarriedRequest = Omit<PushedRequest, 'usedAt'>
 
@@ -25,16 +25,14 @@ const CONTEXT = 'request_uri'
 export function createCarriedRequests(cipher: Cipher): CarriedRequests {
   return {
     encrypt(request) {
-      const text =
-        PREFIX + cipher.encrypt(CONTEXT, deflateRawSync(JSON.stringify(request)).toString('base64'))
+      const text = PREFIX + cipher.encrypt(CONTEXT, packText(JSON.stringify(request)))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     decrypt(text) {
       if (!text.startsWith(PREFIX) || text.length > MAX_TEXT_LENGTH) return null
       try {
-        const packed = Buffer.from(cipher.decrypt(CONTEXT, text.slice(PREFIX.length)), 'base64')
-        return JSON.parse(inflateRawSync(packed, { maxOutputLength: MAX_REQUEST_LENGTH }).toString())
+        return JSON.parse(unpackText(cipher.decrypt(CONTEXT, text.slice(PREFIX.length)), MAX_REQUEST_LENGTH))
       } catch {
         return null
       }
