@@ -10,8 +10,8 @@ t.test('a packed text is restored unchanged, and never longer than allowed', asy
 })
 
 t.test('a text that an earlier version has packed with the defaults of zlib is restored', async (t) => {
-  const text =
-    Array.from({ length: 4000 }, (_, i) => `${i}`).join() + 'the beginning again: 0,1,2,3,4,5,6,7,8'
+  const numbers = Array.from({ length: 4000 }, (_, i) => i)
+  const text = [...numbers, ...numbers.slice(0, 10)].join()
   t.equal(unpackText(deflateRawSync(text).toString('base64'), 40_000), text)
 })
 
