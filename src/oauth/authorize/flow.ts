@@ -6,7 +6,7 @@
 import type { Cipher } from '../../keys/encryption.ts'
 import type { Clock, EpochSeconds } from '../../system.ts'
 import { FLOW_CLOCK_SKEW, FLOW_TTL } from '../lifetimes.ts'
-import { packText, unpackText } from '../packed-text.ts'
+import { packJson, unpackJson } from '../packed-json.ts'
 import type { Pair } from '../parameters.ts'
 
 export interface Flow {
@@ -65,14 +65,14 @@ export function createFlowCodec({ cipher, clock }: { cipher: Cipher; clock: Cloc
     encrypt(flow, browser) {
       const json = JSON.stringify(flow)
       if (json.length > MAX_REQUEST_LENGTH) return null
-      const text = cipher.encrypt(browser, packText(json))
+      const text = cipher.encrypt(browser, packJson(json))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     decrypt(text, browser) {
       if (text.length > MAX_TEXT_LENGTH) return null
       try {
-        const flow: Flow = JSON.parse(unpackText(cipher.decrypt(browser, text), 4 * MAX_REQUEST_LENGTH))
+        const flow: Flow = JSON.parse(unpackJson(cipher.decrypt(browser, text), 4 * MAX_REQUEST_LENGTH))
         const age = clock.now() - flow.arrivedAt
         return age <= FLOW_TTL && age >= -FLOW_CLOCK_SKEW ? flow : null
       } catch {

@@ -4,7 +4,7 @@
  */
 import type { Cipher } from '../../keys/encryption.ts'
 import type { PushedRequest } from '../../store/contracts/pushed-requests.ts'
-import { packText, unpackText } from '../packed-text.ts'
+import { packJson, unpackJson } from '../packed-json.ts'
 
 type CarriedRequest = Omit<PushedRequest, 'usedAt'>
 
@@ -25,14 +25,14 @@ const CONTEXT = 'request_uri'
 export function createCarriedRequests(cipher: Cipher): CarriedRequests {
   return {
     encrypt(request) {
-      const text = PREFIX + cipher.encrypt(CONTEXT, packText(JSON.stringify(request)))
+      const text = PREFIX + cipher.encrypt(CONTEXT, packJson(JSON.stringify(request)))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     decrypt(text) {
       if (!text.startsWith(PREFIX) || text.length > MAX_TEXT_LENGTH) return null
       try {
-        return JSON.parse(unpackText(cipher.decrypt(CONTEXT, text.slice(PREFIX.length)), MAX_REQUEST_LENGTH))
+        return JSON.parse(unpackJson(cipher.decrypt(CONTEXT, text.slice(PREFIX.length)), MAX_REQUEST_LENGTH))
       } catch {
         return null
       }
