@@ -18,12 +18,19 @@ export function cpuSeconds(pid: number): number | null {
 
 /** Processor time that all processes of the machine have used, including time stolen by a hypervisor, in seconds. */
 export function machineSeconds(): number | null {
+  const times = machineTimes()
+  if (!times) return null
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = times
+  return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
+}
+
+/** Processor time that this machine needed and its hypervisor gave to others, in seconds; 0 on systems without /proc. */
+export const stolenSeconds = (): number => (machineTimes()?.[7] ?? 0) / TICKS_PER_SECOND
+
+function machineTimes(): number[] | null {
   try {
     const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1)
-    const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line
-      .split(/ +/)
-      .map(Number)
-    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
+    return line.split(/ +/).slice(1).map(Number)
   } catch {
     return null
   }
