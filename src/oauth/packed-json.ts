@@ -4,7 +4,10 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 
-/** Characters. What is compressed is encoded in base64, so a shorter text would not get shorter. Most requests are not longer. */
+/**
+ * Characters. Most requests are not longer, and consist mostly of random values: compression makes them hardly shorter, and base64 makes
+ * the result longer again.
+ */
 const MAX_UNCOMPRESSED = 1024
 
 /**
@@ -12,12 +15,10 @@ const MAX_UNCOMPRESSED = 1024
  * sign-in left several behind, V8 collected everything every second or two, and tokens waited for it.
  */
 const OUTPUT = { chunkSize: 1024 }
-/** A window of 8 KB and a small table need a quarter of the memory, and are enough for texts that fit into a URL. */
-const COMPRESSION = { ...OUTPUT, windowBits: 13, memLevel: 6 }
 
 /** @param json an object */
 export const packJson = (json: string): string =>
-  json.length <= MAX_UNCOMPRESSED ? json : deflateRawSync(json, COMPRESSION).toString('base64')
+  json.length <= MAX_UNCOMPRESSED ? json : deflateRawSync(json, OUTPUT).toString('base64')
 
 /**
  * @param packed begins with a brace if it is not compressed, because base64 has none
